@@ -1,0 +1,118 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "dtask/base/config.hpp"
+
+DTASK_BEGIN
+
+/// An immutable run of bytes that shares ownership of where they live: a heap block, a pool block, a file mapping, the storage of a tensor.
+///
+/// Copying costs a reference count, slicing never copies. As a job's argument or result it travels out of band: the bytes go from their owner
+/// to the socket and from the socket into their final storage without passing through the archive.
+/// Thread safety: like `std::shared_ptr<const T>`; the bytes themselves must not change while any `bytes` refers to them.
+class bytes {
+ public:
+  bytes() = default;
+
+  /// Takes a view of `size` bytes at `data` that stays valid for as long as `owner` lives.
+  bytes(std::shared_ptr<const void> owner, const std::byte* data, std::size_t size) noexcept
+      : owner_(std::move(owner)), data_(data), size_(size) {}
+
+  /// Copies `size` bytes into a block of their own.
+  static bytes copy(const void* data, std::size_t size) {
+    if (size == 0) return {};
+    auto block = std::make_shared_for_overwrite<std::byte[]>(size);
+    std::memcpy(block.get(), data, size);
+    const std::byte* at = block.get();
+    return bytes(std::move(block), at, size);
+  }
+  static bytes copy(std::span<const std::byte> from) { return copy(from.data(), from.size()); }
+  static bytes copy(std::string_view from) { return copy(from.data(), from.size()); }
+
+  /// Takes over a vector or a string without copying its elements.
+  template <class Byte>
+    requires(sizeof(Byte) == 1)
+  static bytes from(std::vector<Byte> elements) {
+    auto block = std::make_shared<const std::vector<Byte>>(std::move(elements));
+    const auto* at = reinterpret_cast<const std::byte*>(block->data());
+    const std::size_t size = block->size();
+    return bytes(std::move(block), at, size);
+  }
+  static bytes from(std::string text) {
+    auto block = std::make_shared<const std::string>(std::move(text));
+    const auto* at = reinterpret_cast<const std::byte*>(block->data());
+    const std::size_t size = block->size();
+    return bytes(std::move(block), at, size);
+  }
+
+  const std::byte* data() const noexcept { return data_; }
+  std::size_t size() const noexcept { return size_; }
+  bool empty() const noexcept { return size_ == 0; }
+  const std::byte* begin() const noexcept { return data_; }
+  const std::byte* end() const noexcept { return data_ + size_; }
+  std::byte operator[](std::size_t i) const noexcept { return data_[i]; }
+  std::span<const std::byte> span() const noexcept { return {data_, size_}; }
+  std::string_view view() const noexcept { return {reinterpret_cast<const char*>(data_), size_}; }
+
+  /// A part of these bytes with the same owner. `offset` and `count` are clamped to what is there.
+  bytes slice(std::size_t offset, std::size_t count = static_cast<std::size_t>(-1)) const {
+    offset = offset < size_ ? offset : size_;
+    count = count < size_ - offset ? count : size_ - offset;
+    return bytes(owner_, data_ + offset, count);
+  }
+
+  const std::shared_ptr<const void>& owner() const noexcept { return owner_; }
+
+  /// Equal contents, whoever owns them.
+  friend bool operator==(const bytes& a, const bytes& b) noexcept {
+    return a.size_ == b.size_ && (a.size_ == 0 || std::memcmp(a.data_, b.data_, a.size_) == 0);
+  }
+
+ private:
+  std::shared_ptr<const void> owner_;
+  const std::byte* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+/// A block that is filled once, never zeroed first, and then becomes `bytes`. Move-only.
+class mutable_bytes {
+ public:
+  mutable_bytes() = default;
+  /// Allocates `size` uninitialised bytes. Throws std::bad_alloc.
+  explicit mutable_bytes(std::size_t size)
+      : block_(size == 0 ? nullptr : std::make_shared_for_overwrite<std::byte[]>(size)), data_(block_.get()), size_(size) {}
+  /// Uses storage that `owner` keeps alive: a pool block or a tensor's memory.
+  mutable_bytes(std::shared_ptr<void> owner, std::byte* data, std::size_t size) noexcept
+      : owner_(std::move(owner)), data_(data), size_(size) {}
+  mutable_bytes(mutable_bytes&&) noexcept = default;
+  mutable_bytes& operator=(mutable_bytes&&) noexcept = default;
+
+  std::byte* data() noexcept { return data_; }
+  const std::byte* data() const noexcept { return data_; }
+  std::size_t size() const noexcept { return size_; }
+  bool empty() const noexcept { return size_ == 0; }
+  std::span<std::byte> span() noexcept { return {data_, size_}; }
+
+  /// Ends the filling: the first `count` bytes, immutable from now on.
+  bytes freeze(std::size_t count = static_cast<std::size_t>(-1)) && {
+    count = count < size_ ? count : size_;
+    std::shared_ptr<const void> owner = owner_ ? std::shared_ptr<const void>(std::move(owner_)) : std::shared_ptr<const void>(std::move(block_));
+    return bytes(std::move(owner), std::exchange(data_, nullptr), count);
+  }
+
+ private:
+  std::shared_ptr<std::byte[]> block_;
+  std::shared_ptr<void> owner_;
+  std::byte* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+DTASK_END

@@ -1,0 +1,77 @@
+#pragma once
+/// Every DTASK_ macro that a user may set, with its default, and the namespace markers.
+///
+/// - `DTASK_SYMMETRIC_TRANSFER` (0 or 1): how a coroutine hands over to the next. 1: the compiler's symmetric transfer. 0: a loop at every entry
+///   point. g++ 12 overflows the stack with symmetric transfer below -O2 and under sanitizers and gives no macro to tell -O1 from -O2,
+///   so the default is the loop on g++ and symmetric transfer on clang.
+/// - `DTASK_DEBUG` (0 or 1): a registry of live tasks with parent links, `dump_tasks`, and async backtraces. Default 0.
+/// - `DTASK_FRAME_POOL` (0 or 1): recycle coroutine frames per thread. Default 1, and 0 under AddressSanitizer and ThreadSanitizer, which could not see into the pool.
+///
+/// Objects built with different values of the first two must not be linked together: the inline namespace and its ABI tag carry both,
+/// so such a link fails instead of the program.
+#include <version>
+
+#include "dtask/base/version.hpp"
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define DTASK_ASAN 1
+#endif
+#if __has_feature(thread_sanitizer)
+#define DTASK_TSAN 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) && !defined(DTASK_ASAN)
+#define DTASK_ASAN 1
+#endif
+#if defined(__SANITIZE_THREAD__) && !defined(DTASK_TSAN)
+#define DTASK_TSAN 1
+#endif
+#ifndef DTASK_ASAN
+#define DTASK_ASAN 0
+#endif
+#ifndef DTASK_TSAN
+#define DTASK_TSAN 0
+#endif
+
+#ifndef DTASK_SYMMETRIC_TRANSFER
+#if defined(__clang__)
+#define DTASK_SYMMETRIC_TRANSFER 1
+#else
+#define DTASK_SYMMETRIC_TRANSFER 0
+#endif
+#endif
+
+#ifndef DTASK_DEBUG
+#define DTASK_DEBUG 0
+#endif
+
+#ifndef DTASK_FRAME_POOL
+#if DTASK_ASAN || DTASK_TSAN
+#define DTASK_FRAME_POOL 0
+#else
+#define DTASK_FRAME_POOL 1
+#endif
+#endif
+
+#if DTASK_SYMMETRIC_TRANSFER && DTASK_DEBUG
+#define DTASK_ABI v0_sd
+#define DTASK_ABI_TAG "v0_sd"
+#elif DTASK_SYMMETRIC_TRANSFER
+#define DTASK_ABI v0_s
+#define DTASK_ABI_TAG "v0_s"
+#elif DTASK_DEBUG
+#define DTASK_ABI v0_ld
+#define DTASK_ABI_TAG "v0_ld"
+#else
+#define DTASK_ABI v0_l
+#define DTASK_ABI_TAG "v0_l"
+#endif
+
+/// Open and close the library's namespace: `dtask` with an inline, tagged namespace inside. `wire`, `control`, `net`, `sim`, `cuda` and `detail` are opened between the two.
+#define DTASK_BEGIN    \
+  namespace dtask {    \
+  inline namespace DTASK_ABI __attribute__((abi_tag(DTASK_ABI_TAG))) {
+#define DTASK_END \
+  }               \
+  }

@@ -1,0 +1,6 @@
+#pragma once
+/// The version of the library, for `#if` and for the hello of the wire protocol's log lines. The wire protocol has a version of its own (wire/limits.hpp).
+#define DTASK_VERSION_MAJOR 0
+#define DTASK_VERSION_MINOR 1
+#define DTASK_VERSION_PATCH 0
+#define DTASK_VERSION_STRING "0.1.0"
