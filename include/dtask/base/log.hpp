@@ -1,13 +1,11 @@
 #pragma once
 #include <atomic>
-#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <ctime>
-#include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
-#include <utility>
 
 #include "dtask/base/config.hpp"
 
@@ -46,7 +44,7 @@ inline std::string escaped(std::string_view text, std::size_t limit = 512) {
 /// Where the library's events go: one call per event, one line each, already escaped.
 ///
 /// The default sink writes lines of level warning and above to stderr. Set another with `set_log_sink`; the level with `set_log_level`.
-/// A sink is called from any thread, also at the same time from several, and must not throw.
+/// A sink is called from any thread, one call at a time; it must neither throw nor log.
 using log_sink = void (*)(log_level level, std::string_view line, void* user) noexcept;
 
 namespace detail {
@@ -66,7 +64,8 @@ inline void log_to_stderr(log_level level, std::string_view line, void*) noexcep
                static_cast<int>(line.size()), line.data());
 }
 inline std::atomic<log_level> log_threshold{log_level::warning};
-inline std::atomic<std::shared_ptr<const log_target>> log_current{};
+inline std::mutex log_guard;
+inline log_target log_current{&log_to_stderr, nullptr};
 }  // namespace detail
 
 /// Events below `level` are not formatted at all.
@@ -75,7 +74,8 @@ inline bool log_enabled(log_level level) noexcept { return level >= detail::log_
 
 /// Replaces the sink for the whole process; nullptr brings the default back. `user` is handed to each call and must outlive the last.
 inline void set_log_sink(log_sink sink, void* user = nullptr) {
-  detail::log_current.store(sink ? std::make_shared<const detail::log_target>(detail::log_target{sink, user}) : nullptr);
+  const std::lock_guard hold(detail::log_guard);
+  detail::log_current = sink ? detail::log_target{sink, user} : detail::log_target{&detail::log_to_stderr, nullptr};
 }
 
 /// One event. `event` is a fixed name (`worker_lost`), `text` free text that is escaped here. Thread-safe; costs one relaxed load when the level is off.
@@ -83,9 +83,9 @@ inline void log(log_level level, std::string_view event, std::string_view text) 
   if (!log_enabled(level)) return;
   std::string line(event);
   if (!text.empty()) line.append(" ").append(escaped(text));
-  const auto target = detail::log_current.load();
-  if (target) target->sink(level, line, target->user);
-  else detail::log_to_stderr(level, line, nullptr);
+  // Called under the lock, so that after set_log_sink returns no thread is inside the old sink.
+  const std::lock_guard hold(detail::log_guard);
+  detail::log_current.sink(level, line, detail::log_current.user);
 }
 
 DTASK_END
