@@ -7,6 +7,7 @@
 #include "dtask/base/error.hpp"
 #include "dtask/base/log.hpp"
 #include "dtask/base/payload.hpp"
+#include "dtask/base/read_file.hpp"
 #include "dtask/base/result.hpp"
 #include "dtask/base/retry_policy.hpp"
 #include "dtask/base/version.hpp"
