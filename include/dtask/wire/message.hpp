@@ -70,6 +70,7 @@ struct hello {
   struct running_job {
     std::uint64_t job = 0;
     std::uint32_t fence = 0;
+    bool started = false;  ///< its code ran, or has ended with a result that waits
   };
   std::vector<running_job> running;  ///< worker that reconnects: what it still runs or has a result of
 };
@@ -85,6 +86,7 @@ struct welcome {
   duration heartbeat{};           ///< how often the peer must be heard from
   duration lost_after{};          ///< silence after which the coordinator counts the peer as lost
   std::uint64_t credit = 0;       ///< bytes that the peer may send before the first `credit`
+  std::uint64_t window = 0;       ///< all the credit there is: a job whose cost is above it can never be sent
 };
 
 /// The last message of a link that one side will not go on with.
@@ -155,7 +157,8 @@ struct state {
   job_state now = job_state::queued;
   std::uint32_t attempt = 0;
 };
-/// client → coordinator: the client has this result; the coordinator may forget it (a resumed session gets unacknowledged results again).
+/// The receiver of these results has them, the sender may forget them: the calls of a client (a resumed session gets unacknowledged results again), or the
+/// jobs of a worker (one that reconnects sends unacknowledged results again).
 struct acknowledge {
   std::vector<std::uint64_t> calls;
 };
@@ -177,7 +180,8 @@ struct broadcast_done {
 /// coordinator → worker: a lease to run one attempt.
 struct run {
   std::uint64_t job = 0;    ///< the coordinator's id of the job
-  std::uint32_t fence = 0;  ///< attempt number; comes back with everything about this attempt
+  std::uint32_t fence = 0;  ///< counts the leases of this job; comes back with everything about this one
+  std::uint32_t attempt = 1;  ///< executions that were started before, plus one
   std::uint32_t type = 0;   ///< position in the worker's hello
   std::uint64_t session = 0;
   effect effect_class = effect::at_most_once;
@@ -238,6 +242,12 @@ struct end_session {
 /// Either way between coordinator and worker: take no new jobs, finish the running ones, then say goodbye.
 struct drain {};
 
+/// coordinator → client, after a welcome that resumed a session: the calls that it holds, whole. Those that are missing when `last` has come were lost on the way.
+struct known_calls {
+  std::vector<std::uint64_t> calls;
+  bool last = true;
+};
+
 // ---- observers ----
 
 struct status_query {
@@ -267,7 +277,7 @@ struct status_report {
 /// Everything that can stand in a frame. The frame's type is the position here plus one: append only, never reorder.
 using message =
     std::variant<hello, welcome, refuse, goodbye, ping, pong, chunk, abort_transfer, credit, submit, cancel, result, state, acknowledge, broadcast, broadcast_done, run,
-                 stop, recall, returned, started, done, slots, blob, blob_done, end_session, drain, status_query, status_report>;
+                 stop, recall, returned, started, done, slots, blob, blob_done, end_session, drain, status_query, status_report, known_calls>;
 
 }  // namespace wire
 DTASK_END
