@@ -1,0 +1,120 @@
+#pragma once
+#include <coroutine>
+#include <exception>
+#include <type_traits>
+#include <utility>
+
+#include "dtask/base/config.hpp"
+#include "dtask/task/detail/promise.hpp"
+#include "dtask/task/detail/result_slot.hpp"
+
+DTASK_BEGIN
+template <class T = void>
+class task;
+
+namespace detail {
+template <class T>
+class task_promise;
+
+template <class T>
+class task_promise_result : public promise_base {
+ public:
+  template <class U = T>
+    requires std::is_constructible_v<T, U&&> || std::is_reference_v<T>
+  void return_value(U&& value) {
+    slot.set(std::forward<U>(value));
+  }
+  result_slot<T> slot;
+};
+template <>
+class task_promise_result<void> : public promise_base {
+ public:
+  void return_void() noexcept { slot.set(); }
+  result_slot<void> slot;
+};
+
+template <class T>
+class task_promise : public task_promise_result<T> {
+ public:
+  using value_type = T;
+  using handle = std::coroutine_handle<task_promise>;
+  task<T> get_return_object() noexcept;
+  void unhandled_exception() noexcept { this->slot.fail(std::current_exception()); }
+  handle self() noexcept { return handle::from_promise(*this); }
+};
+
+template <class T>
+constexpr bool always_false = false;
+}  // namespace detail
+
+/// A lazy unit of asynchronous work that ends with a `T` or an exception. It runs when it is awaited, once, on the scheduler of who awaits it.
+///
+/// Awaiting hands down the environment (scheduler, stop, deadline, trace id). Where stop has been requested, the awaited task is not started and the await
+/// throws `error(cancelled)` or `error(deadline_exceeded)`. Destroying a task that never ran frees its frame and its arguments.
+/// Move-only. Not thread-safe; a task may be awaited on another thread than the one that made it.
+template <class T>
+class [[nodiscard("dtask: a task does nothing until it is awaited")]] task {
+ public:
+  using promise_type = detail::task_promise<T>;
+  using value_type = T;
+
+  task() noexcept = default;
+  task(task&& other) noexcept : handle_(std::exchange(other.handle_, {})) {}
+  task& operator=(task&& other) noexcept {
+    if (this != &other) {
+      if (handle_) handle_.destroy();
+      handle_ = std::exchange(other.handle_, {});
+    }
+    return *this;
+  }
+  ~task() {
+    if (handle_) handle_.destroy();
+  }
+
+  /// Whether there is a coroutine to await: false for a default-constructed or moved-from task.
+  explicit operator bool() const noexcept { return static_cast<bool>(handle_); }
+
+  class [[nodiscard]] awaiter {
+   public:
+    explicit awaiter(typename promise_type::handle h) noexcept : handle_(h) {}
+    bool await_ready() const noexcept { return false; }
+    template <class Promise>
+    detail::transfer await_suspend(std::coroutine_handle<Promise> parent) noexcept {
+      promise_type& child = handle_.promise();
+      const environment* const env = parent.promise().env;
+      if (env->stop->stop_requested()) [[unlikely]] {
+        child.slot.fail(detail::stopped_exception(*env));
+        return detail::transfer_to(parent);
+      }
+      child.env = env;
+      child.continuation = parent;
+      return detail::transfer_to(handle_);
+    }
+    T await_resume() { return handle_.promise().slot.take(); }
+
+   private:
+    typename promise_type::handle handle_;
+  };
+
+  awaiter operator co_await() && noexcept { return awaiter(handle_); }
+  template <class Unused = void>
+  awaiter operator co_await() & {
+    static_assert(detail::always_false<Unused>, "dtask: a task is awaited once, as an rvalue: co_await std::move(t)");
+    return awaiter(handle_);
+  }
+
+  /// For combinators: the coroutine, still owned by this task.
+  typename promise_type::handle handle() const noexcept { return handle_; }
+
+ private:
+  friend promise_type;
+  explicit task(typename promise_type::handle h) noexcept : handle_(h) {}
+  typename promise_type::handle handle_;
+};
+
+template <class T>
+task<T> detail::task_promise<T>::get_return_object() noexcept {
+  return task<T>(self());
+}
+
+DTASK_END
