@@ -18,6 +18,8 @@ class work_list {
  public:
   bool empty() const noexcept { return head_ == nullptr; }
   std::size_t size() const noexcept { return size_; }
+  /// The first item. Precondition: not empty.
+  work_item& front() const noexcept { return *head_; }
   void push(work_item& item) noexcept {
     item.next = nullptr;
     if (tail_) tail_->next = &item;

@@ -1,0 +1,164 @@
+#pragma once
+#include <atomic>
+#include <coroutine>
+
+#include "dtask/base/config.hpp"
+#include "dtask/task/detail/promise.hpp"
+#include "dtask/task/detail/short_lock.hpp"
+#include "dtask/task/detail/transfer.hpp"
+#include "dtask/task/environment.hpp"
+
+DTASK_BEGIN
+namespace detail {
+
+/// A suspended coroutine as a work item: `run` resumes it.
+struct resumption : work_item {
+  std::coroutine_handle<> handle;
+  resumption() noexcept {
+    run = [](work_item& self) noexcept { resume(static_cast<resumption&>(self).handle); };
+  }
+};
+
+/// One task that waits in a wait_list. It is resumed on its own scheduler by whoever takes it out: the object it waits for, or its stop.
+struct waiter : resumption {
+  scheduler* where = nullptr;
+  waiter* previous = nullptr;
+  waiter* following = nullptr;
+  bool listed = false;
+  bool answered = false;  ///< the object took it out of the list
+  bool stopped = false;  ///< the wait ended without the thing waited for
+};
+
+/// The waiters of one object, first come first served, with the lock that guards the object's state too.
+class wait_list {
+ public:
+  short_lock lock;
+
+  bool empty() const noexcept { return first_ == nullptr; }
+  waiter* first() const noexcept { return first_; }
+  void push(waiter& w) noexcept {
+    w.listed = true;
+    w.following = nullptr;
+    w.previous = last_;
+    if (last_) last_->following = &w;
+    else first_ = &w;
+    last_ = &w;
+  }
+  void remove(waiter& w) noexcept {
+    if (w.previous) w.previous->following = w.following;
+    else first_ = w.following;
+    if (w.following) w.following->previous = w.previous;
+    else last_ = w.previous;
+    w.listed = false;
+  }
+  waiter* pop() noexcept {
+    waiter* const w = first_;
+    if (w) {
+      remove(*w);
+      w->answered = true;
+    }
+    return w;
+  }
+
+ private:
+  waiter* first_ = nullptr;
+  waiter* last_ = nullptr;
+};
+
+/// Waiters that were taken out under a lock, posted when this dies, after the lock was released.
+class woken {
+ public:
+  woken() noexcept = default;
+  woken(const woken&) = delete;
+  woken& operator=(const woken&) = delete;
+  ~woken() { flush(); }
+  void add(waiter& w) noexcept { list_.push(w); }
+  void flush() noexcept {
+    while (!list_.empty()) {
+      // Neighbours mostly share a scheduler: one wake-up for all of them.
+      scheduler* const where = where_of(list_.front());
+      work_list same;
+      while (!list_.empty() && where_of(list_.front()) == where) same.push(*list_.pop());
+      where->post_all(same);
+    }
+  }
+
+ private:
+  static scheduler* where_of(work_item& item) noexcept { return static_cast<waiter&>(item).where; }
+  work_list list_;
+};
+
+/// Waiting in a list, ended by stop. `Derived` provides `bool try_now() noexcept`, called under the list's lock: takes what is waited for, or false.
+///
+/// The stop callback is registered before the waiter enters the list, so that nothing touches the awaiter after another thread could have resumed it.
+template <class Derived>
+class wait_awaiter : protected waiter {
+ public:
+  wait_awaiter(const wait_awaiter&) = delete;
+  wait_awaiter& operator=(const wait_awaiter&) = delete;
+
+  bool await_ready() const noexcept { return false; }
+  template <class Promise>
+  bool await_suspend(std::coroutine_handle<Promise> h) noexcept {
+    return begin(h, *h.promise().env);
+  }
+
+ protected:
+  explicit wait_awaiter(wait_list& list) noexcept : list_(list) {}
+
+  /// To be called first in `await_resume`. Throws where the wait was stopped.
+  void finish() {
+    if (on_stop_.source) on_stop_.source->remove(on_stop_);
+    if (this->stopped) [[unlikely]] throw_stopped(*env_);
+  }
+  wait_list& list_;
+
+ private:
+  struct stop_entry : stop_link {
+    wait_awaiter* self = nullptr;
+  };
+  bool begin(std::coroutine_handle<> h, const environment& env) noexcept {
+    env_ = &env;
+    if (env.stop->stop_requested()) {
+      this->stopped = true;
+      return false;
+    }
+    {
+      const short_guard hold(list_.lock);
+      if (static_cast<Derived*>(this)->try_now()) return false;
+    }
+    this->handle = h;
+    this->where = env.where;
+    if (env.stop->stop_possible()) {
+      on_stop_.self = this;
+      on_stop_.fire = [](stop_link& link, errc) noexcept { static_cast<stop_entry&>(link).self->stop(); };
+      if (!env.stop->add(on_stop_)) {
+        this->stopped = true;
+        return false;
+      }
+    }
+    const short_guard hold(list_.lock);
+    if (this->stopped) return false;
+    if (static_cast<Derived*>(this)->try_now()) return false;
+    list_.push(*this);
+    return true;
+  }
+  void stop() noexcept {
+    {
+      const short_guard hold(list_.lock);
+      if (!this->listed) {
+        // Not in the list yet, and begin() will see this; or already taken out by the object, whose answer stands.
+        if (!this->answered) this->stopped = true;
+        return;
+      }
+      list_.remove(*this);
+      this->stopped = true;
+    }
+    this->where->post(*this);
+  }
+  const environment* env_ = nullptr;
+  stop_entry on_stop_;
+};
+
+}  // namespace detail
+DTASK_END
