@@ -10,7 +10,7 @@ namespace wire {
 /// The version of the wire protocol. It changes when a peer of another version could misread a frame.
 inline constexpr std::uint16_t protocol_version = 1;
 
-/// What one side accepts. `hello` and `welcome` exchange them; the smaller value of both sides holds. Every length is checked against them before any allocation.
+/// What one side accepts. At least 128 KiB of body, 64 KiB of blocks, one block and one transfer: a peer with less is refused. `hello` and `welcome` exchange them; the smaller value of both sides holds. Every length is checked against them before any allocation.
 struct limits {
   std::uint32_t frame_body = 1u << 20;           ///< bytes of a frame's body
   std::uint32_t frame_blobs = 1u << 20;          ///< bytes of a frame's out-of-band blocks together; a larger payload is sent in chunks of at most this size
