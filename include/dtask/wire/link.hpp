@@ -35,6 +35,8 @@ class link {
   /// Queues a message; it is flushed at the end of the turn. After the end of the link it is dropped silently (the `closed` event has said so).
   /// Precondition: the message respects the limits in force.
   virtual void send(message m) = 0;
+  /// Hands to the system now, within this call, as much of what is queued as it takes; the rest follows as usual.
+  virtual void flush() {}
   /// Ends the link after everything queued has been written, at most `grace` later. `closed` follows.
   virtual void close() = 0;
   /// Ends the link now. `closed` follows.

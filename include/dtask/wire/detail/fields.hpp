@@ -40,13 +40,13 @@ void fields(A& a, hello& m) {
     std::uint32_t reserved = 0;  // for what a job needs (later)
     each.name(j.name), each(j.schema), each.brief(j.signature), each(reserved);
   });
-  a.template list<12>(m.running, no_limit, [](A& each, hello::running_job& r) { each(r.job), each(r.fence); });
+  a.template list<13>(m.running, no_limit, [](A& each, hello::running_job& r) { each(r.job), each(r.fence), each(r.started); });
 }
 template <class A>
 void fields(A& a, welcome& m) {
   a(m.version);
   fields(a, m.limits);
-  a(m.epoch), a(m.session), a(m.key), a(m.resumed), a(m.heartbeat), a(m.lost_after), a(m.credit);
+  a(m.epoch), a(m.session), a(m.key), a(m.resumed), a(m.heartbeat), a(m.lost_after), a(m.credit), a(m.window);
 }
 template <class A>
 void fields(A& a, refuse& m) {
@@ -110,7 +110,7 @@ void fields(A& a, broadcast_done& m) {
 
 template <class A>
 void fields(A& a, run& m) {
-  a.id(m.job), a.extra(m.fence), a(m.type), a(m.session), a.choice(m.effect_class, effect::pure), a(m.broadcasts), a(m.remaining), a(m.arguments);
+  a.id(m.job), a.extra(m.fence), a(m.attempt), a(m.type), a(m.session), a.choice(m.effect_class, effect::pure), a(m.broadcasts), a(m.remaining), a(m.arguments);
 }
 template <class A>
 void fields(A& a, stop& m) {
@@ -150,6 +150,11 @@ void fields(A& a, end_session& m) {
 }
 template <class A>
 void fields(A&, drain&) {}
+template <class A>
+void fields(A& a, known_calls& m) {
+  a.template list<8>(m.calls, no_limit, [](A& each, std::uint64_t& call) { each(call); });
+  a(m.last);
+}
 
 template <class A>
 void fields(A& a, status_query& m) {
