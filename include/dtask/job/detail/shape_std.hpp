@@ -1,0 +1,341 @@
+#pragma once
+#include <array>
+#include <chrono>
+#include <complex>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <list>
+#include <map>
+#include <optional>
+#include <ratio>
+#include <set>
+#include <string>
+#include <tuple>
+#include <type_traits>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "dtask/base/config.hpp"
+#include "dtask/job/detail/shape.hpp"
+
+DTASK_BEGIN
+namespace detail {
+
+template <class T>
+concept block_copied = plain_number<T> && !std::is_same_v<T, bool>;
+
+template <class C, class Tr, class A>
+  requires block_copied<C>
+struct shape<std::basic_string<C, Tr, A>> : shape_base {
+  static constexpr std::size_t least = 8;
+  /// Short strings live in the object.
+  static constexpr std::uint64_t heap(std::uint64_t n) { return (n + 1) * sizeof(C) <= 16 ? 0 : (n + 1) * sizeof(C); }
+  static void write(encoder& to, const std::basic_string<C, Tr, A>& value) {
+    to.charge(heap(value.size()));
+    to.put(static_cast<std::uint64_t>(value.size()));
+    to.put(value.data(), value.size() * sizeof(C));
+  }
+  static void read(decoder& from, std::basic_string<C, Tr, A>& value) {
+    const std::size_t n = from.count(sizeof(C), 0);
+    from.charge(heap(n));
+    value.resize(n);
+    from.get(value.data(), n * sizeof(C));
+  }
+  static void describe(schema_writer& to) {
+    if constexpr (std::is_same_v<C, char>) {
+      to.word("string");
+    } else {
+      to.word("string<");
+      to.word(number_word<C>());
+      to.word(">");
+    }
+  }
+};
+
+template <class T, class A>
+struct shape<std::vector<T, A>> : shape_base {
+  using parts = type_list<T>;
+  static constexpr std::size_t least = 8;
+  static void write(encoder& to, const std::vector<T, A>& value) {
+    to.charge(value.size() * sizeof(T));
+    to.put(static_cast<std::uint64_t>(value.size()));
+    if constexpr (block_copied<T>) {
+      to.put(value.data(), value.size() * sizeof(T));
+    } else {
+      to.enter();
+      for (const auto& element : value) write_element<T>(to, element);
+      to.leave();
+    }
+  }
+  static void read(decoder& from, std::vector<T, A>& value) {
+    value.clear();
+    if constexpr (block_copied<T>) {
+      const std::size_t n = from.count(sizeof(T), sizeof(T));
+      value.resize(n);
+      from.get(value.data(), n * sizeof(T));
+    } else {
+      const std::size_t n = from.count(1, sizeof(T));
+      value.reserve(n);
+      from.enter();
+      for (std::size_t i = 0; i < n; ++i) {
+        if constexpr (std::is_same_v<T, bool>) {
+          value.push_back(from.get<bool>());
+        } else {
+          read_element(from, value.emplace_back());
+        }
+      }
+      from.leave();
+    }
+  }
+  static void describe(schema_writer& to) { describe_parts<std::vector<T, A>>(to, "vector<", ">"); }
+};
+
+/// Containers that grow element by element. `node`: heap bytes per element beyond the element, `fixed`: heap bytes of the container itself.
+template <class C, class T, std::size_t Node, std::size_t Fixed>
+struct shape_sequence : shape_base {
+  using parts = type_list<T>;
+  static constexpr std::size_t least = 8;
+  static void write(encoder& to, const C& value) {
+    to.charge(Fixed + value.size() * (sizeof(T) + Node));
+    to.put(static_cast<std::uint64_t>(value.size()));
+    to.enter();
+    for (const auto& element : value) write_element<T>(to, element);
+    to.leave();
+  }
+  static void read(decoder& from, C& value) {
+    value.clear();
+    from.charge(Fixed);
+    const std::size_t n = from.count(1, sizeof(T) + Node);
+    from.enter();
+    for (std::size_t i = 0; i < n; ++i) read_element(from, value.emplace_back());
+    from.leave();
+  }
+};
+template <class T, class A>
+struct shape<std::deque<T, A>> : shape_sequence<std::deque<T, A>, T, 8, 1280> {
+  static void describe(schema_writer& to) { describe_parts<std::deque<T, A>>(to, "deque<", ">"); }
+};
+template <class T, class A>
+struct shape<std::list<T, A>> : shape_sequence<std::list<T, A>, T, 24, 0> {
+  static void describe(schema_writer& to) { describe_parts<std::list<T, A>>(to, "list<", ">"); }
+};
+
+/// Sets and maps: keys are read apart and inserted; a repeated key where the container holds one of each is a broken value.
+template <class C, class Key, class Mapped, bool Unique, bool Hashed>
+struct shape_associative : shape_base {
+  using parts = std::conditional_t<std::is_void_v<Mapped>, type_list<Key>, type_list<Key, Mapped>>;
+  static constexpr std::size_t least = 8;
+  static constexpr std::size_t node = sizeof(typename C::value_type) + 40;
+  static void write(encoder& to, const C& value) {
+    to.charge((Hashed ? 256 : 0) + value.size() * node);
+    to.put(static_cast<std::uint64_t>(value.size()));
+    to.enter();
+    for (const auto& element : value) {
+      if constexpr (std::is_void_v<Mapped>) {
+        write_element<Key>(to, element);
+      } else {
+        write_element<Key>(to, element.first);
+        shape<Mapped>::write(to, element.second);
+      }
+    }
+    to.leave();
+  }
+  static void read(decoder& from, C& value) {
+    value.clear();
+    if constexpr (Hashed) from.charge(256);
+    const std::size_t n = from.count(1, node);
+    if constexpr (Hashed) value.reserve(n);
+    from.enter();
+    for (std::size_t i = 0; i < n; ++i) {
+      Key key{};
+      read_element(from, key);
+      if constexpr (std::is_void_v<Mapped>) {
+        value.insert(std::move(key));
+      } else {
+        std::remove_const_t<Mapped> mapped{};
+        shape<Mapped>::read(from, mapped);
+        value.emplace(std::move(key), std::move(mapped));
+      }
+      if constexpr (Unique)
+        if (value.size() != i + 1) from.fail("a repeated key");
+    }
+    from.leave();
+  }
+};
+template <class K, class C, class A>
+struct shape<std::set<K, C, A>> : shape_associative<std::set<K, C, A>, K, void, true, false> {
+  static void describe(schema_writer& to) { describe_parts<std::set<K, C, A>>(to, "set<", ">"); }
+};
+template <class K, class C, class A>
+struct shape<std::multiset<K, C, A>> : shape_associative<std::multiset<K, C, A>, K, void, false, false> {
+  static void describe(schema_writer& to) { describe_parts<std::multiset<K, C, A>>(to, "multiset<", ">"); }
+};
+template <class K, class H, class E, class A>
+struct shape<std::unordered_set<K, H, E, A>> : shape_associative<std::unordered_set<K, H, E, A>, K, void, true, true> {
+  static void describe(schema_writer& to) { describe_parts<std::unordered_set<K, H, E, A>>(to, "set<", ">"); }
+};
+template <class K, class V, class C, class A>
+struct shape<std::map<K, V, C, A>> : shape_associative<std::map<K, V, C, A>, K, V, true, false> {
+  static void describe(schema_writer& to) { describe_parts<std::map<K, V, C, A>>(to, "map<", ">"); }
+};
+template <class K, class V, class C, class A>
+struct shape<std::multimap<K, V, C, A>> : shape_associative<std::multimap<K, V, C, A>, K, V, false, false> {
+  static void describe(schema_writer& to) { describe_parts<std::multimap<K, V, C, A>>(to, "multimap<", ">"); }
+};
+template <class K, class V, class H, class E, class A>
+struct shape<std::unordered_map<K, V, H, E, A>> : shape_associative<std::unordered_map<K, V, H, E, A>, K, V, true, true> {
+  static void describe(schema_writer& to) { describe_parts<std::unordered_map<K, V, H, E, A>>(to, "map<", ">"); }
+};
+
+template <class T, std::size_t N>
+struct shape<std::array<T, N>> : shape_base {
+  using parts = type_list<T>;
+  static constexpr std::size_t least = 1;
+  static void write(encoder& to, const std::array<T, N>& value) {
+    if constexpr (block_copied<T>) {
+      to.put(value.data(), sizeof(T) * N);
+    } else {
+      for (const T& element : value) shape<T>::write(to, element);
+    }
+  }
+  static void read(decoder& from, std::array<T, N>& value) {
+    if constexpr (block_copied<T>) {
+      from.get(value.data(), sizeof(T) * N);
+    } else {
+      for (T& element : value) shape<T>::read(from, element);
+    }
+  }
+  static void describe(schema_writer& to) {
+    describe_parts<std::array<T, N>>(to, "array<", ", ");
+    to.word(std::to_string(N));
+    to.word(">");
+  }
+};
+
+template <class A, class B>
+struct shape<std::pair<A, B>> : shape_base {
+  using parts = type_list<A, B>;
+  static void write(encoder& to, const std::pair<A, B>& value) {
+    shape<std::remove_const_t<A>>::write(to, value.first);
+    shape<B>::write(to, value.second);
+  }
+  static void read(decoder& from, std::pair<A, B>& value) {
+    shape<A>::read(from, value.first);
+    shape<B>::read(from, value.second);
+  }
+  static void describe(schema_writer& to) { describe_parts<std::pair<A, B>>(to, "{", "}"); }
+};
+
+template <class... Ts>
+struct shape<std::tuple<Ts...>> : shape_base {
+  using parts = type_list<Ts...>;
+  static void write(encoder& to, const std::tuple<Ts...>& value) {
+    std::apply([&](const Ts&... each) { (shape<Ts>::write(to, each), ...); }, value);
+  }
+  static void read(decoder& from, std::tuple<Ts...>& value) {
+    std::apply([&](Ts&... each) { (shape<Ts>::read(from, each), ...); }, value);
+  }
+  static void describe(schema_writer& to) { describe_parts<std::tuple<Ts...>>(to, "{", "}"); }
+};
+
+template <class T>
+struct shape<std::optional<T>> : shape_base {
+  using parts = type_list<T>;
+  static void write(encoder& to, const std::optional<T>& value) {
+    to.put(value.has_value());
+    if (!value) return;
+    to.enter();
+    shape<T>::write(to, *value);
+    to.leave();
+  }
+  static void read(decoder& from, std::optional<T>& value) {
+    value.reset();
+    if (!from.get<bool>()) return;
+    from.enter();
+    shape<T>::read(from, value.emplace());
+    from.leave();
+  }
+  static void describe(schema_writer& to) { describe_parts<std::optional<T>>(to, "optional<", ">"); }
+};
+
+template <>
+struct shape<std::monostate> : shape_base {
+  static void write(encoder&, std::monostate) {}
+  static void read(decoder&, std::monostate&) {}
+  static void describe(schema_writer& to) { to.word("nothing"); }
+};
+
+template <class... Ts>
+struct shape<std::variant<Ts...>> : shape_base {
+  using parts = type_list<Ts...>;
+  static_assert(sizeof...(Ts) < 256, "dtask: a variant of more than 255 alternatives cannot travel");
+  static void write(encoder& to, const std::variant<Ts...>& value) {
+    if (value.valueless_by_exception()) throw error(errc::encode_failed, "a variant without a value");
+    to.put(static_cast<std::uint8_t>(value.index()));
+    to.enter();
+    std::visit([&]<class T>(const T& held) { shape<T>::write(to, held); }, value);
+    to.leave();
+  }
+  static void read(decoder& from, std::variant<Ts...>& value) {
+    const std::size_t index = from.get<std::uint8_t>();
+    if (index >= sizeof...(Ts)) from.fail("a variant of an alternative that does not exist");
+    from.enter();
+    [&]<std::size_t... I>(std::index_sequence<I...>) {
+      (static_cast<void>(I == index && (shape<Ts>::read(from, value.template emplace<I>()), true)), ...);
+    }(std::index_sequence_for<Ts...>{});
+    from.leave();
+  }
+  static void describe(schema_writer& to) { describe_parts<std::variant<Ts...>>(to, "variant<", ">"); }
+};
+
+template <class T>
+struct shape<std::complex<T>> : shape_base {
+  using parts = type_list<T>;
+  static void write(encoder& to, const std::complex<T>& value) {
+    shape<T>::write(to, value.real());
+    shape<T>::write(to, value.imag());
+  }
+  static void read(decoder& from, std::complex<T>& value) {
+    T real{}, imaginary{};
+    shape<T>::read(from, real);
+    shape<T>::read(from, imaginary);
+    value = {real, imaginary};
+  }
+  static void describe(schema_writer& to) { describe_parts<std::complex<T>>(to, "complex<", ">"); }
+};
+
+template <class R, class P>
+struct shape<std::chrono::duration<R, P>> : shape_base {
+  using parts = type_list<R>;
+  static void write(encoder& to, const std::chrono::duration<R, P>& value) { shape<R>::write(to, value.count()); }
+  static void read(decoder& from, std::chrono::duration<R, P>& value) {
+    R count{};
+    shape<R>::read(from, count);
+    value = std::chrono::duration<R, P>(count);
+  }
+  static void describe(schema_writer& to) {
+    describe_parts<std::chrono::duration<R, P>>(to, "duration<", ", ");
+    to.word(std::to_string(P::num) + "/" + std::to_string(P::den) + ">");
+  }
+};
+template <class D>
+struct shape<std::chrono::time_point<std::chrono::system_clock, D>> : shape_base {
+  using parts = type_list<D>;
+  using point = std::chrono::time_point<std::chrono::system_clock, D>;
+  static void write(encoder& to, const point& value) { shape<D>::write(to, value.time_since_epoch()); }
+  static void read(decoder& from, point& value) {
+    D since{};
+    shape<D>::read(from, since);
+    value = point(since);
+  }
+  static void describe(schema_writer& to) { describe_parts<point>(to, "time<", ">"); }
+};
+template <class D>
+struct shape<std::chrono::time_point<std::chrono::steady_clock, D>> : shape_refused<obstacle::platform> {};
+
+}  // namespace detail
+DTASK_END
