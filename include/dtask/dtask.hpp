@@ -1,0 +1,7 @@
+#pragma once
+/// The whole library for a program with its own main.
+#include "dtask/base.hpp"
+#include "dtask/task.hpp"
+#include "dtask/wire.hpp"
+#include "dtask/control.hpp"
+#include "dtask/job.hpp"

@@ -1,0 +1,105 @@
+"""The form of headers: guard, namespace markers, umbrellas that leave nothing out. usage: form.py SOURCE_DIR [--fix]
+
+--fix writes the include lines of the umbrellas anew.
+"""
+import pathlib
+import re
+import sys
+
+from rooms import ROOMS, room_of
+from source import headers, includes, strip
+
+# Rooms in dtask.hpp, and those that are included by name only.
+IN_ROOT = ["base", "task", "wire", "control", "job", "runtime", "net", "node"]
+
+
+# First lines of umbrellas that have to be made.
+WHAT = {
+    "base": "the words that all rooms share",
+    "task": "task<T> and what tasks are joined and stopped with",
+    "wire": "what is on the socket",
+    "control": "what is decided",
+    "job": "what can travel",
+    "sim": "the three state machines on virtual time and a virtual network",
+    "runtime": "where tasks run: threads and Asio",
+    "net": "how bytes move",
+    "node": "what a user starts: coordinator, worker, client",
+    "cli": "the roles run, worker and coordinator of a program",
+    "data": "pictures, IDX and safetensors without LibTorch",
+    "torch": "tensors as job arguments",
+}
+
+
+def fix(root):
+    include_dir = pathlib.Path(root) / "include"
+    rooms = {}
+    for path in headers(root):
+        name = path.relative_to(include_dir).as_posix()
+        if room_of(name) and "/detail/" not in name and path.suffix == ".hpp":
+            rooms.setdefault(room_of(name), []).append(name)
+    for room, names in rooms.items():
+        rewrite(include_dir / "dtask" / f"{room}.hpp", f"The room {room}/: {WHAT.get(room, room)}.", names)
+    rewrite(include_dir / "dtask" / "dtask.hpp", "The whole library for a program with its own main.",
+            [f"dtask/{r}.hpp" for r in IN_ROOT if r in rooms])
+
+
+def rewrite(path, what, names):
+    """Keeps the remarks at the head of a file that exists."""
+    old = path.read_text() if path.exists() else f"#pragma once\n/// {what}\n"
+    head = re.split(r"^\s*#\s*include", old, maxsplit=1, flags=re.M)[0].rstrip("\n") + "\n"
+    new = head + "".join(f'#include "{name}"\n' for name in names)
+    if new != old:
+        path.write_text(new)
+        print(f"written: {path}")
+
+
+def check(root):
+    include_dir = pathlib.Path(root) / "include"
+    problems, rooms = [], {}
+    for path in headers(root):
+        name = path.relative_to(include_dir).as_posix()
+        text = path.read_text()
+        code = strip(text)
+        if room_of(name) and "/detail/" not in name and path.suffix == ".hpp":
+            rooms.setdefault(room_of(name), []).append(name)
+        if path.suffix == ".hpp" and not text.startswith("#pragma once\n"):
+            problems.append(f"{name}: the first line is not '#pragma once'")
+        if re.search(r"^\s*using\s+namespace\b", code, re.M) and re.search(r"^using\s+namespace\b", code, re.M):
+            problems.append(f"{name}: 'using namespace' at namespace scope reaches every user")
+        if code.count("diagnostic push") != code.count("diagnostic pop"):
+            problems.append(f"{name}: a '#pragma GCC diagnostic push' without its pop")
+        if re.search(r"\b(TODO|FIXME|XXX)\b", text):
+            problems.append(f"{name}: an unfinished remark")
+        if name == "dtask/base/config.hpp":
+            continue
+        if re.search(r"^\s*(inline\s+)?namespace\s+dtask\b", code, re.M):
+            problems.append(f"{name}: opens namespace dtask itself; use DTASK_BEGIN and DTASK_END, which carry the ABI")
+        begins, ends = len(re.findall(r"\bDTASK_BEGIN\b", code)), len(re.findall(r"\bDTASK_END\b", code))
+        if begins != ends:
+            problems.append(f"{name}: {begins} DTASK_BEGIN and {ends} DTASK_END")
+        if path.stem != path.stem.lower() or not re.fullmatch(r"[a-z][a-z0-9_]*", path.stem):
+            problems.append(f"{name}: names are snake_case")
+        if re.search(r"(^|_)(utils?|common|helpers?|manager|misc)(_|$)", path.stem):
+            problems.append(f"{name}: a header is named after its noun")
+    for room, names in rooms.items():
+        umbrella = include_dir / "dtask" / f"{room}.hpp"
+        if not umbrella.exists():
+            problems.append(f"dtask/{room}.hpp is missing: room {room} has no umbrella")
+            continue
+        for name in sorted(set(names) - set(includes(umbrella))):
+            problems.append(f"dtask/{room}.hpp: does not include {name} (python3 tests/lint/form.py . --fix)")
+    root_umbrella = include_dir / "dtask" / "dtask.hpp"
+    if root_umbrella.exists():
+        have = set(includes(root_umbrella))
+        problems += [f"dtask/dtask.hpp: does not include dtask/{r}.hpp" for r in IN_ROOT if r in rooms and f"dtask/{r}.hpp" not in have]
+        problems += [f"dtask/dtask.hpp: room {r} is included by name only" for r in ROOMS
+                     if r not in IN_ROOT and f"dtask/{r}.hpp" in have]
+    return problems
+
+
+if __name__ == "__main__":
+    if "--fix" in sys.argv:
+        fix(sys.argv[1])
+    found = check(sys.argv[1])
+    print("\n".join(found) or "the headers are in form")
+    sys.exit(1 if found else 0)

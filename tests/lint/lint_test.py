@@ -1,0 +1,100 @@
+"""The lint tests find what they are for."""
+import pathlib
+import tempfile
+import unittest
+
+import co_await
+import form
+import rooms
+
+
+class CoAwait(unittest.TestCase):
+    def refused(self, text):
+        self.assertTrue(co_await.check_text(text), text)
+
+    def accepted(self, text):
+        self.assertEqual(co_await.check_text(text), [], text)
+
+    def test_conditions(self):
+        self.refused("if (co_await f(a) > 3) {}")
+        self.refused("if (x = co_await f()) {}")
+        self.refused("if (p->x = co_await f()) {}")
+        self.refused("while ((co_await x).has_value()) {}")
+        self.refused("do { } while (co_await x);")
+        self.refused("switch (co_await x) {}")
+        self.refused("for (;co_await x;) {}")
+        self.refused("if constexpr (a) { if (!co_await x) y(); }")
+        self.refused("if (auto a = f(); co_await a) {}")
+        self.refused("if (f(co_await g())) {}")
+        self.accepted("while (auto r = co_await out.next()) { use(*r); }")
+        self.accepted("if (const auto& r = co_await x; r) {}")
+        self.accepted("if (auto r = co_await x) { if (r) { g{}; } }")
+        self.accepted("if (std::optional<int> r = co_await x) {}")
+        self.accepted("for (auto v : co_await all()) { T{}; }")
+        self.accepted("auto r = co_await x; if (r) { y(); }")
+        self.accepted("if (ready) { co_await x; }")
+        self.accepted("if (true) spawn([](int n) -> task<int> { co_return co_await f(n); });")
+
+    def test_braces(self):
+        self.refused("co_await c.call<classify>(image{id, jpeg});")
+        self.refused('auto x = co_await f({.name = "x"});')
+        self.refused("g(co_await f(), T{});")
+        self.refused("co_await f([&] { return 1; });")
+        self.refused("co_await f([](int) {});")
+        self.accepted("auto x = T{}; co_await f(x);")
+        self.accepted("co_await f(v[i], a[0][j]);")
+        self.accepted("T t{co_await f()}; U u{1};")
+        self.accepted("auto operator co_await() { return T{}; }")
+        self.accepted('// co_await f({})\nauto s = "co_await g({})"; T{};')
+        self.accepted("auto body = [](cluster& c) -> task<int> { co_return co_await c.go(); }; T{};")
+
+    def test_captures(self):
+        self.refused("co_await f([&x](int));")
+        self.refused("co_await f([=]);")
+        self.accepted("co_await f(x[i]);")
+
+    def test_markdown(self):
+        text = "a\n```cpp\nif (co_await x) {}\n```\n"
+        self.assertEqual([line for line, _ in co_await.check_markdown(text)], [3])
+        self.assertEqual(co_await.check_markdown("<!-- lint: refused -->\n" + text[2:]), [])
+
+
+class Rooms(unittest.TestCase):
+    def problems(self, files):
+        with tempfile.TemporaryDirectory() as folder:
+            for name, text in files.items():
+                path = pathlib.Path(folder) / "include" / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text)
+            return rooms.check(pathlib.Path(folder) / "include"), form.check(folder)
+
+    def test_graph(self):
+        one = '#pragma once\n'
+        graph, _ = self.problems({"dtask/task/a.hpp": '#include "dtask/wire/b.hpp"\n', "dtask/wire/b.hpp": one})
+        self.assertIn("may not include dtask/wire/b.hpp", graph[0])
+        graph, _ = self.problems({"dtask/task/a.hpp": '#include "dtask/task/b.hpp"\n', "dtask/task/b.hpp": '#include "dtask/task/a.hpp"\n'})
+        self.assertIn("ring: ", graph[0])
+        graph, _ = self.problems({"dtask/wire/a.hpp": '#include "dtask/task/detail/b.hpp"\n', "dtask/task/detail/b.hpp": one})
+        self.assertIn("private", graph[0])
+        graph, _ = self.problems({"dtask/sim/a.hpp": '#include "dtask/runtime/b.hpp"\n', "dtask/runtime/b.hpp": one})
+        self.assertIn("room sim may not", graph[0])
+        graph, _ = self.problems({"dtask/base/a.hpp": "#include <boost/asio/post.hpp>\n"})
+        self.assertIn("standard library alone", graph[0])
+        graph, _ = self.problems({"dtask/net/a.hpp": "#include <iostream>\n#include <boost/asio.hpp>\n#include <boost/asio/post.hpp>\n"})
+        self.assertEqual(len(graph), 2)
+        graph, _ = self.problems({"dtask/net/a.hpp": '#include "dtask/task.hpp"\n', "dtask/task.hpp": one})
+        self.assertIn("umbrella", graph[0])
+        graph, _ = self.problems({"dtask/node/a.hpp": '#include "dtask/task/b.hpp"\n#include <vector>\n', "dtask/task/b.hpp": one})
+        self.assertEqual(graph, [])
+
+    def test_form(self):
+        _, found = self.problems({"dtask/task/a.hpp": "#pragma once\nDTASK_BEGIN\nDTASK_END\n"})
+        self.assertIn("no umbrella", found[0])
+        _, found = self.problems({"dtask/task/a.hpp": "#pragma once\n", "dtask/task.hpp": '#pragma once\n#include "dtask/task/a.hpp"\n'})
+        self.assertEqual(found, [])
+        _, found = self.problems({"dtask/task/a.hpp": "#pragma once\nnamespace dtask {}\n", "dtask/task.hpp": '#pragma once\n#include "dtask/task/a.hpp"\n'})
+        self.assertIn("DTASK_BEGIN", found[0])
+
+
+if __name__ == "__main__":
+    unittest.main()
