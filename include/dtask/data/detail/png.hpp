@@ -1,0 +1,145 @@
+#pragma once
+#include <png.h>
+
+#include <csetjmp>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "dtask/base/error.hpp"
+#include "dtask/base/result.hpp"
+#include "dtask/data/decode_options.hpp"
+#include "dtask/data/detail/exif.hpp"
+#include "dtask/data/picture.hpp"
+
+DTASK_BEGIN
+namespace detail {
+
+/// One PNG decode. Like `jpeg_reader`: members with a `setjmp` hold no object with a destructor.
+class png_reader {
+ public:
+  png_reader(std::span<const std::byte> input, const decode_options& options) noexcept : input_(input), options_(options) { created_ = create(); }
+  png_reader(const png_reader&) = delete;
+  png_reader& operator=(const png_reader&) = delete;
+  ~png_reader() { png_destroy_read_struct(&png_, &info_, nullptr); }
+
+  result<picture> decode() {
+    if (!created_ || !read_header()) return failure();
+    const std::uint64_t pixels = std::uint64_t{width_} * height_;
+    if (pixels > options_.max_pixels)
+      return error(errc::bad_data,
+                   "PNG of " + std::to_string(width_) + " x " + std::to_string(height_) + " pixels is over the limit of " +
+                       std::to_string(options_.max_pixels) + " pixels",
+                   {}, "raise max_pixels if it is wanted");
+    if (!start()) return failure();
+    const std::size_t row_bytes = std::size_t{width_} * (alpha_ ? 4U : 3U);
+    if (png_get_rowbytes(png_, info_) != row_bytes) return error(errc::bad_data, "PNG with an unexpected pixel layout is not handled");
+    picture out;
+    out.width = static_cast<int>(width_);
+    out.height = static_cast<int>(height_);
+    out.rgb.resize(row_bytes * height_);
+    if (!read_rows(out.rgb.data(), row_bytes)) return failure();
+    if (alpha_) flatten(out.rgb, pixels);
+    return upright(std::move(out), stored_orientation());
+  }
+
+ private:
+  bool create() noexcept {
+    if (setjmp(jump_) != 0) return false;
+    png_ = png_create_read_struct(PNG_LIBPNG_VER_STRING, this, &on_error, [](png_structp, png_const_charp) {});
+    if (png_ == nullptr) return false;
+    info_ = png_create_info_struct(png_);
+    if (info_ == nullptr) return false;
+    // Neither colour profiles nor texts are used, and both may unpack to any size: they are skipped unread.
+    static const png_byte skipped[] = "iCCP\0tEXt\0zTXt\0iTXt\0sPLT\0hIST\0pCAL\0sCAL";
+    png_set_keep_unknown_chunks(png_, PNG_HANDLE_CHUNK_NEVER, skipped, 8);
+    png_set_chunk_malloc_max(png_, 1 << 20);
+    png_set_chunk_cache_max(png_, 64);
+    png_set_user_limits(png_, 0x7fffffff, 0x7fffffff);
+    png_set_read_fn(png_, this, &on_read);
+    return true;
+  }
+  bool read_header() noexcept {
+    if (setjmp(jump_) != 0) return false;
+    png_read_info(png_, info_);
+    width_ = png_get_image_width(png_, info_);
+    height_ = png_get_image_height(png_, info_);
+    return true;
+  }
+  bool start() noexcept {
+    if (setjmp(jump_) != 0) return false;
+    png_set_scale_16(png_);
+    png_set_expand(png_);
+    png_set_gray_to_rgb(png_);
+    passes_ = png_set_interlace_handling(png_);
+    png_read_update_info(png_, info_);
+    alpha_ = (png_get_color_type(png_, info_) & PNG_COLOR_MASK_ALPHA) != 0;
+    return true;
+  }
+  bool read_rows(std::uint8_t* to, std::size_t row_bytes) noexcept {
+    if (setjmp(jump_) != 0) return false;
+    for (int pass = 0; pass < passes_; ++pass)
+      for (std::size_t y = 0; y < height_; ++y) png_read_row(png_, to + y * row_bytes, nullptr);
+    return true;
+  }
+
+  /// RGBA over a white ground, in place.
+  static void flatten(std::vector<std::uint8_t>& pixels, std::uint64_t count) {
+    const std::uint8_t* from = pixels.data();
+    std::uint8_t* to = pixels.data();
+    for (std::uint64_t i = 0; i < count; ++i, from += 4, to += 3) {
+      const unsigned a = from[3], ground = 255U * (255U - a) + 127U;
+      const unsigned r = from[0], g = from[1], b = from[2];
+      to[0] = static_cast<std::uint8_t>((r * a + ground) / 255U);
+      to[1] = static_cast<std::uint8_t>((g * a + ground) / 255U);
+      to[2] = static_cast<std::uint8_t>((b * a + ground) / 255U);
+    }
+    pixels.resize(static_cast<std::size_t>(3 * count));
+  }
+
+  int stored_orientation() const {
+#ifdef PNG_eXIf_SUPPORTED
+    png_uint_32 size = 0;
+    png_bytep block = nullptr;
+    if (png_get_eXIf_1(png_, info_, &size, &block) != 0 && block != nullptr && size > 0) {
+      std::vector<std::uint8_t> exif{'E', 'x', 'i', 'f', 0, 0};
+      exif.insert(exif.end(), block, block + size);
+      return exif_orientation(exif);
+    }
+#endif
+    return 1;
+  }
+
+  error failure() const { return error(errc::bad_data, std::string("PNG cannot be decoded: ") + message_, {}, "check the file"); }
+
+  static void on_error(png_structp png, png_const_charp text) {
+    auto* self = static_cast<png_reader*>(png_get_error_ptr(png));
+    std::snprintf(self->message_, sizeof self->message_, "%s", text);
+    std::longjmp(self->jump_, 1);
+  }
+  static void on_read(png_structp png, png_bytep to, std::size_t count) {
+    auto* self = static_cast<png_reader*>(png_get_io_ptr(png));
+    if (count > self->input_.size() - self->at_) png_error(png, "the file ends early");
+    std::memcpy(to, self->input_.data() + self->at_, count);
+    self->at_ += count;
+  }
+
+  std::span<const std::byte> input_;
+  std::size_t at_ = 0;
+  png_structp png_ = nullptr;
+  png_infop info_ = nullptr;
+  std::jmp_buf jump_{};
+  char message_[128] = "out of memory";
+  png_uint_32 width_ = 0, height_ = 0;
+  int passes_ = 1;
+  bool alpha_ = false, created_ = false;
+  decode_options options_;
+};
+
+}  // namespace detail
+DTASK_END

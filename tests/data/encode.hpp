@@ -1,0 +1,85 @@
+#pragma once
+/// Small JPEG and PNG files made in memory for the tests.
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <vector>
+
+#include <jpeglib.h>
+#include <png.h>
+
+#include "dtask/base/bytes.hpp"
+
+namespace dtask_test {
+
+using pixels = std::vector<std::uint8_t>;
+
+struct jpeg_shape {
+  int width = 16, height = 16, components = 3;
+  bool progressive = false;
+  int orientation = 0;  ///< 0: no EXIF block
+};
+
+/// `samples`: components interleaved, rows from the top. Four components are stored as CMYK.
+inline dtask::bytes encode_jpeg(pixels samples, jpeg_shape shape) {
+  jpeg_compress_struct info{};
+  jpeg_error_mgr errors{};
+  info.err = jpeg_std_error(&errors);
+  jpeg_create_compress(&info);
+  unsigned char* out = nullptr;
+  unsigned long size = 0;
+  jpeg_mem_dest(&info, &out, &size);
+  info.image_width = static_cast<JDIMENSION>(shape.width);
+  info.image_height = static_cast<JDIMENSION>(shape.height);
+  info.input_components = shape.components;
+  info.in_color_space = shape.components == 1 ? JCS_GRAYSCALE : shape.components == 3 ? JCS_RGB : JCS_CMYK;
+  jpeg_set_defaults(&info);
+  jpeg_set_quality(&info, 95, TRUE);
+  if (shape.progressive) jpeg_simple_progression(&info);
+  jpeg_start_compress(&info, TRUE);
+  if (shape.orientation != 0) {
+    // EXIF, little endian, one tag: Orientation (0x0112), SHORT, 1 value.
+    const std::uint8_t exif[] = {'E', 'x', 'i', 'f', 0, 0, 'I', 'I', 42, 0, 8, 0, 0, 0, 1, 0, 0x12, 0x01, 3, 0, 1, 0, 0, 0,
+                                 static_cast<std::uint8_t>(shape.orientation), 0, 0, 0, 0, 0, 0, 0};
+    jpeg_write_marker(&info, JPEG_APP0 + 1, exif, sizeof exif);
+  }
+  while (info.next_scanline < info.image_height) {
+    JSAMPROW row = samples.data() + static_cast<std::size_t>(info.next_scanline) * static_cast<std::size_t>(shape.width * shape.components);
+    jpeg_write_scanlines(&info, &row, 1);
+  }
+  jpeg_finish_compress(&info);
+  jpeg_destroy_compress(&info);
+  const dtask::bytes result = dtask::bytes::copy(out, size);
+  std::free(out);
+  return result;
+}
+
+struct png_shape {
+  int width = 4, height = 4, depth = 8, color = PNG_COLOR_TYPE_RGB;
+  bool interlaced = false;
+};
+
+/// `rows`: the packed samples as PNG stores them. Transparency of a palette is given per entry.
+inline dtask::bytes encode_png(const pixels& rows, png_shape shape, std::vector<png_color> palette = {}, pixels transparency = {}) {
+  pixels out;
+  png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, nullptr, nullptr, nullptr);
+  png_infop info = png_create_info_struct(png);
+  png_set_write_fn(
+      png, &out, [](png_structp p, png_bytep at, std::size_t n) { static_cast<pixels*>(png_get_io_ptr(p))->insert(static_cast<pixels*>(png_get_io_ptr(p))->end(), at, at + n); },
+      nullptr);
+  png_set_IHDR(png, info, static_cast<png_uint_32>(shape.width), static_cast<png_uint_32>(shape.height), shape.depth, shape.color,
+               shape.interlaced ? PNG_INTERLACE_ADAM7 : PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+  if (!palette.empty()) png_set_PLTE(png, info, palette.data(), static_cast<int>(palette.size()));
+  if (!transparency.empty()) png_set_tRNS(png, info, transparency.data(), static_cast<int>(transparency.size()), nullptr);
+  png_write_info(png, info);
+  const int passes = png_set_interlace_handling(png);
+  const std::size_t row_bytes = rows.size() / static_cast<std::size_t>(shape.height);
+  for (int pass = 0; pass < passes; ++pass)
+    for (std::size_t y = 0; y < static_cast<std::size_t>(shape.height); ++y) png_write_row(png, rows.data() + y * row_bytes);
+  png_write_end(png, info);
+  png_destroy_write_struct(&png, &info);
+  return dtask::bytes::copy(out.data(), out.size());
+}
+
+}  // namespace dtask_test
