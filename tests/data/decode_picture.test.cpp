@@ -127,9 +127,12 @@ TEST_CASE("decode_picture: a large JPEG is decoded smaller when the target is kn
   CHECK(small->width == 160);
   CHECK(small->height == 120);
   CHECK(near(*small, 80, 60, {90, 90, 90}));
+  const auto half = dtask::decode_picture(file.span(), {.target_width = 100, .target_height = 100});
+  REQUIRE(half.has_value());
+  CHECK(half->width == 320);
   const auto whole = dtask::decode_picture(file.span(), {.target_width = 224, .target_height = 224});
   REQUIRE(whole.has_value());
-  CHECK(whole->width == 320);
+  CHECK(whole->width == 640);
 }
 
 TEST_CASE("decode_picture: PNG in every layout becomes RGB") {

@@ -46,6 +46,8 @@ class gzip_source {
   }
   bool packed() const noexcept { return packed_; }
   std::size_t position() const noexcept { return at_; }
+  /// Whether a read came to the end of a gzip file whose checksums are right.
+  bool complete() const noexcept { return complete_; }
 
   /// Fills `to` with the next `count` bytes and says how many there were.
   std::size_t read(std::byte* to, std::size_t count) {
@@ -66,6 +68,7 @@ class gzip_source {
       if (code == Z_STREAM_END && (stream_.avail_in != 0 || at_ < file_.size())) {
         if (inflateReset(&stream_) != Z_OK) break;
       } else if (code != Z_OK) {
+        complete_ = code == Z_STREAM_END;
         break;
       }
     }
@@ -82,7 +85,7 @@ class gzip_source {
     at_ += n;
   }
   const bytes& file_;
-  bool packed_, ready_ = false;
+  bool packed_, ready_ = false, complete_ = false;
   std::size_t at_ = 0;
   z_stream stream_{};
 };
@@ -131,6 +134,7 @@ inline result<idx_array> read_idx(const bytes& file, std::uint64_t limit = std::
   if (source.read(data.data(), data.size()) != data.size()) return bad("the data is cut short or its gzip data is damaged");
   std::byte more;
   if (source.read(&more, 1) != 0) return bad("bytes after the data");
+  if (!source.complete()) return bad("the end of its gzip data is missing or damaged");
   out.data = std::move(data).freeze();
   return out;
 }
