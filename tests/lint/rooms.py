@@ -21,7 +21,7 @@ POSIX = ("arpa/", "cxxabi.h", "dlfcn.h", "fcntl.h", "malloc.h", "netinet/", "pol
 OUTSIDE = {
     "base": (),
     "task": ("immintrin.h", "x86intrin.h"),
-    "wire": (),
+    "wire": ("sys/mman.h",),  # advice about pages for pooled payload blocks
     "control": (),
     "job": ("cereal/", "boost/pfr", "cxxabi.h"),
     "sim": (),

@@ -1,0 +1,16 @@
+#include <dtask/task.hpp>
+
+#include <cstdio>
+
+dtask::task<int> half() {
+  const int value = 21;
+  co_return value;
+}
+
+dtask::task<int> whole() {
+  const int a = co_await half();
+  const int b = co_await half();
+  co_return a + b;
+}
+
+int main() { std::printf("%d\n", dtask::sync_wait(whole())); }
