@@ -1,7 +1,20 @@
 #pragma once
-/// The room task/: task<T> and what tasks are joined and stopped with.
+/// Coroutines without threads or sockets: tasks, waiting, structure. Standard library only.
+#include "dtask/task/channel.hpp"
 #include "dtask/task/environment.hpp"
+#include "dtask/task/event.hpp"
+#include "dtask/task/latch.hpp"
+#include "dtask/task/mutex.hpp"
+#include "dtask/task/one_shot.hpp"
+#include "dtask/task/resume_on.hpp"
 #include "dtask/task/scheduler.hpp"
+#include "dtask/task/scope.hpp"
+#include "dtask/task/semaphore.hpp"
+#include "dtask/task/shield.hpp"
+#include "dtask/task/sleep.hpp"
 #include "dtask/task/stop.hpp"
 #include "dtask/task/sync_wait.hpp"
 #include "dtask/task/task.hpp"
+#include "dtask/task/when_all.hpp"
+#include "dtask/task/when_any.hpp"
+#include "dtask/task/with_timeout.hpp"

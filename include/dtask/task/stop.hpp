@@ -34,15 +34,20 @@ inline std::atomic<std::uint64_t> stop_epoch{1};
 class stop_source {
  public:
   /// A root: stopped by `request_stop` alone.
-  stop_source() noexcept : stop_source(nullptr) {}
-  /// Stopped with its parent too. `parent` may be null and must outlive this.
-  explicit stop_source(stop_source* parent) noexcept
-      : parent_(parent && parent->can_stop_ ? parent : nullptr),
-        seen_(parent ? parent->seen_.load(std::memory_order_relaxed) : 0) {}
+  stop_source() noexcept = default;
+  /// Stopped with its parent too. `parent` must outlive this.
+  explicit stop_source(stop_source& parent) noexcept { set_parent(parent); }
   stop_source(const stop_source&) = delete;
   stop_source& operator=(const stop_source&) = delete;
   ~stop_source() {
     if (linked_) parent_->remove(up_);
+  }
+
+  /// Puts a root under `parent`, before anybody else knows it.
+  void set_parent(stop_source& parent) noexcept {
+    if (!parent.can_stop_) return;
+    parent_ = &parent;
+    seen_.store(parent.seen_.load(std::memory_order_relaxed), std::memory_order_relaxed);
   }
 
   /// The source that is never stopped, for environments without one.

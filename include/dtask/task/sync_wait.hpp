@@ -8,7 +8,6 @@
 #include "dtask/task/detail/as_task.hpp"
 #include "dtask/task/detail/thread_state.hpp"
 #include "dtask/task/detail/timer_wheel.hpp"
-#include "dtask/task/detail/wait.hpp"
 #include "dtask/task/environment.hpp"
 #include "dtask/task/task.hpp"
 
@@ -99,9 +98,9 @@ class blocking_completion : public completion {
     auto& promise = task_.handle().promise();
     promise.env = &env_;
     promise.on_done = this;
-    start_.handle = task_.handle();
+    promise.run = &task_promise<T>::start;
   }
-  work_item& start() noexcept { return start_; }
+  work_item& start() noexcept { return task_.handle().promise(); }
   virtual void ended() noexcept = 0;
   T take() { return task_.handle().promise().slot.take(); }
 
@@ -111,7 +110,6 @@ class blocking_completion : public completion {
  private:
   environment env_;
   task<T> task_;
-  resumption start_;
 };
 
 template <class T>

@@ -39,8 +39,19 @@ class task_promise : public task_promise_result<T> {
   using value_type = T;
   using handle = std::coroutine_handle<task_promise>;
   task<T> get_return_object() noexcept;
-  void unhandled_exception() noexcept { this->slot.fail(std::current_exception()); }
+  void unhandled_exception() noexcept { fail(std::current_exception()); }
   handle self() noexcept { return handle::from_promise(*this); }
+  void fail(std::exception_ptr e) noexcept {
+    this->slot.fail(std::move(e));
+    this->failed = true;
+  }
+  /// As a work item: starts the task, whose `env` and `on_done` are set; under stop it ends the task with the cause instead.
+  static void start(work_item& item) noexcept {
+    auto& self = static_cast<task_promise&>(item);
+    if (!self.env->stop->stop_requested()) [[likely]] return resume(self.self());
+    self.fail(stopped_exception(*self.env));
+    if (const std::coroutine_handle<> next = self.on_done->done(*self.on_done, self)) resume(next);
+  }
 };
 
 template <class T>
@@ -83,7 +94,7 @@ class [[nodiscard("dtask: a task does nothing until it is awaited")]] task {
       promise_type& child = handle_.promise();
       const environment* const env = parent.promise().env;
       if (env->stop->stop_requested()) [[unlikely]] {
-        child.slot.fail(detail::stopped_exception(*env));
+        child.fail(detail::stopped_exception(*env));
         return detail::transfer_to(parent);
       }
       child.env = env;
@@ -105,6 +116,8 @@ class [[nodiscard("dtask: a task does nothing until it is awaited")]] task {
 
   /// For combinators: the coroutine, still owned by this task.
   typename promise_type::handle handle() const noexcept { return handle_; }
+  /// For combinators: the coroutine, owned by the caller from now on.
+  typename promise_type::handle release() noexcept { return std::exchange(handle_, {}); }
 
  private:
   friend promise_type;

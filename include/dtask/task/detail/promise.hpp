@@ -18,7 +18,7 @@ struct completion {
   std::coroutine_handle<> (*done)(completion&, promise_base&) noexcept = nullptr;
 };
 
-/// The part of a task's promise that does not know its type. As a work item it starts the task.
+/// The part of a task's promise that does not know its type. `task_promise::start` makes it a work item that starts the task.
 class promise_base : public work_item {
  public:
   promise_base() noexcept = default;
@@ -46,6 +46,7 @@ class promise_base : public work_item {
   const environment* env = &root_environment;
   std::coroutine_handle<> continuation;  ///< who awaits, where `on_done` is null
   completion* on_done = nullptr;
+  bool failed = false;                   ///< ended with an exception
 };
 
 /// The exception that ends a task whose environment was stopped.

@@ -29,11 +29,9 @@ struct waiter : resumption {
   bool stopped = false;  ///< the wait ended without the thing waited for
 };
 
-/// The waiters of one object, first come first served, with the lock that guards the object's state too.
+/// The waiters of one object, first come first served. Guarded by the object's lock.
 class wait_list {
  public:
-  short_lock lock;
-
   bool empty() const noexcept { return first_ == nullptr; }
   waiter* first() const noexcept { return first_; }
   void push(waiter& w) noexcept {
@@ -88,14 +86,14 @@ class woken {
   work_list list_;
 };
 
-/// Waiting in a list, ended by stop. `Derived` provides `bool try_now() noexcept`, called under the list's lock: takes what is waited for, or false.
+/// Waiting in a list, ended by stop. `Derived` provides `bool try_now(woken&) noexcept`, called under the object's lock: takes what is waited for, or false;
+/// waiters that this sets free are added to its argument.
 ///
 /// The stop callback is registered before the waiter enters the list, so that nothing touches the awaiter after another thread could have resumed it.
 template <class Derived>
-class wait_awaiter : protected waiter {
+class wait_awaiter : public waiter {
  public:
-  wait_awaiter(const wait_awaiter&) = delete;
-  wait_awaiter& operator=(const wait_awaiter&) = delete;
+  wait_awaiter& operator=(wait_awaiter&&) = delete;
 
   bool await_ready() const noexcept { return false; }
   template <class Promise>
@@ -104,15 +102,14 @@ class wait_awaiter : protected waiter {
   }
 
  protected:
-  explicit wait_awaiter(wait_list& list) noexcept : list_(list) {}
+  wait_awaiter(short_lock& lock, wait_list& list) noexcept : lock_(lock), list_(list) {}
+  wait_awaiter(wait_awaiter&& other) noexcept : lock_(other.lock_), list_(other.list_) {}  // before it is awaited
 
   /// To be called first in `await_resume`. Throws where the wait was stopped.
   void finish() {
     if (on_stop_.source) on_stop_.source->remove(on_stop_);
     if (this->stopped) [[unlikely]] throw_stopped(*env_);
   }
-  wait_list& list_;
-
  private:
   struct stop_entry : stop_link {
     wait_awaiter* self = nullptr;
@@ -123,9 +120,10 @@ class wait_awaiter : protected waiter {
       this->stopped = true;
       return false;
     }
+    woken others;
     {
-      const short_guard hold(list_.lock);
-      if (static_cast<Derived*>(this)->try_now()) return false;
+      const short_guard hold(lock_);
+      if (static_cast<Derived*>(this)->try_now(others)) return false;
     }
     this->handle = h;
     this->where = env.where;
@@ -137,15 +135,15 @@ class wait_awaiter : protected waiter {
         return false;
       }
     }
-    const short_guard hold(list_.lock);
+    const short_guard hold(lock_);
     if (this->stopped) return false;
-    if (static_cast<Derived*>(this)->try_now()) return false;
+    if (static_cast<Derived*>(this)->try_now(others)) return false;
     list_.push(*this);
     return true;
   }
   void stop() noexcept {
     {
-      const short_guard hold(list_.lock);
+      const short_guard hold(lock_);
       if (!this->listed) {
         // Not in the list yet, and begin() will see this; or already taken out by the object, whose answer stands.
         if (!this->answered) this->stopped = true;
@@ -156,6 +154,8 @@ class wait_awaiter : protected waiter {
     }
     this->where->post(*this);
   }
+  short_lock& lock_;
+  wait_list& list_;
   const environment* env_ = nullptr;
   stop_entry on_stop_;
 };

@@ -1,0 +1,55 @@
+#pragma once
+#include <coroutine>
+#include <utility>
+
+#include "dtask/base/config.hpp"
+#include "dtask/task/detail/as_task.hpp"
+#include "dtask/task/detail/promise.hpp"
+#include "dtask/task/environment.hpp"
+#include "dtask/task/task.hpp"
+
+DTASK_BEGIN
+namespace detail {
+
+/// Awaits one task under an environment that `Change` makes from the awaiting task's. `Change` has
+/// `bool begin(environment&)`, which changes the copy (false: the task is not started, the await ends with the cause of the changed environment's stop), and `end(const environment&)`.
+template <class T, class Change>
+class [[nodiscard("dtask: this does nothing until it is awaited")]] changed_op {
+ public:
+  template <class... Args>
+  explicit changed_op(task<T> t, Args&&... args) : task_(std::move(t)), change_(std::forward<Args>(args)...) {}
+
+  class awaiter {
+   public:
+    explicit awaiter(changed_op& op) noexcept : op_(op) {}
+    bool await_ready() const noexcept { return false; }
+    template <class Promise>
+    transfer await_suspend(std::coroutine_handle<Promise> parent) noexcept {
+      env_ = *parent.promise().env;
+      auto& child = op_.task_.handle().promise();
+      if (!op_.change_.begin(env_)) {
+        child.fail(stopped_exception(env_));
+        return transfer_to(parent);
+      }
+      child.env = &env_;
+      child.continuation = parent;
+      return transfer_to(op_.task_.handle());
+    }
+    T await_resume() {
+      op_.change_.end(env_);
+      return op_.task_.handle().promise().slot.take();
+    }
+
+   private:
+    changed_op& op_;
+    environment env_;
+  };
+  awaiter operator co_await() && noexcept { return awaiter(*this); }
+
+ private:
+  task<T> task_;
+  Change change_;
+};
+
+}  // namespace detail
+DTASK_END

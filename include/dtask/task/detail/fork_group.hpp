@@ -1,0 +1,140 @@
+#pragma once
+#include <atomic>
+#include <coroutine>
+#include <cstddef>
+#include <exception>
+
+#include "dtask/base/config.hpp"
+#include "dtask/task/detail/fork_lane.hpp"
+#include "dtask/task/detail/promise.hpp"
+#include "dtask/task/environment.hpp"
+#include "dtask/task/task.hpp"
+
+DTASK_BEGIN
+namespace detail {
+
+/// One child of a fork_group.
+struct fork_child {
+  promise_base* promise = nullptr;
+  std::coroutine_handle<> handle;
+};
+
+/// Children that start together and end together, under a stop source of their own. Lives in the awaiter of when_all and when_any.
+///
+/// The first child runs at once. On a work-stealing pool the others lie in the thread's deque meanwhile; when a child that ran in line has ended, the next one
+/// is popped and, unless it was stolen, runs in line too, without a single atomic operation on the group: this line of children is the spine. Children
+/// that ran elsewhere count up, the spine at its end counts down by their number, and whoever brings the count to zero resumes the parent.
+class fork_group {
+ public:
+  enum class policy : unsigned char { all, any };
+
+  fork_group(policy p, fork_child* children, std::size_t size) noexcept : children_(children), size_(size), policy_(p) {
+    spine_.done = [](completion& c, promise_base& p2) noexcept { return static_cast<hook&>(c).group->spine_ended(p2); };
+    elsewhere_.done = [](completion& c, promise_base& p2) noexcept { return static_cast<hook&>(c).group->elsewhere_ended(p2); };
+    spine_.group = elsewhere_.group = this;
+  }
+  fork_group(const fork_group&) = delete;
+  fork_group& operator=(const fork_group&) = delete;
+
+  /// Starts the children; the coroutine to go on with.
+  std::coroutine_handle<> start(std::coroutine_handle<> parent, const environment& outer) noexcept {
+    if (outer.stop->stop_requested()) [[unlikely]] {
+      refused_ = &outer;
+      return parent;
+    }
+    if (size_ == 0) return parent;
+    parent_ = parent;
+    env_ = outer;
+    stop_.set_parent(*outer.stop);
+    env_.stop = &stop_;
+    for (std::size_t i = 0; i < size_; ++i) {
+      children_[i].promise->env = &env_;
+      children_[i].promise->on_done = &elsewhere_;
+    }
+    next_ = 1;
+    if (size_ > 1) {
+      if (fork_lane* const lane = lane_of(env_.where)) {
+        std::size_t i = size_;
+        try {
+          for (; i > 1; --i) lane->push(*children_[i - 1].promise);
+        } catch (...) {
+          // No memory for a larger deque: the rest goes the slow way. They count as elsewhere like those that were stolen.
+          for (; i > 1; --i) env_.where->post(*children_[i - 1].promise);
+        }
+      } else {
+        next_ = size_;
+        elsewhere_count_ = size_ - 1;
+        work_list others;
+        for (std::size_t i = 1; i < size_; ++i) others.push(*children_[i].promise);
+        env_.where->post_all(others);
+      }
+    }
+    children_[0].promise->on_done = &spine_;
+    return children_[0].handle;
+  }
+
+  /// To be called in `await_resume`: throws where the group was not started because of stop.
+  void check_started() const {
+    if (refused_) [[unlikely]] throw_stopped(*refused_);
+  }
+  /// The child that decided: the first to fail (all) or the first to end (any); -1: none.
+  std::ptrdiff_t decisive() const noexcept { return decisive_.load(std::memory_order_relaxed); }
+
+ private:
+  struct hook : completion {
+    fork_group* group = nullptr;
+  };
+
+  void note(promise_base& child) noexcept {
+    if (policy_ == policy::all && !child.failed) [[likely]] return;
+    std::ptrdiff_t index = 0;
+    while (children_[index].promise != &child) ++index;
+    std::ptrdiff_t none = -1;
+    if (decisive_.compare_exchange_strong(none, index, std::memory_order_relaxed)) stop_.request_stop();
+  }
+  std::coroutine_handle<> spine_ended(promise_base& child) noexcept {
+    note(child);
+    while (next_ < size_) {
+      fork_lane* const lane = lane_of(env_.where);
+      work_item* const item = lane ? lane->pop() : nullptr;
+      fork_child& next = children_[next_];
+      if (item != next.promise) [[unlikely]] {
+        if (item) lane->push(*item);
+        elsewhere_count_ += size_ - next_;
+        break;
+      }
+      ++next_;
+      if (!stop_.stop_requested()) [[likely]] {
+        next.promise->on_done = &spine_;
+        return next.handle;
+      }
+      // Started the ordinary way it ends at once, with the cause.
+      ++elsewhere_count_;
+      item->run(*item);
+    }
+    if (elsewhere_count_ == 0) [[likely]] return parent_;
+    const auto others = static_cast<std::ptrdiff_t>(elsewhere_count_);
+    return count_.fetch_sub(others, std::memory_order_acq_rel) == others ? parent_ : std::coroutine_handle<>{};
+  }
+  std::coroutine_handle<> elsewhere_ended(promise_base& child) noexcept {
+    note(child);
+    const std::coroutine_handle<> parent = parent_;
+    return count_.fetch_add(1, std::memory_order_acq_rel) == -1 ? parent : std::coroutine_handle<>{};
+  }
+
+  fork_child* children_;
+  std::size_t size_;
+  std::size_t next_ = 0;             // the first child that the spine has not claimed
+  std::size_t elsewhere_count_ = 0;  // known when the spine has ended
+  std::atomic<std::ptrdiff_t> count_{0};
+  std::atomic<std::ptrdiff_t> decisive_{-1};
+  std::coroutine_handle<> parent_;
+  environment env_;
+  stop_source stop_;
+  hook spine_, elsewhere_;
+  const environment* refused_ = nullptr;
+  policy policy_;
+};
+
+}  // namespace detail
+DTASK_END

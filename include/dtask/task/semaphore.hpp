@@ -1,0 +1,57 @@
+#pragma once
+#include <cstddef>
+
+#include "dtask/base/config.hpp"
+#include "dtask/task/detail/wait.hpp"
+
+DTASK_BEGIN
+
+/// A number of permits; who finds none waits, first come first served. Thread safety: all members from any thread. It outlives its waiters.
+class semaphore {
+ public:
+  explicit semaphore(std::size_t permits) noexcept : permits_(permits) {}
+
+  /// Gives back `n` permits. Waiters get theirs directly: a later comer cannot take them away.
+  void release(std::size_t n = 1) noexcept {
+    detail::woken waiters;
+    const detail::short_guard hold(lock_);
+    for (; n > 0; --n) {
+      if (detail::waiter* const w = waiting_.pop()) waiters.add(*w);
+      else break;
+    }
+    permits_ += n;
+  }
+  bool try_acquire() noexcept {
+    const detail::short_guard hold(lock_);
+    return take();
+  }
+  std::size_t available() const noexcept {
+    const detail::short_guard hold(lock_);
+    return permits_;
+  }
+
+  class [[nodiscard]] acquire_awaiter : public detail::wait_awaiter<acquire_awaiter> {
+   public:
+    explicit acquire_awaiter(semaphore& s) noexcept : detail::wait_awaiter<acquire_awaiter>(s.lock_, s.waiting_), semaphore_(s) {}
+    void await_resume() { this->finish(); }
+
+   private:
+    friend detail::wait_awaiter<acquire_awaiter>;
+    bool try_now(detail::woken&) noexcept { return semaphore_.take(); }
+    semaphore& semaphore_;
+  };
+  /// `co_await s.acquire()`: takes one permit. Throws under stop, and then holds none.
+  acquire_awaiter acquire() noexcept { return acquire_awaiter(*this); }
+
+ private:
+  bool take() noexcept {
+    if (permits_ == 0) return false;
+    --permits_;
+    return true;
+  }
+  mutable detail::short_lock lock_;
+  detail::wait_list waiting_;
+  std::size_t permits_;
+};
+
+DTASK_END
