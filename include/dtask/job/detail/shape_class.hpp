@@ -79,10 +79,23 @@ consteval obstacle aggregate_obstacle() {
 template <class T>
 concept plain_aggregate = std::is_aggregate_v<T> && std::is_class_v<T>;
 
-template <class T, std::size_t... I>
-auto fields_of(std::index_sequence<I...>) -> type_list<boost::pfr::tuple_element_t<I, T>...>;
+/// The fields as a tuple of references. PFR's own counting of them crashes g++ 12 where a field has a default like `std::vector<std::string> v{"a"}`, so it is told the count.
 template <class T>
-using fields = decltype(fields_of<T>(std::make_index_sequence<boost::pfr::tuple_size_v<T>>{}));
+constexpr auto tie_fields(T& value) {
+  return boost::pfr::detail::tie_as_tuple(value, boost::pfr::detail::size_t_<initialisers<std::remove_const_t<T>>()>{});
+}
+template <class Tuple, std::size_t... I>
+auto fields_of(std::index_sequence<I...>) -> type_list<std::remove_reference_t<decltype(boost::pfr::detail::sequence_tuple::get<I>(std::declval<Tuple&>()))>...>;
+template <class T>
+using fields = decltype(fields_of<decltype(tie_fields(std::declval<T&>()))>(std::make_index_sequence<initialisers<T>()>{}));
+
+template <class T, class F>
+void each_field(T& value, F f) {
+  auto tied = tie_fields(value);
+  [&]<std::size_t... I>(std::index_sequence<I...>) {
+    (f(boost::pfr::detail::sequence_tuple::get<I>(tied)), ...);
+  }(std::make_index_sequence<initialisers<std::remove_const_t<T>>()>{});
+}
 
 template <class T>
 inline constexpr char type_mark = 0;
@@ -92,12 +105,12 @@ struct shape_aggregate : shape_base {
   using parts = fields<T>;
   static void write(encoder& to, const T& value) {
     to.enter();
-    boost::pfr::for_each_field(value, [&]<class F>(const F& field) { shape<F>::write(to, field); });
+    each_field(value, [&]<class F>(const F& field) { shape<F>::write(to, field); });
     to.leave();
   }
   static void read(decoder& from, T& value) {
     from.enter();
-    boost::pfr::for_each_field(value, [&]<class F>(F& field) { shape<F>::read(from, field); });
+    each_field(value, [&]<class F>(F& field) { shape<F>::read(from, field); });
     from.leave();
   }
   static void describe(schema_writer& to) {

@@ -1,0 +1,426 @@
+#include "dtask/job/codec.hpp"
+
+#include <doctest/doctest.h>
+
+#include <array>
+#include <bit>
+#include <chrono>
+#include <complex>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <deque>
+#include <functional>
+#include <limits>
+#include <list>
+#include <map>
+#include <new>
+#include <optional>
+#include <random>
+#include <set>
+#include <string>
+#include <tuple>
+#include <unordered_map>
+#include <unordered_set>
+#include <variant>
+#include <vector>
+
+#include <cereal/types/base_class.hpp>
+#include <cereal/types/deque.hpp>
+#include <cereal/types/forward_list.hpp>
+#include <cereal/types/map.hpp>
+#include <cereal/types/string.hpp>
+#include <cereal/types/unordered_map.hpp>
+#include <cereal/types/vector.hpp>
+
+// ---- what is allocated on this thread, in requested bytes ----
+namespace {
+struct counter {
+  std::size_t now = 0, peak = 0;
+};
+thread_local counter allocated;
+constexpr std::size_t head = 16;
+void* counted_new(std::size_t size) {
+  void* block = std::malloc(size + head);
+  if (block == nullptr) throw std::bad_alloc();
+  std::memcpy(block, &size, sizeof size);
+  allocated.now += size;
+  if (allocated.now > allocated.peak) allocated.peak = allocated.now;
+  return static_cast<char*>(block) + head;
+}
+void counted_delete(void* p) noexcept {
+  if (p == nullptr) return;
+  void* block = static_cast<char*>(p) - head;
+  std::size_t size = 0;
+  std::memcpy(&size, block, sizeof size);
+  allocated.now -= size;
+  std::free(block);
+}
+}  // namespace
+void* operator new(std::size_t size) { return counted_new(size); }
+void* operator new[](std::size_t size) { return counted_new(size); }
+void operator delete(void* p) noexcept { counted_delete(p); }
+void operator delete[](void* p) noexcept { counted_delete(p); }
+void operator delete(void* p, std::size_t) noexcept { counted_delete(p); }
+void operator delete[](void* p, std::size_t) noexcept { counted_delete(p); }
+
+namespace {
+
+struct point {
+  int x = 0;
+  double y = 0;
+  bool operator==(const point&) const = default;
+};
+enum class colour : std::uint16_t { red, green };
+struct all {
+  bool flag = true;
+  char letter = 'q';
+  std::int8_t i8 = -8;
+  std::uint16_t u16 = 16;
+  std::int64_t i64 = -64;
+  float f32 = 1.5f;
+  colour c = colour::green;
+  std::string text = "text";
+  std::vector<int> numbers{1, 2, 3};
+  std::vector<bool> bits{true, false, true};
+  std::vector<std::string> texts{"a", "", "a text that is longer than a short string"};
+  std::deque<point> points{{1, 2}, {3, 4}};
+  std::list<std::uint8_t> list{1, 2};
+  std::array<point, 2> pair_of{point{5, 6}, point{7, 8}};
+  std::map<std::string, int> map{{"a", 1}};
+  std::multimap<int, int> multimap{{1, 1}, {1, 2}};
+  std::unordered_map<int, std::string> hashed{{1, "x"}};
+  std::set<int> set{3, 1, 2};
+  std::unordered_set<std::string> hashed_set{"y"};
+  std::optional<double> some = 2.5, none{};
+  std::variant<int, std::string, std::monostate> either = std::string("v");
+  std::tuple<int, std::string> tuple{1, "t"};
+  std::pair<int, point> pair{1, {9, 9}};
+  std::complex<float> z{1, -1};
+  std::chrono::milliseconds pause{250};
+  std::chrono::system_clock::time_point when{};
+  dtask::bytes block = dtask::bytes::copy("block");
+  bool operator==(const all&) const = default;
+};
+struct tree {
+  std::vector<tree> kids;
+};
+struct empty {};
+struct cereal_empty {
+  template <class A>
+  void serialize(A&) {}
+};
+
+struct cereal_base {
+  int id = 0;
+  template <class A>
+  void serialize(A& a) {
+    a(CEREAL_NVP(id));
+  }
+};
+class cereal_derived : public cereal_base {
+ public:
+  std::vector<std::string> words;
+  std::map<int, point> points;
+  template <class A>
+  void serialize(A& a) {
+    a(cereal::base_class<cereal_base>(this), words);
+    a & points;
+  }
+};
+struct versioned {
+  int a = 0;
+  template <class A>
+  void serialize(A& archive, const std::uint32_t version) {
+    seen = version;
+    archive(a);
+  }
+  std::uint32_t seen = 0;
+};
+struct minimal {
+  std::string text;
+  template <class A>
+  std::string save_minimal(const A&) const {
+    return text;
+  }
+  template <class A>
+  void load_minimal(const A&, const std::string& from) {
+    text = from;
+  }
+};
+struct sized_by_hand {
+  std::vector<point> points;
+  template <class A>
+  void save(A& a) const {
+    a(cereal::make_size_tag(static_cast<cereal::size_type>(points.size())));
+    for (const auto& p : points) a(p.x, p.y);
+  }
+  template <class A>
+  void load(A& a) {
+    cereal::size_type n = 0;
+    a(cereal::make_size_tag(n));
+    points.resize(static_cast<std::size_t>(n));
+    for (auto& p : points) a(p.x, p.y);
+  }
+};
+
+struct image {
+  std::uint32_t width = 0;
+  dtask::bytes pixels;
+};
+
+template <class T>
+T round_trip(const T& value) {
+  return dtask::decode<T>(dtask::encode(value));
+}
+
+dtask::payload raw(std::string body) { return {dtask::bytes::from(std::move(body)), {}}; }
+template <class T>
+void put(std::string& to, T value) {
+  to.append(reinterpret_cast<const char*>(&value), sizeof value);
+}
+
+/// Decodes foreign bytes: a value or `decode_failed`, and never more memory than 4 x frame + 64 KiB, the frame included.
+template <class T>
+bool accepts(const dtask::payload& from) {
+  const std::size_t frame = from.size();
+  const std::size_t before = allocated.now;
+  allocated.peak = before;
+  bool ok = true;
+  try {
+    static_cast<void>(dtask::decode<T>(from));
+  } catch (const dtask::error& e) {
+    ok = false;
+    CHECK(e.code() == dtask::errc::decode_failed);
+    CHECK_FALSE(e.place().empty());
+  }
+  CHECK(frame + (allocated.peak - before) <= 4 * frame + (64u << 10));
+  CHECK(allocated.now == before);
+  return ok;
+}
+
+}  // namespace
+template <>
+struct dtask::codec<image> {
+  static constexpr std::string_view words = "image";
+  static void save(dtask::encoder& to, const image& v) {
+    to.put(v.width);
+    to.block(v.pixels);
+  }
+  static void load(dtask::decoder& from, image& v) {
+    v.width = from.get<std::uint32_t>();
+    if (v.width > 4096) from.fail("an image wider than 4096");
+    v.pixels = from.block();
+  }
+};
+
+TEST_CASE("codec: every kind comes back as it was") {
+  const all value;
+  all changed;
+  changed.text.clear();
+  changed.numbers.clear();
+  changed.some.reset();
+  CHECK(round_trip(value) == value);
+  CHECK(round_trip(changed) == changed);
+  CHECK_FALSE(round_trip(value) == changed);
+}
+
+TEST_CASE("codec: little endian, no names, no padding") {
+  const auto p = dtask::encode(point{0x01020304, 1.0});
+  REQUIRE(p.body.size() == 12);
+  CHECK(p.body[0] == std::byte{4});
+  CHECK(p.body[3] == std::byte{1});
+  CHECK(p.blobs.empty());
+}
+
+TEST_CASE("codec: big blocks travel out of band and are neither copied out nor in") {
+  const auto big = dtask::bytes::from(std::string(100'000, 'x'));
+  const std::tuple<std::string, dtask::bytes, dtask::bytes> value{"name", big, dtask::bytes::copy("small")};
+  const auto p = dtask::encode(value);
+  REQUIRE(p.blobs.size() == 1);
+  CHECK(p.blobs[0].data() == big.data());
+  CHECK(p.body.size() < 64);
+  const auto back = dtask::decode<std::tuple<std::string, dtask::bytes, dtask::bytes>>(p);
+  CHECK(std::get<1>(back).data() == big.data());
+  CHECK(std::get<2>(back).view() == "small");
+}
+
+TEST_CASE("codec: blocks at the limit of out of band") {
+  for (const std::size_t size : {dtask::inline_bytes, dtask::inline_bytes + 1}) {
+    const auto block = dtask::bytes::from(std::string(size, 'y'));
+    const auto p = dtask::encode(block);
+    CHECK(p.blobs.size() == (size > dtask::inline_bytes ? 1 : 0));
+    CHECK(dtask::decode<dtask::bytes>(p) == block);
+  }
+}
+
+TEST_CASE("codec: cereal types, with bases, versions, minimal and sized by hand") {
+  cereal_derived d;
+  d.id = 7;
+  d.words = {"a", "b"};
+  d.points[3] = {1, 2};
+  const auto back = round_trip(d);
+  CHECK(back.id == 7);
+  CHECK(back.words == d.words);
+  CHECK(back.points == d.points);
+  versioned v;
+  v.a = 5;
+  CHECK(round_trip(v).a == 5);
+  CHECK(round_trip(std::vector<versioned>(3)).size() == 3);
+  CHECK(round_trip(minimal{"text"}).text == "text");
+  sized_by_hand s{{{1, 2}, {3, 4}}};
+  CHECK(round_trip(s).points == s.points);
+  CHECK(round_trip(std::vector<cereal_empty>(3)).size() == 3);
+}
+
+TEST_CASE("codec: a type's own codec checks what it reads") {
+  const image i{640, dtask::bytes::copy("px")};
+  CHECK(round_trip(i).pixels == i.pixels);
+  std::string body;
+  put(body, std::uint32_t{5000});
+  put(body, std::uint64_t{0});
+  CHECK_FALSE(accepts<image>(raw(body)));
+  CHECK(dtask::describe<std::vector<image>>() == "vector<image>");
+}
+
+TEST_CASE("codec: descriptions cover kinds, widths, containers and order, not names") {
+  struct other_names {
+    int a;
+    double b;
+  };
+  CHECK(dtask::describe<point>() == "{i32, f64}");
+  CHECK(dtask::describe<other_names>() == dtask::describe<point>());
+  CHECK(dtask::describe<tree>() == "{vector<^1>}");
+  CHECK(dtask::describe<colour>() == "enum u16");
+  CHECK(dtask::describe<cereal_derived>() == "{{i32}, vector<string>, map<i32, {i32, f64}>}");
+  CHECK(dtask::describe<std::optional<std::variant<int, std::string>>>() == "optional<variant<i32, string>>");
+  CHECK(dtask::schema_hash("{i32, f64}") != dtask::schema_hash("{f64, i32}"));
+}
+
+TEST_CASE("codec: sparse honest values decode within the memory that their size justifies") {
+  std::map<int, int> m;
+  for (int i = 0; i < 50'000; ++i) m[i] = -i;
+  const auto p = dtask::encode(m);
+  CHECK(accepts<std::map<int, int>>(p));
+  CHECK(dtask::decode<std::map<int, int>>(p) == m);
+  const std::list<std::uint8_t> l(100'000, std::uint8_t{1});
+  CHECK(accepts<std::list<std::uint8_t>>(dtask::encode(l)));
+  const std::vector<std::optional<std::array<double, 16>>> o(30'000);
+  CHECK(accepts<std::vector<std::optional<std::array<double, 16>>>>(dtask::encode(o)));
+  const std::vector<std::string> s(100'000);
+  CHECK(accepts<std::vector<std::string>>(dtask::encode(s)));
+  std::unordered_map<int, int> u;
+  for (int i = 0; i < 50'000; ++i) u[i] = i;
+  CHECK(accepts<std::unordered_map<int, int>>(dtask::encode(u)));
+  const std::vector<std::deque<int>> d(5'000);
+  CHECK(accepts<std::vector<std::deque<int>>>(dtask::encode(d)));
+}
+
+TEST_CASE("codec: counts that the bytes do not justify") {
+  for (const std::uint64_t n : {~std::uint64_t{0}, std::uint64_t{1} << 63, std::uint64_t{1} << 60, (std::uint64_t{1} << 62) + 1, std::uint64_t{1} << 33, std::uint64_t{1} << 29, std::uint64_t{1} << 28}) {
+    for (const std::size_t more : {std::size_t{0}, std::size_t{64}}) {
+      std::string body;
+      put(body, n);
+      body.append(more, 'x');
+      const auto p = raw(body);
+      CHECK_FALSE(accepts<std::vector<float>>(p));
+      CHECK_FALSE(accepts<std::string>(p));
+      CHECK_FALSE(accepts<std::vector<std::string>>(p));
+      CHECK_FALSE(accepts<std::vector<bool>>(p));
+      CHECK_FALSE(accepts<std::list<float>>(p));
+      CHECK_FALSE(accepts<std::deque<float>>(p));
+      CHECK_FALSE(accepts<std::vector<empty>>(p));
+      CHECK_FALSE(accepts<std::list<cereal_empty>>(p));
+      CHECK_FALSE(accepts<std::unordered_map<int, int>>(p));
+      CHECK_FALSE(accepts<std::map<int, int>>(p));
+      CHECK_FALSE(accepts<std::set<std::string>>(p));
+      CHECK_FALSE(accepts<sized_by_hand>(p));
+      CHECK_FALSE(accepts<std::vector<sized_by_hand>>(p));
+      CHECK_FALSE(accepts<dtask::bytes>(p));
+      CHECK_FALSE(accepts<std::vector<std::array<double, 1000>>>(p));
+    }
+  }
+}
+
+TEST_CASE("codec: elements that blow up in memory are refused before they are made") {
+  // One wire byte per element, 8000 bytes in memory.
+  std::string body;
+  put(body, std::uint64_t{60'000});
+  body.append(60'000, '\0');
+  CHECK_FALSE(accepts<std::vector<std::optional<std::array<double, 1000>>>>(raw(body)));
+  CHECK_FALSE(accepts<std::list<std::optional<std::array<double, 1000>>>>(raw(body)));
+}
+
+TEST_CASE("codec: nesting has a limit on both sides") {
+  for (const int depth : {1'000, 20'000, 1'000'000}) {
+    std::string body;
+    for (int i = 0; i < depth; ++i) put(body, std::uint64_t{1});
+    put(body, std::uint64_t{0});
+    CHECK_FALSE(accepts<tree>(raw(body)));
+  }
+  tree deep;
+  tree* at = &deep;
+  for (int i = 0; i < 100; ++i) at = &at->kids.emplace_back();
+  CHECK(accepts<tree>(dtask::encode(deep)));
+  for (int i = 0; i < 100; ++i) at = &at->kids.emplace_back();
+  CHECK_THROWS_AS(dtask::encode(deep), dtask::error);
+}
+
+TEST_CASE("codec: truncated, longer, and wrong values") {
+  const auto whole = dtask::encode(all{});
+  for (std::size_t size = 0; size < whole.body.size(); ++size) CHECK_FALSE(accepts<all>({whole.body.slice(0, size), {}}));
+  CHECK_FALSE(accepts<int>(raw(std::string("\1\0\0\0x", 5))));
+  CHECK_FALSE(accepts<bool>(raw("\5")));
+  CHECK_FALSE(accepts<std::variant<int, std::string>>(raw(std::string("\x63\0\0\0\0", 5))));
+  CHECK_FALSE(accepts<std::variant<int, std::string>>(raw("\xff")));
+  std::string twice;
+  put(twice, std::uint64_t{2});
+  put(twice, std::int32_t{1});
+  put(twice, std::int32_t{1});
+  CHECK_FALSE(accepts<std::set<int>>(raw(twice)));
+}
+
+TEST_CASE("codec: blobs that are missing, superfluous or of another size") {
+  const auto p = dtask::encode(dtask::bytes::from(std::string(100'000, 'x')));
+  CHECK_FALSE(accepts<dtask::bytes>({p.body, {}}));
+  CHECK_FALSE(accepts<dtask::bytes>({p.body, {p.blobs[0], p.blobs[0]}}));
+  CHECK_FALSE(accepts<dtask::bytes>({p.body, {p.blobs[0].slice(1)}}));
+  CHECK_FALSE(accepts<int>({dtask::encode(1).body, {p.blobs[0]}}));
+}
+
+TEST_CASE("codec: random bytes and mutated values never break the bound") {
+  const std::uint64_t seed = 20260101;
+  CAPTURE(seed);
+  std::mt19937_64 random(seed);
+  const auto whole = dtask::encode(all{});
+  for (int round = 0; round < 3000; ++round) {
+    std::string body(whole.body.view());
+    for (int i = 0; i < 1 + round % 4; ++i) body[random() % body.size()] = static_cast<char>(random());
+    accepts<all>(raw(body));
+    std::string noise(random() % 256, '\0');
+    for (char& c : noise) c = static_cast<char>(random() % 4 == 0 ? random() : 0);
+    accepts<all>(raw(noise));
+    accepts<std::vector<std::map<std::string, std::vector<std::optional<std::string>>>>>(raw(noise));
+    accepts<cereal_derived>(raw(noise));
+    accepts<std::unordered_map<std::string, tree>>(raw(noise));
+  }
+}
+
+TEST_CASE("codec: encoding over a limit says which") {
+  dtask::codec_limits small;
+  small.payload = 1000;
+  small.blobs = 1;
+  const std::vector<int> big(1000, 1);
+  try {
+    static_cast<void>(dtask::encode(big, small));
+    FAIL("no error");
+  } catch (const dtask::error& e) {
+    CHECK(e.code() == dtask::errc::too_large);
+    CHECK(e.cause().find("1000 bytes") != std::string::npos);
+  }
+  const auto block = dtask::bytes::from(std::string(20'000, 'x'));
+  CHECK_THROWS_AS(dtask::encode(block, small), dtask::error);
+  dtask::codec_limits few;
+  few.blobs = 1;
+  CHECK_THROWS_AS(dtask::encode(std::vector<dtask::bytes>{block, block}, few), dtask::error);
+}

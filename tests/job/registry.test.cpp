@@ -1,0 +1,149 @@
+#include "dtask/job/registry.hpp"
+
+#include <doctest/doctest.h>
+
+#include <stdexcept>
+#include <string>
+
+#include "dtask/job/arguments.hpp"
+#include "dtask/job/outcome.hpp"
+#include "dtask/task/sync_wait.hpp"
+
+namespace {
+
+struct image {
+  std::string id;
+  dtask::bytes jpeg;
+};
+struct label {
+  std::string id;
+  int index = 0;
+  float score = 0;
+};
+struct classify : dtask::job<"classify/1", dtask::idempotent> {
+  explicit classify(dtask::worker_context& w) : weights(w.blob("weights")) {}
+  dtask::task<label> operator()(dtask::job_context& ctx, image in) {
+    const auto size = static_cast<float>(in.jpeg.size());
+    co_return label{in.id + std::string(weights.view()), static_cast<int>(ctx.attempt()), size};
+  }
+  dtask::bytes weights;
+};
+struct count_calls : dtask::job<"count.calls/12"> {
+  int operator()() { return ++calls; }
+  int calls = 0;
+};
+double score(double a, const double& b) { return a * b; }
+dtask::task<std::string> twice(dtask::job_context&, std::string text) {
+  auto both = text + text;
+  co_return both;
+}
+void nothing() {}
+dtask::bytes huge() { return dtask::bytes::from(std::string(100'000, 'x')); }
+int fails() { throw std::out_of_range("no such thing"); }
+
+using score_job = dtask::function_job<"score/1", &score, dtask::pure>;
+using twice_job = dtask::function_job<"twice/1", &twice>;
+using nothing_job = dtask::function_job<"nothing/1", &nothing>;
+using huge_job = dtask::function_job<"huge/1", &huge>;
+using fails_job = dtask::function_job<"fails/1", &fails>;
+using jobs = dtask::registry<classify, count_calls, score_job, twice_job, nothing_job, huge_job, fails_job>;
+
+struct one_blob final : dtask::blob_source {
+  found find(std::string_view name) const override {
+    if (name == "weights") return {dtask::bytes::copy("!"), 3};
+    return {};
+  }
+};
+
+template <class J>
+const dtask::job_entry& entry() {
+  return jobs::entries()[jobs::index<J>()];
+}
+template <class J, class... Us>
+auto run(dtask::detail::job_object* object, dtask::codec_limits limits, Us&&... us) {
+  dtask::job_context context({}, dtask::never, 2, 0, "w");
+  auto t = entry<J>().run(object, context, dtask::encode_arguments<J>({}, std::forward<Us>(us)...), limits);
+  const dtask::payload p = dtask::sync_wait(std::move(t));
+  if constexpr (!std::is_void_v<dtask::result_of<J>>) return dtask::decode<dtask::result_of<J>>(p);
+}
+
+}  // namespace
+
+TEST_CASE("registry: names, schemas and effect classes") {
+  REQUIRE(jobs::entries().size() == 7);
+  CHECK(entry<classify>().name == "classify/1");
+  CHECK(entry<classify>().signature == "({string, bytes}) -> {string, i32, f32}");
+  CHECK(entry<classify>().schema == dtask::schema_hash(entry<classify>().signature));
+  CHECK(entry<classify>().effect_class == dtask::effect::idempotent);
+  CHECK(entry<count_calls>().effect_class == dtask::effect::at_most_once);
+  CHECK(entry<score_job>().signature == "(f64, f64) -> f64");
+  CHECK(entry<score_job>().effect_class == dtask::effect::pure);
+  CHECK(entry<nothing_job>().signature == "() -> void");
+  CHECK(entry<twice_job>().signature == "(string) -> string");
+  CHECK_FALSE(entry<score_job>().has_object);
+}
+
+TEST_CASE("registry: jobs run without their types") {
+  one_blob blobs;
+  dtask::worker_context w(blobs, "w", 0, 1);
+  const auto object = entry<classify>().make(w);
+  // The fields of the one aggregate, and the aggregate itself.
+  CHECK(run<classify>(object.get(), {}, "a", dtask::bytes::copy("xyz")).id == "a!");
+  const image in{"b", {}};
+  const label l = run<classify>(object.get(), {}, in);
+  CHECK(l.id == "b!");
+  CHECK(l.index == 2);
+  const auto read = std::move(w).take_read();
+  REQUIRE(read.size() == 1);
+  CHECK(read[0].first == "weights");
+  CHECK(read[0].second == 3);
+  CHECK(run<score_job>(nullptr, {}, 2, 3.5f) == 7.0);
+  CHECK(run<twice_job>(nullptr, {}, "ab") == "abab");
+  run<nothing_job>(nullptr, {});
+  const auto counting = entry<count_calls>().make(w);
+  CHECK(run<count_calls>(counting.get(), {}) == 1);
+  CHECK(run<count_calls>(counting.get(), {}) == 2);
+}
+
+TEST_CASE("registry: a broadcast that is not there fails the constructor with a remedy") {
+  struct nothing_held final : dtask::blob_source {
+    found find(std::string_view) const override { return {}; }
+  } blobs;
+  dtask::worker_context w(blobs, "w", 0, 1);
+  CHECK_THROWS_WITH_AS(entry<classify>().make(w), doctest::Contains("no broadcast named 'weights'"), dtask::error);
+}
+
+TEST_CASE("registry: what the job throws, and what the codec refuses") {
+  CHECK_THROWS_AS(run<fails_job>(nullptr, {}), std::out_of_range);
+  dtask::codec_limits small;
+  small.payload = 1000;
+  try {
+    run<huge_job>(nullptr, small);
+    FAIL("no error");
+  } catch (const dtask::detail::codec_failure& f) {
+    CHECK(f.why().code() == dtask::errc::too_large);
+  }
+  dtask::job_context context({}, dtask::never, 1, 0, "w");
+  auto t = entry<score_job>().run(nullptr, context, dtask::encode(1), {});
+  CHECK_THROWS_AS(dtask::sync_wait(std::move(t)), dtask::detail::codec_failure);
+}
+
+TEST_CASE("registry: job names") {
+  CHECK(dtask::valid_job_name("a/1"));
+  CHECK(dtask::valid_job_name("team/image.classify-v/12"));
+  for (const char* bad : {"", "a", "a/", "/1", "a/b", "a b/1", "a/1x", "\xc3\xa4/1"}) CHECK_FALSE(dtask::valid_job_name(bad));
+}
+
+TEST_CASE("outcome: a value or a remote error, and where it ran") {
+  dtask::outcome<int> good(5, "host/w#1", 2);
+  CHECK(good.value() == 5);
+  CHECK(good.attempts() == 2);
+  const dtask::remote_error why(dtask::errc::job_failed, "std::out_of_range", "no such thing", "host/w#1, attempt 1", "", 1, "host/w#1");
+  dtask::outcome<int> bad(why);
+  CHECK_FALSE(bad);
+  CHECK(bad.worker() == "host/w#1");
+  CHECK_THROWS_WITH_AS(bad.value(), "std::out_of_range: no such thing (host/w#1, attempt 1)", dtask::remote_error);
+  CHECK_THROWS_AS(bad.value(), dtask::error);
+  dtask::outcome<> done({}, "w", 1);
+  done.value();
+}
