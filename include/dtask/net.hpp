@@ -1,0 +1,7 @@
+#pragma once
+/// net/: how bytes move. Links over TCP and over a pipe inside the process, listener, connector, addresses.
+#include "dtask/net/connector.hpp"
+#include "dtask/net/link.hpp"
+#include "dtask/net/listener.hpp"
+#include "dtask/net/pipe.hpp"
+#include "dtask/net/url.hpp"

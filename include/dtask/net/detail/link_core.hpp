@@ -1,0 +1,233 @@
+#pragma once
+#include <boost/asio/post.hpp>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "dtask/base/config.hpp"
+#include "dtask/base/error.hpp"
+#include "dtask/base/log.hpp"
+#include "dtask/net/link.hpp"
+#include "dtask/wire/decoder.hpp"
+#include "dtask/wire/link.hpp"
+#include "dtask/wire/outbox.hpp"
+
+DTASK_BEGIN
+namespace net::detail {
+
+/// What all links share: encoding and decoding, the order of events, and the ways to end. The transport derives from it and moves the bytes.
+///
+/// The link that its owner holds points here; asynchronous operations keep this alive, not the owner's link.
+class link_core : public std::enable_shared_from_this<link_core> {
+ public:
+  link_core(executor ex, wire::side at, const link_options& options, std::string peer)
+      : options_(options), executor_(ex), decoder_(at, options.limits), peer_(std::move(peer)) {}
+  link_core(const link_core&) = delete;
+  link_core& operator=(const link_core&) = delete;
+  virtual ~link_core() = default;
+
+  void start(wire::link_events& events) {
+    events_ = &events;
+    boost::asio::post(executor_, [self = shared_from_this()] { self->begin(); });
+  }
+  /// Receives one message and keeps it for `start`; `heard` is told when it is there, or why none comes.
+  void await_greeting(std::function<void(const error&)> heard) {
+    on_greeting_ = std::move(heard);
+    receive();
+  }
+
+  void send(wire::message&& m) {
+    if (ending_ || ended_) return;
+    if (error bad = outbox_->push(std::move(m), decoder_.agreed())) {
+      log(log_level::error, "link_broken", peer_ + ": " + bad.what());
+      abort(bad);
+      return;
+    }
+    above_low_ = above_low_ || outbox_->unsent() > wire::high_water / 2;
+    schedule_flush();
+  }
+  void flush() {
+    if (!ended_) write();
+    if (drained_due()) schedule_flush();
+  }
+  void close() {
+    begin_end(error(errc::closed, "closed by this side", peer_));
+    schedule_flush();
+  }
+  void abort(const error& why) {
+    if (ended_) return;
+    ended_ = true;
+    why_ = why;
+    shut();
+    boost::asio::post(executor_, [self = shared_from_this()] { self->report_end(); });
+  }
+  /// The owner's link is gone.
+  void detach() {
+    events_ = nullptr;
+    on_greeting_ = nullptr;
+    if (ended_) return;
+    ended_ = true;
+    shut();
+  }
+
+  std::size_t unsent() const noexcept { return outbox_->unsent(); }
+  void set_limits(const wire::limits& agreed) noexcept { decoder_.set_limits(agreed); }
+  const std::string& peer() const noexcept { return peer_; }
+
+ protected:
+  /// Hands over as much as the transport takes now; calls `wrote`. Nothing to do while an earlier write is under way.
+  virtual void write() = 0;
+  /// Begins to receive: `arrived` and `broke` follow.
+  virtual void receive() = 0;
+  /// Everything queued has been written, and nothing will be any more: tells the peer, and waits for its end within the grace time. `broke` follows.
+  virtual void finish_sending() = 0;
+  /// The close grace begins.
+  virtual void limit_end() = 0;
+  /// Releases the transport now. Nothing follows.
+  virtual void shut() noexcept = 0;
+
+  /// Delivers what the decoder holds. Whether to go on receiving.
+  bool deliver() {
+    if (ending_) return true;
+    if (on_greeting_) return deliver_greeting();
+    corked_ = true;
+    bool any = false;
+    if (first_) {
+      any = true;
+      events_->received(std::move(*std::exchange(first_, std::nullopt)));
+    }
+    if (events_ == nullptr || ended_) {
+      corked_ = false;
+      return false;
+    }
+    const error bad = decoder_.parse([&](wire::message&& m) {
+      any = true;
+      events_->received(std::move(m));
+      return events_ != nullptr && !ending_ && !ended_;
+    });
+    if (any && events_ != nullptr && !ended_) events_->batch_end();
+    corked_ = false;
+    if (bad && !ended_ && !ending_) refuse(bad);
+    if (!ended_) pump();
+    return !ended_;
+  }
+  /// Writes, tells of the room that this made, and ends the link when it was to end.
+  void pump() {
+    write();
+    // The driver may queue more at once; each turn of this writes some, so it ends when the transport is full or the driver has nothing.
+    while (!ended_ && drained_due()) {
+      above_low_ = false;
+      if (events_ == nullptr || ending_) break;
+      events_->drained();
+      if (!ended_) write();
+    }
+    if (!ended_ && ending_ && outbox_->empty() && !std::exchange(finished_, true)) finish_sending();
+  }
+  /// The transport ended or failed.
+  void broke(error why) {
+    if (ended_) return;
+    ended_ = true;
+    why_ = ending_ ? std::move(why_) : std::move(why);
+    shut();
+    report_end();
+  }
+  void wrote(std::size_t count) noexcept { outbox_->consumed(count); }
+  bool discarding() const noexcept { return ending_; }
+  bool ended() const noexcept { return ended_; }
+  error end_of_stream() const {
+    error bad = decoder_.at_end();
+    return bad ? error(bad.code(), bad.cause(), peer_) : error(errc::closed, "the connection was closed by the peer", peer_);
+  }
+
+  const link_options options_;
+  executor executor_;
+  wire::decoder decoder_;
+  /// Shared, since a pipe's other end may still read it when this is gone.
+  const std::shared_ptr<wire::outbox> outbox_ = std::make_shared<wire::outbox>();
+
+ private:
+  void begin() {
+    if (ended_ || events_ == nullptr) return;
+    if (!first_ || deliver()) receive();
+  }
+  bool deliver_greeting() {
+    const error bad = decoder_.parse([&](wire::message&& m) {
+      first_ = std::move(m);
+      return false;
+    });
+    if (bad) {
+      refuse(bad);
+      if (!ended_) pump();
+      return !ended_;
+    }
+    if (!first_) return true;
+    const auto heard = std::exchange(on_greeting_, nullptr);
+    heard(error());
+    return false;  // start() goes on
+  }
+  /// The peer broke the protocol. One that speaks dtask is told so before the link ends.
+  void refuse(const error& bad) {
+    const error why(bad.code(), bad.cause(), peer_, bad.remedy());
+    if (bad.cause().starts_with("not a dtask peer")) return broke(why);
+    wire::refuse answer;
+    answer.code = bad.code();
+    answer.text = bad.what();
+    if (!outbox_->push(std::move(answer), decoder_.agreed())) begin_end(why);
+    else broke(why);
+  }
+  void begin_end(const error& why) {
+    if (ending_ || ended_) return;
+    ending_ = true;
+    why_ = why;
+    limit_end();
+  }
+  bool drained_due() const noexcept { return above_low_ && outbox_->unsent() <= wire::high_water / 2; }
+  void schedule_flush() {
+    if (corked_ || flush_posted_ || ended_) return;
+    flush_posted_ = true;
+    boost::asio::post(executor_, [self = shared_from_this()] {
+      self->flush_posted_ = false;
+      if (!self->ended_) self->pump();
+    });
+  }
+  void report_end() {
+    if (const auto heard = std::exchange(on_greeting_, nullptr)) return heard(why_);
+    if (wire::link_events* events = std::exchange(events_, nullptr)) events->closed(why_);
+  }
+
+  std::string peer_;
+  wire::link_events* events_ = nullptr;
+  std::function<void(const error&)> on_greeting_;
+  std::optional<wire::message> first_;
+  error why_;
+  bool corked_ = false;        // inside a batch of events: its sends are flushed together at its end
+  bool flush_posted_ = false;
+  bool above_low_ = false;
+  bool ending_ = false;        // writes what is queued, delivers nothing more
+  bool finished_ = false;
+  bool ended_ = false;
+};
+
+/// The link that its owner holds.
+class owned_link final : public link {
+ public:
+  explicit owned_link(std::shared_ptr<link_core> core) : core_(std::move(core)) {}
+  ~owned_link() override { core_->detach(); }
+  void start(wire::link_events& events) override { core_->start(events); }
+  void send(wire::message m) override { core_->send(std::move(m)); }
+  void flush() override { core_->flush(); }
+  void close() override { core_->close(); }
+  void abort(const error& why) override { core_->abort(why); }
+  std::size_t unsent() const noexcept override { return core_->unsent(); }
+  void set_limits(const wire::limits& agreed) override { core_->set_limits(agreed); }
+  std::string peer() const override { return core_->peer(); }
+
+ private:
+  std::shared_ptr<link_core> core_;
+};
+
+}  // namespace net::detail
+DTASK_END
