@@ -9,6 +9,7 @@
 #pragma GCC diagnostic pop
 #endif
 #include <cstddef>
+#include <exception>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -25,14 +26,18 @@ template <class T>
 struct any_field {
   template <class U>
     requires(!std::is_same_v<U, T>)
-  operator U() const;
+  operator U() const {
+    std::terminate();  // never called; clang wants a body where a constexpr constructor could call it
+  }
 };
 /// Becomes a base of `T` only.
 template <class T>
 struct any_base {
   template <class U>
     requires(std::is_base_of_v<U, T> && !std::is_same_v<U, T>)
-  operator U() const;
+  operator U() const {
+    std::terminate();
+  }
 };
 
 template <class T, std::size_t... I>
