@@ -78,7 +78,7 @@ class Rooms(unittest.TestCase):
         self.assertIn("private", graph[0])
         graph, _ = self.problems({"dtask/sim/a.hpp": '#include "dtask/runtime/b.hpp"\n', "dtask/runtime/b.hpp": one})
         self.assertIn("room sim may not", graph[0])
-        graph, _ = self.problems({"dtask/base/a.hpp": "#include <boost/asio/post.hpp>\n"})
+        graph, _ = self.problems({"dtask/sim/a.hpp": "#include <boost/asio/post.hpp>\n"})
         self.assertIn("standard library alone", graph[0])
         graph, _ = self.problems({"dtask/net/a.hpp": "#include <iostream>\n#include <boost/asio.hpp>\n#include <boost/asio/post.hpp>\n"})
         self.assertEqual(len(graph), 2)

@@ -19,7 +19,7 @@ POSIX = ("arpa/", "cxxabi.h", "dlfcn.h", "fcntl.h", "malloc.h", "netinet/", "pol
          "termios.h", "unistd.h", "linux/", "x86intrin.h", "immintrin.h")
 # Prefixes of headers from outside, beyond the standard library.
 OUTSIDE = {
-    "base": (),
+    "base": ("sys/stat.h",),  # read_file; <filesystem> is dear
     "task": ("immintrin.h", "x86intrin.h"),
     "wire": ("sys/mman.h",),  # advice about pages for pooled payload blocks
     "control": (),
