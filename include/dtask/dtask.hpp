@@ -5,3 +5,4 @@
 #include "dtask/wire.hpp"
 #include "dtask/control.hpp"
 #include "dtask/job.hpp"
+#include "dtask/net.hpp"
