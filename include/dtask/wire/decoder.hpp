@@ -121,7 +121,7 @@ class decoder {
  private:
   enum class step { wait, whole, fault };
   static constexpr std::size_t small_buffer = std::size_t{4} << 10;
-  static constexpr std::size_t full_buffer = std::size_t{64} << 10;
+  static constexpr std::size_t full_buffer = std::size_t{32} << 10;
 
   std::size_t filled() const noexcept { return end_ - begin_; }
 

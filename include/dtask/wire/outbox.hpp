@@ -49,6 +49,7 @@ class outbox {
       return error(errc::too_large, std::string(type_name(head.type)) + " message of " + std::to_string(body) + " + " + std::to_string(blob_bytes) +
                                         " bytes is over the frame limit of " + std::to_string(most) + " + " + std::to_string(agreed.frame_blobs));
     }
+    for (std::size_t i = splices; i < into.large.size(); ++i) into.large[i].at = into.small.size();  // blocks follow the whole body
     head.body = static_cast<std::uint32_t>(body);
     head.id = out.id();
     head.extra = out.extra();

@@ -154,7 +154,7 @@ class writer {
   void content(bytes& data) {
     if (data.size() > splice_over) {
       blob_bytes_ += data.size();
-      splices_.push_back({out_.size(), std::move(data)});
+      splices_.push_back({0, std::move(data)});  // its place is known when the body ends
     } else {
       out_.put(data.data(), data.size());
     }

@@ -1,0 +1,50 @@
+#include "wire/allocations.hpp"
+
+#include <doctest/doctest.h>
+#include <malloc.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <memory>
+#include <new>
+
+namespace {
+std::atomic<std::size_t> live{0}, peak{0};
+
+void* counted(void* block) {
+  if (block == nullptr) throw std::bad_alloc();
+  const std::size_t now = live += malloc_usable_size(block);
+  std::size_t most = peak;
+  while (now > most && !peak.compare_exchange_weak(most, now)) {
+  }
+  return block;
+}
+void uncounted(void* block) noexcept {
+  if (block != nullptr) live -= malloc_usable_size(block);
+  std::free(block);
+}
+}  // namespace
+
+void* operator new(std::size_t size) { return counted(std::malloc(size == 0 ? 1 : size)); }
+void* operator new(std::size_t size, std::align_val_t align) {
+  const auto a = static_cast<std::size_t>(align);
+  return counted(std::aligned_alloc(a, (size + a - 1) / a * a));
+}
+void operator delete(void* block) noexcept { uncounted(block); }
+void operator delete(void* block, std::size_t) noexcept { uncounted(block); }
+void operator delete(void* block, std::align_val_t) noexcept { uncounted(block); }
+void operator delete(void* block, std::size_t, std::align_val_t) noexcept { uncounted(block); }
+
+namespace test {
+std::size_t live_bytes() { return live; }
+std::size_t peak_bytes() { return peak; }
+void reset_peak() { peak = live.load(); }
+}  // namespace test
+
+TEST_CASE("allocations are counted") {
+  test::reset_peak();
+  const std::size_t before = test::live_bytes();
+  { const auto block = std::make_unique<char[]>(1000); }
+  CHECK(test::peak_bytes() >= before + 1000);
+  CHECK(test::live_bytes() == before);
+}

@@ -1,0 +1,147 @@
+#include "dtask/wire/transfer.hpp"
+
+#include <doctest/doctest.h>
+
+#include <string>
+#include <vector>
+
+#include "wire/random_message.hpp"
+
+namespace wire = dtask::wire;
+using dtask::bytes;
+using dtask::payload;
+
+namespace {
+payload random_payload(test::filler& fill, std::size_t scale) {
+  payload p;
+  p.body = fill.block(fill.below(scale));
+  p.blobs.resize(fill.below(5));
+  for (bytes& b : p.blobs)
+    if (fill.below(4) != 0) b = fill.block(fill.below(scale));
+  return p;
+}
+bool same_parts(const payload& a, const payload& b) { return a.body == b.body && a.blobs == b.blobs; }
+wire::limits small_limits() {
+  wire::limits l;
+  l.frame_blobs = 64u << 10;
+  return l;
+}
+}  // namespace
+
+TEST_CASE("a payload cut into chunks is put together again") {
+  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+    CAPTURE(seed);
+    test::filler fill(seed);
+    const payload sent = random_payload(fill, 600000);
+    const wire::pieces from = wire::pieces_of(sent);
+    CHECK(from.size() == sent.size());
+    const wire::carried announced = wire::announce(from.lengths, 3);
+    wire::assembler whole(announced.lengths);
+    wire::piece_collector kept(announced.lengths);
+    wire::chunk_cursor cut;
+    while (const auto c = cut.next(from, 3, small_limits())) {
+      CHECK(c->data.size() <= small_limits().frame_blobs);
+      REQUIRE_FALSE(whole.accept(*c));
+      REQUIRE_FALSE(kept.accept(*c));
+    }
+    REQUIRE(whole.complete());
+    REQUIRE(kept.complete());
+    CHECK(whole.received() == sent.size());
+    CHECK(same_parts(std::move(whole).take(), sent));
+    // What was kept in blocks is forwarded with another limit.
+    const wire::pieces middle = std::move(kept).take();
+    CHECK(middle.footprint() >= sent.size());
+    wire::assembler second(middle.lengths);
+    wire::chunk_cursor again;
+    while (const auto c = again.next(middle, 4, {})) REQUIRE_FALSE(second.accept(*c));
+    REQUIRE(second.complete());
+    CHECK(same_parts(std::move(second).take(), sent));
+  }
+}
+
+TEST_CASE("cut-through: chunks are cut while blocks still arrive") {
+  wire::pieces growing;
+  growing.lengths = {0, 30};
+  wire::chunk_cursor cut;
+  CHECK_FALSE(cut.next(growing, 1, {}).has_value());
+  growing.blocks.push_back(bytes::copy(std::string(10, 'a')));
+  CHECK(cut.next(growing, 1, {})->offset == 0);
+  CHECK_FALSE(cut.next(growing, 1, {}).has_value());
+  growing.blocks.push_back(bytes::copy(std::string(20, 'b')));
+  const auto second = cut.next(growing, 1, {});
+  CHECK(second->offset == 10);
+  CHECK(second->data.size() == 20);
+  CHECK(cut.sent() == 30);
+}
+
+TEST_CASE("a part that comes in one chunk keeps its block; a larger one is joined once") {
+  test::filler fill(4);
+  payload p;
+  p.body = fill.block(100);
+  p.blobs = {fill.block(50000), fill.block(900000)};
+  const wire::pieces from = wire::pieces_of(p);
+  wire::assembler whole(from.lengths);
+  wire::chunk_cursor cut;
+  while (auto c = cut.next(from, 1, small_limits())) CHECK_FALSE(whole.accept(std::move(*c)));
+  const payload got = std::move(whole).take();
+  CHECK(got.body.data() == p.body.data());
+  CHECK(got.blobs[0].data() == p.blobs[0].data());
+  CHECK(got.blobs[1].data() != p.blobs[1].data());
+  CHECK(got.blobs[1] == p.blobs[1]);
+}
+
+TEST_CASE("an announced payload of nothing but empty parts is complete at once") {
+  wire::assembler whole({0, 0, 0});
+  CHECK(whole.complete());
+  CHECK(std::move(whole).take().blobs.size() == 2);
+}
+
+TEST_CASE("chunks out of order, empty, too long or too many are refused") {
+  const auto piece = [](std::uint64_t offset, std::size_t size) {
+    wire::chunk c;
+    c.transfer = 1;
+    c.offset = offset;
+    c.data = bytes::copy(std::string(size, 'x'));
+    return c;
+  };
+  CHECK(wire::assembler({10, 20}).accept(piece(1, 5)).code() == dtask::errc::protocol_error);
+  CHECK(wire::assembler({10, 20}).accept(piece(0, 0)).code() == dtask::errc::protocol_error);
+  CHECK(wire::assembler({10, 20}).accept(piece(0, 11)).code() == dtask::errc::protocol_error);
+  wire::piece_collector full({10});
+  CHECK_FALSE(full.accept(piece(0, 10)));
+  CHECK(full.complete());
+  CHECK(full.accept(piece(10, 1)).code() == dtask::errc::protocol_error);
+  CHECK(wire::chunk_order(std::vector<std::uint64_t>{}).accept(piece(0, 1)).code() == dtask::errc::protocol_error);
+}
+
+TEST_CASE("what fits in a frame is decided by the bytes inside and outside of its body") {
+  payload p;
+  CHECK(wire::fits_in_frame(p, {}));
+  p.body = bytes::copy(std::string(1u << 20, 'x'));
+  CHECK(wire::fits_in_frame(p, {}));
+  p.blobs.push_back(bytes::copy(std::string(17u << 10, 'x')));
+  CHECK_FALSE(wire::fits_in_frame(p, {}));
+  p.body = {};
+  p.blobs.assign(70, bytes::copy(std::string(16u << 10, 'x')));
+  CHECK_FALSE(wire::fits_in_frame(p, {}));
+  p.blobs.resize(55);
+  CHECK(wire::fits_in_frame(p, {}));
+  wire::submit s;
+  s.arguments.whole = p;
+  wire::outbox out;
+  CHECK_FALSE(out.push(std::move(s), {}));
+}
+
+TEST_CASE("a payload over the limits is named before anything is sent") {
+  wire::limits l;
+  l.blobs = 2;
+  l.payload = 100;
+  payload p;
+  p.blobs.resize(3);
+  CHECK(wire::check_payload(p, l).code() == dtask::errc::too_large);
+  p.blobs.resize(2);
+  CHECK_FALSE(wire::check_payload(p, l));
+  p.body = bytes::copy(std::string(101, 'x'));
+  CHECK(std::string(wire::check_payload(p, l).what()) ==
+        "a payload of 101 bytes is over the limit of 100: split the value, or raise limits::payload on both sides");
+}
