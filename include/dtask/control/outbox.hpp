@@ -1,0 +1,205 @@
+#pragma once
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "dtask/base/config.hpp"
+#include "dtask/control/stream.hpp"
+#include "dtask/wire/limits.hpp"
+#include "dtask/wire/link.hpp"
+#include "dtask/wire/message.hpp"
+#include "dtask/wire/transfer.hpp"
+
+DTASK_BEGIN
+namespace control {
+
+/// The payload of a message that has one, else nullptr.
+inline wire::carried* carried_of(wire::message& m) noexcept {
+  return std::visit(
+      [](auto& what) -> wire::carried* {
+        if constexpr (requires { what.arguments; }) return &what.arguments;
+        else if constexpr (requires { what.value; }) return &what.value;
+        else return nullptr;
+      },
+      m);
+}
+
+/// What waits to be sent on one link: large payloads, cut into chunks that take turns with each other and let small messages pass, never more than a window of bytes
+/// ahead of the socket. A heartbeat therefore never waits behind a large payload.
+///
+/// Entries start in the order in which they were queued; up to `max_active` announced payloads then advance side by side, chunk by chunk.
+/// Small messages do not come here, except where they must not overtake what is queued (`send_in_order`).
+class outbox {
+ public:
+  static constexpr std::size_t max_active = 16;
+  /// Payloads up to this size go with their message at once.
+  static constexpr std::size_t small = 16u << 10;
+
+  /// What became of an entry that is to be taken back.
+  enum class removed : std::uint8_t { absent, before_start, cut_short };
+
+  bool empty() const noexcept { return waiting_.empty() && active_.empty(); }
+  /// Bytes that the driver reported as unsent, plus what was sent since.
+  void set_unsent(std::size_t bytes) noexcept { unsent_ = bytes; }
+  void add_unsent(std::size_t bytes) noexcept { unsent_ += bytes; }
+  std::size_t unsent() const noexcept { return unsent_; }
+  void set_limits(const wire::limits& agreed) noexcept { limits_ = agreed; }
+  const wire::limits& limits() const noexcept { return limits_; }
+
+  /// Queues a message whose payload is still to be filled in: `from` is sent with it, whole where it is complete and fits in a frame, else announced and in chunks.
+  /// `key` names the entry for `remove` and `progress`.
+  void push(wire::message head, std::shared_ptr<stream> from, std::uint64_t key) { waiting_.push_back({std::move(head), std::move(from), key, {}, 0, 0, 0}); }
+  /// Queues a whole message of about `size` bytes that waits for the window.
+  void push_whole(wire::message head, std::size_t size, std::uint64_t key) { waiting_.push_back({std::move(head), nullptr, key, {}, 0, 0, size}); }
+  /// Whether a small message sent now would overtake an entry that has not been announced.
+  bool would_overtake() const noexcept { return !waiting_.empty(); }
+
+  /// Sends what the window allows. `emit(message&&)` for each message, `progress(key, bytes, finished)` for payload bytes that went out.
+  template <class Emit, class Progress>
+  void pump(Emit&& emit, Progress&& progress) {
+    while (unsent_ < wire::high_water) {
+      if (!start_next(emit, progress) && !continue_one(emit, progress)) return;
+    }
+  }
+
+  /// Takes back the entry with this key. One that was announced is ended on the wire with `why`; the receiver drops what it has.
+  template <class Emit>
+  removed remove(std::uint64_t key, const wire::failure& why, Emit&& emit) {
+    for (auto it = waiting_.begin(); it != waiting_.end(); ++it)
+      if (it->key == key) {
+        waiting_.erase(it);
+        return removed::before_start;
+      }
+    for (std::size_t i = 0; i < active_.size(); ++i)
+      if (active_[i].key == key) {
+        emit(wire::message(wire::abort_transfer{active_[i].transfer, why}));
+        erase_active(i);
+        return removed::cut_short;
+      }
+    return removed::absent;
+  }
+  /// Forgets everything: the link is gone. Calls `dropped(key)` for each entry.
+  template <class Dropped>
+  void clear(Dropped&& dropped) {
+    for (const entry& e : waiting_) dropped(e.key);
+    for (const entry& e : active_) dropped(e.key);
+    waiting_.clear();
+    active_.clear();
+    unsent_ = 0;
+    turn_ = 0;
+  }
+  std::size_t entries() const noexcept { return waiting_.size() + active_.size(); }
+
+ private:
+  struct entry {
+    wire::message head;
+    std::shared_ptr<stream> from;
+    std::uint64_t key = 0;
+    wire::chunk_cursor cursor;
+    std::uint64_t transfer = 0;
+    std::size_t released = 0;  ///< blocks let go
+    std::size_t size = 0;
+  };
+
+  template <class Emit, class Progress>
+  bool start_next(Emit&& emit, Progress&& progress) {
+    if (waiting_.empty()) return false;
+    entry& first = waiting_.front();
+    if (!first.from) {
+      unsent_ += first.size;
+      const std::uint64_t key = first.key;
+      const std::size_t size = first.size;
+      emit(std::move(first.head));
+      waiting_.pop_front();
+      progress(key, size, true);
+      return true;
+    }
+    if (first.from->complete() && whole(first, emit, progress)) return true;
+    if (active_.size() >= std::min<std::size_t>(max_active, limits_.transfers)) return false;
+    first.transfer = ++last_transfer_;
+    *carried_of(first.head) = wire::announce(first.from->held.lengths, first.transfer);
+    emit(std::move(first.head));
+    active_.push_back(std::move(first));
+    waiting_.pop_front();
+    return true;
+  }
+  /// A complete payload in one block per part that fits in a frame travels with its message.
+  template <class Emit, class Progress>
+  bool whole(entry& e, Emit&& emit, Progress&& progress) {
+    const wire::pieces& held = e.from->held;
+    payload joined;
+    std::size_t block = 0;
+    for (std::size_t part = 0; part < held.lengths.size(); ++part) {
+      bytes piece;
+      if (held.lengths[part] != 0) {
+        if (block == held.blocks.size() || held.blocks[block].size() != held.lengths[part]) return false;
+        piece = held.blocks[block++];
+      }
+      if (part == 0) joined.body = std::move(piece);
+      else joined.blobs.push_back(std::move(piece));
+    }
+    if (!wire::fits_in_frame(joined, limits_)) return false;
+    const std::size_t size = joined.size();
+    unsent_ += size;
+    if (!e.from->keep) e.from->held.blocks.clear();
+    *carried_of(e.head) = wire::carried{std::move(joined), 0, {}};
+    const std::uint64_t key = e.key;
+    emit(std::move(e.head));
+    waiting_.pop_front();
+    progress(key, size, true);
+    return true;
+  }
+  template <class Emit, class Progress>
+  bool continue_one(Emit&& emit, Progress&& progress) {
+    for (std::size_t tried = 0; tried < active_.size(); ++tried) {
+      turn_ = (turn_ + 1) % active_.size();
+      entry& e = active_[turn_];
+      std::optional<wire::chunk> piece = e.cursor.next(e.from->held, e.transfer, limits_);
+      if (!piece) {
+        if (!e.from->complete() || e.cursor.sent() < e.from->held.size()) continue;  // the rest has not arrived
+        piece.reset();
+      }
+      std::size_t size = 0;
+      if (piece) {
+        size = piece->data.size();
+        unsent_ += size;
+        emit(wire::message(std::move(*piece)));
+        if (!e.from->keep) release(e);
+      }
+      const bool finished = e.from->complete() && e.cursor.sent() == e.from->held.size();
+      const std::uint64_t key = e.key;
+      if (finished) erase_active(turn_);
+      progress(key, size, finished);
+      return true;
+    }
+    return false;
+  }
+  /// Lets the blocks go that were sent to their last byte.
+  static void release(entry& e) {
+    std::vector<bytes>& blocks = e.from->held.blocks;
+    while (e.released < blocks.size() && e.size + blocks[e.released].size() <= e.cursor.sent()) {
+      e.size += blocks[e.released].size();
+      blocks[e.released++] = {};
+    }
+  }
+  void erase_active(std::size_t i) {
+    active_.erase(active_.begin() + static_cast<std::ptrdiff_t>(i));
+    if (turn_ >= i && turn_ > 0) --turn_;
+  }
+
+  std::deque<entry> waiting_;
+  std::vector<entry> active_;
+  wire::limits limits_;
+  std::size_t unsent_ = 0;
+  std::size_t turn_ = 0;
+  std::uint64_t last_transfer_ = 0;
+};
+
+}  // namespace control
+DTASK_END
