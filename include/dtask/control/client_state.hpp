@@ -58,7 +58,7 @@ class client_state {
 
   void tick(time_point now);
   time_point next_tick() const noexcept;
-  void take_actions(std::vector<client_action>& out);
+  void take_actions(std::vector<client_action>& out, time_point now);
 };
 
 }  // namespace control

@@ -20,7 +20,6 @@ struct stream {
   wire::chunk_order order;
   wire::pieces held;
   bool keep = true;  ///< false: each block is let go as soon as it was sent on, so it can be sent only once
-  bool dead = false;  ///< the rest does not come
 
   stream() = default;
   /// One that is still to arrive.
@@ -33,10 +32,12 @@ struct stream {
   error accept(wire::chunk&& piece) {
     if (error bad = order.accept(piece)) return bad;
     arrived += piece.data.size();
+    owed += piece.data.size();
     held.blocks.push_back(std::move(piece.data));
     return {};
   }
-  std::uint64_t arrived = 0;
+  std::uint64_t arrived = 0;  ///< bytes that are there, or were
+  std::uint64_t owed = 0;     ///< bytes for which their sender has not got new credit
 };
 
 }  // namespace control

@@ -41,7 +41,7 @@ class worker_state {
   void tick(time_point now);
   time_point next_tick() const noexcept;
   /// Swaps the actions since the last call into `out`, which is cleared first; its memory is used again.
-  void take_actions(std::vector<worker_action>& out);
+  void take_actions(std::vector<worker_action>& out, time_point now);
 };
 
 }  // namespace control

@@ -35,7 +35,7 @@ inline wire::carried* carried_of(wire::message& m) noexcept {
 ///
 /// Entries start in the order in which they were queued; up to `max_active` announced payloads then advance side by side, chunk by chunk.
 /// Small messages do not come here, except where they must not overtake what is queued (`send_in_order`).
-class outbox {
+class send_queue {
  public:
   static constexpr std::size_t max_active = 16;
   /// Payloads up to this size go with their message at once.

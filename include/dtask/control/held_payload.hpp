@@ -1,0 +1,78 @@
+#pragma once
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <utility>
+#include <variant>
+
+#include "dtask/base/bytes.hpp"
+#include "dtask/base/config.hpp"
+#include "dtask/base/payload.hpp"
+#include "dtask/control/stream.hpp"
+
+DTASK_BEGIN
+namespace control {
+
+/// A payload at rest in a record: a few bytes inside the record itself, up to a few KiB in a block of their own, so that a waiting job pins no receive buffer;
+/// large ones in the blocks in which they arrived.
+class held_payload {
+ public:
+  /// Bodies up to this size lie inside the record.
+  static constexpr std::size_t inside = 31;
+  /// Bodies up to this size are copied out of the block in which they arrived.
+  static constexpr std::size_t copied = 4096;
+
+  bool empty() const noexcept { return std::holds_alternative<std::monostate>(state_); }
+  void clear() noexcept { state_ = std::monostate{}; }
+
+  void put(payload&& whole) {
+    if (whole.blobs.empty() && whole.body.size() <= inside) {
+      small& here = state_.emplace<small>();
+      here.size = static_cast<std::uint8_t>(whole.body.size());
+      if (here.size != 0) std::memcpy(here.data.data(), whole.body.data(), here.size);
+      return;
+    }
+    auto kept = std::make_unique<payload>(std::move(whole));
+    if (kept->body.size() <= copied) kept->body = bytes::copy(kept->body.span());
+    for (bytes& blob : kept->blobs)
+      if (blob.size() <= copied) blob = bytes::copy(blob.span());
+    state_ = std::move(kept);
+  }
+  void put(std::shared_ptr<stream> arriving) { state_ = std::move(arriving); }
+
+  /// Whether it is a stream, or large enough to be sent as one.
+  bool is_large(std::size_t small_limit) const noexcept { return std::holds_alternative<std::shared_ptr<stream>>(state_) || size() > small_limit; }
+  /// The stream, or nullptr.
+  const std::shared_ptr<stream>* arriving() const noexcept { return std::get_if<std::shared_ptr<stream>>(&state_); }
+  /// As a stream, whatever it is.
+  std::shared_ptr<stream> as_stream() const {
+    if (const auto* s = arriving()) return *s;
+    return std::make_shared<stream>(get());
+  }
+  /// The whole payload. Precondition: not a stream.
+  payload get() const {
+    payload out;
+    if (const auto* here = std::get_if<small>(&state_)) out.body = bytes::copy(here->data.data(), here->size);
+    else if (const auto* kept = std::get_if<std::unique_ptr<payload>>(&state_)) out = **kept;
+    return out;
+  }
+  /// All of it, whether it has arrived or not.
+  std::size_t size() const noexcept {
+    if (const auto* here = std::get_if<small>(&state_)) return here->size;
+    if (const auto* kept = std::get_if<std::unique_ptr<payload>>(&state_)) return (*kept)->size();
+    if (const auto* s = arriving()) return static_cast<std::size_t>((*s)->held.size());
+    return 0;
+  }
+
+ private:
+  struct small {
+    std::uint8_t size = 0;
+    std::array<std::byte, inside> data;
+  };
+  std::variant<std::monostate, small, std::unique_ptr<payload>, std::shared_ptr<stream>> state_;
+};
+
+}  // namespace control
+DTASK_END

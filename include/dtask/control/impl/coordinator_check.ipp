@@ -1,0 +1,72 @@
+// Bodies of coordinator_state: what must hold between events. Included by coordinator_state.hpp only.
+#include <string>
+
+DTASK_BEGIN
+namespace control {
+
+inline std::string coordinator_state::check() const {
+  const auto at = [&](std::uint32_t j) { return " (job " + std::to_string(jobs_.id(j)) + ", phase " + std::to_string(static_cast<int>(jobs_[j].phase)) + ")"; };
+  std::uint64_t open = 0, pausing = 0, blocked = 0, queued = 0, alone = 0, live = 0, held = 0;
+  std::uint32_t recalled = 0;
+  for (std::uint32_t j = 0; j < jobs_.bound(); ++j) {
+    if (!jobs_.live(j)) continue;
+    const job& r = jobs_[j];
+    if (r.phase == job_phase::accepted) return "a job is nowhere" + at(j);
+    if (r.phase != job_phase::finished) {
+      ++open;
+      if (r.session == none) return "an open job has no session" + at(j);
+      if (!r.attempt_live && r.phase == job_phase::placed) return "a placed job has no worker" + at(j);
+      if (r.attempt_live && r.phase != job_phase::placed) return "a job waits while a worker holds it" + at(j);
+      if (r.deadline != never && r.timer.bucket == 0xffff) return "an open job with a deadline has no timer" + at(j);
+    } else {
+      if (r.timer.bucket != 0xffff) return "a finished job has a timer" + at(j);
+      if (r.accepted && !r.attempt_live) return "a record is kept for nothing" + at(j);
+      if (!r.answered && (!r.rarely || r.rarely->why.code == errc::ok)) return "a finished job has neither a value nor a cause" + at(j);
+    }
+    if (r.session != none) {
+      if (!sessions_.live(r.session)) return "a job of a session that is gone" + at(j);
+      held += r.cost;
+      if (job_of(sessions_[r.session], r.call) != j) return "a session does not find its job" + at(j);
+    }
+    pausing += r.phase == job_phase::pausing;
+    blocked += r.phase == job_phase::blocked;
+    queued += r.phase == job_phase::queued;
+    alone += r.phase == job_phase::alone;
+    live += r.attempt_live;
+    recalled += r.recalled;
+    if (r.attempt_live && (!workers_.live(r.worker) || workers_[r.worker].gone)) return "a lease on a worker that is gone" + at(j);
+  }
+  if (open != open_jobs_) return "open jobs: counted " + std::to_string(open_jobs_) + ", found " + std::to_string(open);
+  if (pausing != pausing_ || blocked != blocked_ || queued != ready_.size() || alone != alone_.size()) return "the sums of waiting jobs are wrong";
+  if (held != held_bytes_) return "held bytes: counted " + std::to_string(held_bytes_) + ", found " + std::to_string(held);
+  if (recalled != recalls_) return "recalls: counted " + std::to_string(recalls_) + ", found " + std::to_string(recalled);
+  std::uint64_t leases = 0, backlog = 0;
+  std::uint32_t idle = 0;
+  for (std::uint32_t w = 0; w < workers_.bound(); ++w) {
+    if (!workers_.live(w)) continue;
+    const worker_record& r = workers_[w];
+    if (r.gone && (!r.jobs.empty() || r.named_by == 0)) return "a worker that is gone is kept for nothing: " + r.label;
+    std::uint32_t running = 0, once = 0;
+    for (std::uint32_t j = r.jobs.front(); j != none; j = job_list::next(jobs_, j)) {
+      if (jobs_[j].worker != w || !jobs_[j].attempt_live) return "a worker's list holds a job that is not its" + at(j);
+      running += jobs_[j].started;
+      once += jobs_[j].effect_class == effect::at_most_once;
+    }
+    if (running != r.running) return "running jobs of " + r.label + " are miscounted";
+    if (once > r.slots) return "jobs that may not run twice were prefetched to " + r.label;
+    if (r.reserved_for != none && r.jobs.size() > 1 && jobs_[r.reserved_for].phase == job_phase::placed) return "a job that must be alone has company on " + r.label;
+    leases += r.jobs.size();
+    backlog += r.backlog;
+    idle += r.idle ? 1U : 0U;
+  }
+  if (leases != live) return "leases: " + std::to_string(leases) + " in lists, " + std::to_string(live) + " in records";
+  if (backlog != backlog_ || idle != idle_workers_) return "the sums over the workers are wrong";
+  std::uint64_t values = 0;
+  for (std::uint32_t s = 0; s < sessions_.bound(); ++s)
+    if (sessions_.live(s)) values += sessions_[s].broadcasts.bytes();
+  if (values > broadcast_bytes_) return "broadcast bytes are miscounted";
+  return {};
+}
+
+}  // namespace control
+DTASK_END

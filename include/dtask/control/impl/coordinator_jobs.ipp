@@ -1,0 +1,377 @@
+// Bodies of coordinator_state: a job from its submission to its one end. Included by coordinator_state.hpp only.
+#include <algorithm>
+#include <utility>
+
+DTASK_BEGIN
+namespace control {
+
+inline void coordinator_state::on(peer& p, wire::submit&& m, time_point now) {
+  if (p.role != kind::client) return violation(p, "a submit, without being a client");
+  const std::uint32_t s = p.index;
+  session_record& r = sessions_[s];
+  const auto position = static_cast<std::uint32_t>(m.call);
+  if (m.job >= r.types.size()) return violation(p, "a submit of a job that its hello does not name");
+  if (position >= options_.max_jobs) return violation(p, "a call number beyond max_jobs");
+  if (position >= r.by_call.size()) r.by_call.resize(std::max<std::size_t>(position + std::size_t{1}, std::min<std::size_t>(r.by_call.size() * 2, options_.max_jobs)), none);
+  if (const std::uint32_t old = r.by_call[position]; old != none) {
+    if (jobs_[old].call == m.call) return;  // sent again after a break, and known
+    if (jobs_[old].phase != job_phase::finished) return violation(p, "a new call in the place of one that is open");
+    release_from_session(old);  // using the place again says that the former result has come
+  }
+  const bool announced = m.arguments.transfer != 0;
+  std::uint64_t size = m.arguments.whole.size();
+  for (const std::uint64_t length : m.arguments.lengths) size += length;
+  const std::uint64_t cost = size + job_cost;
+  const auto answer = [&](errc code, std::string text, std::string remedy) {
+    // Without a record: nothing to acknowledge, and the credit goes straight back.
+    r.owed_credit += cost;
+    touch(p);
+    wire::result end;
+    end.call = m.call;
+    end.why = {code, {}, std::move(text), "coordinator", std::move(remedy)};
+    end.attempts = m.attempts;
+    emit(p, std::move(end));
+  };
+  if (draining_) return answer(errc::closed, "the coordinator is shutting down", {});
+  if (cost > options_.session_bytes)
+    return answer(errc::too_large, "the arguments take " + std::to_string(size) + " bytes, a client may have " + std::to_string(options_.session_bytes) + " queued", "raise session_bytes of the coordinator");
+  if (jobs_.size() >= options_.max_jobs || held_bytes_ + cost > options_.queue_bytes || r.held + cost > options_.session_bytes)
+    return answer(errc::overloaded,
+                  "the queue is full: " + std::to_string(jobs_.size()) + " jobs, " + std::to_string(held_bytes_) + " of " + std::to_string(options_.queue_bytes) + " bytes",
+                  "try again later, or raise queue_bytes and max_jobs of the coordinator");
+  const std::uint32_t j = jobs_.insert();
+  job& made = jobs_[j];
+  made.effect_class = m.effect_class;
+  made.watch = m.watch;
+  made.type = r.types[m.job];
+  made.position = static_cast<std::uint16_t>(m.job);
+  made.session = s;
+  made.attempts = m.attempts;
+  made.broadcasts = static_cast<std::uint32_t>(m.broadcasts);
+  made.no_worker_ms = packed_retry::pack(m.no_worker_after);
+  made.retry = packed_retry(m.retry);
+  made.call = m.call;
+  made.cost = cost;
+  made.deadline = deadline_after(now, m.remaining);
+  if (announced) {
+    auto arriving = std::make_shared<stream>(std::move(m.arguments.lengths));
+    made.held.put(arriving);
+    if (!arriving->complete()) {
+      incoming in;
+      in.transfer = m.arguments.transfer;
+      in.what = payload_of::arguments;
+      in.job = jobs_.id(j);
+      in.from = std::move(arriving);
+      p.in.push_back(std::move(in));
+    }
+  } else {
+    made.held.put(std::move(m.arguments.whole));
+  }
+  r.by_call[position] = j;
+  ++r.jobs;
+  r.held += cost;
+  held_bytes_ += cost;
+  ++open_jobs_;
+  if (made.broadcasts > r.broadcasts.settled()) {
+    made.phase = job_phase::blocked;
+    r.blocked.push_back(jobs_, j);
+    ++blocked_;
+    arm(j);
+    return;
+  }
+  enqueue(j, false, now);
+}
+
+inline void coordinator_state::on(peer& p, wire::cancel&& m, time_point now) {
+  if (p.role != kind::client) return violation(p, "a cancel, without being a client");
+  const std::uint32_t j = job_of(sessions_[p.index], m.call);
+  if (j != none) withdraw(j, now);
+}
+
+inline void coordinator_state::on(peer& p, wire::acknowledge&& m, time_point) {
+  if (p.role != kind::client) return violation(p, "an acknowledge, without being a client");
+  for (const std::uint64_t call : m.calls) {
+    const std::uint32_t j = job_of(sessions_[p.index], call);
+    if (j != none && jobs_[j].phase == job_phase::finished) release_from_session(j);
+  }
+}
+
+/// Puts a job that no worker holds where it waits for one.
+inline void coordinator_state::enqueue(std::uint32_t j, bool front, time_point now) {
+  job& r = jobs_[j];
+  if (types_[r.type].workers == 0) {
+    if (const std::uint32_t rival = types_.rival(r.type); rival != none) return mismatch(j, rival, now);
+    r.wake = deadline_after(now, std::chrono::milliseconds(r.no_worker_ms));
+  } else {
+    r.wake = never;
+  }
+  if (r.by_itself) {
+    r.phase = job_phase::alone;
+    alone_.push_back(jobs_, j);
+  } else {
+    r.phase = job_phase::queued;
+    session_record& s = sessions_[r.session];
+    if (front) ready_.push_front(s.lanes[r.position], j);
+    else ready_.push_back(s.lanes[r.position], j);
+  }
+  arm(j);
+  report_state(j, wire::job_state::queued);
+}
+
+inline void coordinator_state::arm(std::uint32_t j) {
+  const time_point at = std::min(jobs_[j].deadline, jobs_[j].wake);
+  timers_.arm(jobs_, j, at);
+}
+
+/// Takes a job out of whatever it waits in.
+inline void coordinator_state::leave(std::uint32_t j) {
+  job& r = jobs_[j];
+  switch (r.phase) {
+    case job_phase::blocked:
+      sessions_[r.session].blocked.erase(jobs_, j);
+      --blocked_;
+      break;
+    case job_phase::queued: ready_.erase(sessions_[r.session].lanes[r.position], j); break;
+    case job_phase::alone:
+      unreserve(j);
+      alone_.erase(jobs_, j);
+      break;
+    case job_phase::pausing: --pausing_; break;
+    case job_phase::accepted:
+    case job_phase::placed:
+    case job_phase::finished: break;
+  }
+  r.phase = job_phase::accepted;
+  r.wake = never;
+}
+
+inline void coordinator_state::expired(std::uint32_t j, time_point now) {
+  job& r = jobs_[j];
+  if (now >= r.deadline) {
+    const std::string at = place_of(j);
+    const bool placed = r.phase == job_phase::placed;
+    return finish(j, {errc::deadline_exceeded, {}, placed ? "the deadline passed while a worker had the job" : "the deadline passed while the job waited", at, {}}, now);
+  }
+  if (r.phase == job_phase::pausing) {
+    leave(j);
+    return enqueue(j, true, now);
+  }
+  if (now >= r.wake && (r.phase == job_phase::queued || r.phase == job_phase::alone) && types_[r.type].workers == 0) {
+    const std::uint32_t workers = workers_.size();
+    return finish(j,
+                  {errc::no_worker, {}, "no worker for '" + types_[r.type].name + "' within " + std::to_string(r.no_worker_ms) + " ms: " +
+                                            (workers == 0 ? std::string("none is connected") : std::to_string(workers) + " connected, none registered it"),
+                   "coordinator", "start a worker that registers this job, or raise no_worker_after"},
+                  now);
+  }
+  if (now >= r.wake) r.wake = never;
+  arm(j);
+}
+
+/// The one end of a job without a value.
+inline void coordinator_state::finish(std::uint32_t j, wire::failure why, time_point now) {
+  job& r = jobs_[j];
+  leave(j);
+  if (why.place.empty()) why.place = place_of(j);
+  (why.code == errc::cancelled ? cancelled_ : failed_) += 1;
+  r.rare().why = std::move(why);
+  r.answered = false;
+  forget_arguments(j, now);
+  drop_answer(j);
+  r.held.clear();
+  settled(j, now);
+}
+
+/// The one end of a job whose value has just been put into `held`, its arguments being gone.
+inline void coordinator_state::succeed(std::uint32_t j, time_point now) {
+  job& r = jobs_[j];
+  leave(j);
+  ++succeeded_;
+  r.answered = true;
+  end_attempt(j);
+  settled(j, now);
+}
+
+inline void coordinator_state::settled(std::uint32_t j, time_point) {
+  job& r = jobs_[j];
+  r.phase = job_phase::finished;
+  timers_.disarm(jobs_, j);
+  --open_jobs_;
+  if (r.worker != none) ++workers_[r.worker].named_by;
+  if (r.session == none) r.accepted = true;
+  else send_result(j);
+  reclaim(j);
+}
+
+/// The arguments of a job that has ended, or may not be placed again. If its run has not left yet, or is on its way, the worker is not bothered with the rest; else it is told to stop.
+inline void coordinator_state::forget_arguments(std::uint32_t j, time_point) {
+  job& r = jobs_[j];
+  if (!r.attempt_live) return;
+  peer* const w = worker_peer(r.worker);
+  if (w == nullptr) return;
+  const auto cut = w->out.remove(jobs_.id(j), {errc::cancelled, {}, "the job has ended", "coordinator", {}}, [&](wire::message&& m) { emit(*w, std::move(m)); });
+  if (cut == send_queue::removed::before_start) {
+    end_attempt(j);
+    r.worker = none;
+    return;
+  }
+  if (cut == send_queue::removed::absent && !r.stop_sent) emit(*w, wire::stop{jobs_.id(j), r.fence});
+  r.stop_sent = true;
+}
+
+/// Cancelled by its client: at once where it waits, else when its worker reports the end.
+inline void coordinator_state::withdraw(std::uint32_t j, time_point now) {
+  job& r = jobs_[j];
+  if (r.phase == job_phase::finished || r.cancelled) return;
+  r.cancelled = true;
+  if (r.attempt_live) forget_arguments(j, now);
+  if (!r.attempt_live) finish(j, {errc::cancelled, {}, "cancelled before it ran", "coordinator", {}}, now);
+}
+
+/// Another attempt, if the class of the error, the effect class and the budget allow; else the end.
+inline void coordinator_state::retry(std::uint32_t j, wire::failure why, time_point now) {
+  job& r = jobs_[j];
+  if (r.cancelled || !has_arguments(j) || !may_retry(why.code, r.effect_class, r.retry.retries, r.retry.on_exception, r.attempts)) return finish(j, std::move(why), now);
+  ++placed_again_;
+  r.worker = none;
+  r.phase = job_phase::pausing;
+  ++pausing_;
+  r.wake = deadline_after(now, r.retry.unpacked().pause_before(r.attempts + 1));
+  arm(j);
+  report_state(j, wire::job_state::queued);
+}
+
+inline bool coordinator_state::has_arguments(std::uint32_t j) const noexcept {
+  if (jobs_[j].held.empty()) return false;
+  const std::shared_ptr<stream>* from = jobs_[j].held.arriving();
+  return from == nullptr || (*from)->keep;
+}
+
+/// A large result that was on its way is void: the client, if it was sent some, drops it.
+inline void coordinator_state::drop_answer(std::uint32_t j) {
+  job& r = jobs_[j];
+  if (!r.rarely || !r.rarely->answer) return;
+  if (r.session != none)
+    if (peer* const c = find(sessions_[r.session].link))
+      c->out.remove(jobs_.id(j), {errc::worker_lost, {}, "the result was cut short", "coordinator", {}}, [&](wire::message&& m) { emit(*c, std::move(m)); });
+  if (r.worker != none) {
+    workers_[r.worker].owed_credit += std::exchange(r.rarely->answer->owed, 0);
+    if (peer* const w = worker_peer(r.worker)) {
+      std::erase_if(w->in, [&](const incoming& i) { return i.what == payload_of::result && i.job == jobs_.id(j); });
+      touch(*w);
+    }
+  }
+  r.rarely->answer.reset();
+}
+
+inline void coordinator_state::send_result(std::uint32_t j) {
+  job& r = jobs_[j];
+  peer* const c = find(sessions_[r.session].link);
+  if (c == nullptr) {  // sent when the session is resumed
+    if (r.rarely) r.rarely->answer.reset();
+    return;
+  }
+  wire::result end;
+  end.call = r.call;
+  end.attempts = r.attempts;
+  if (r.worker != none) end.worker = workers_[r.worker].label;
+  if (!r.answered) {
+    end.why = r.rarely->why;
+    emit(*c, std::move(end));
+    return;
+  }
+  if (r.rarely && r.rarely->answer) {  // it has been on its way since its first chunk
+    r.rarely->answer.reset();
+    touch(*c);
+    return;
+  }
+  if (!r.held.is_large(send_queue::small)) {
+    end.value.whole = r.held.get();
+    emit(*c, std::move(end));
+    return;
+  }
+  c->out.push(std::move(end), r.held.as_stream(), jobs_.id(j));
+  touch(*c);
+}
+
+/// The client has the result, or is gone.
+inline void coordinator_state::release_from_session(std::uint32_t j) {
+  job& r = jobs_[j];
+  if (r.session != none) {
+    session_record& s = sessions_[r.session];
+    s.by_call[static_cast<std::uint32_t>(r.call)] = none;
+    --s.jobs;
+    s.held -= r.cost;
+    s.owed_credit += r.cost;
+    held_bytes_ -= r.cost;
+    if (peer* const c = find(s.link)) touch(*c);
+    r.session = none;
+  }
+  if (r.phase != job_phase::finished) return;
+  r.accepted = true;
+  r.held.clear();
+  reclaim(j);
+}
+
+inline void coordinator_state::reclaim(std::uint32_t j) {
+  job& r = jobs_[j];
+  if (r.phase != job_phase::finished || !r.accepted || r.attempt_live) return;
+  if (r.worker != none) {
+    worker_record& w = workers_[r.worker];
+    if (--w.named_by == 0 && w.gone) workers_.erase(r.worker);
+  }
+  jobs_.erase(j);
+}
+
+inline void coordinator_state::report_state(std::uint32_t j, wire::job_state state) {
+  const job& r = jobs_[j];
+  if (!r.watch || r.session == none) return;
+  if (peer* const c = find(sessions_[r.session].link)) emit(*c, wire::state{r.call, state, r.attempts + (state == wire::job_state::running ? 0U : 1U)});
+}
+
+inline std::string coordinator_state::place_of(std::uint32_t j) const {
+  const job& r = jobs_[j];
+  if (r.worker == none) return "coordinator";
+  return workers_[r.worker].label + ", attempt " + std::to_string(std::max(r.attempts, 1U));
+}
+
+inline void coordinator_state::mismatch(std::uint32_t j, std::uint32_t rival, time_point now) {
+  const type_record& mine = types_[jobs_[j].type];
+  const type_record& theirs = types_[rival];
+  finish(j,
+         {errc::schema_mismatch, {}, "'" + mine.name + "' is " + mine.signature + " in client " + sessions_[jobs_[j].session].label + " and " + theirs.signature + " in worker " + theirs.worker_label,
+          "coordinator", "build both from the same job types, or give the changed job a new version"},
+         now);
+}
+
+/// The jobs of a type that wait for a worker.
+inline std::vector<std::uint32_t> coordinator_state::waiting_jobs(std::uint16_t t) const {
+  std::vector<std::uint32_t> out;
+  if (const lane* const first = types_[t].ring; first != nullptr) {
+    const lane* at = first;
+    do {
+      for (std::uint32_t j = at->jobs.front(); j != none; j = job_list::next(jobs_, j)) out.push_back(j);
+      at = at->next;
+    } while (at != first);
+  }
+  for (std::uint32_t j = alone_.front(); j != none; j = job_list::next(jobs_, j))
+    if (jobs_[j].type == t) out.push_back(j);
+  return out;
+}
+
+/// The last worker of a type has gone, or one with the same name and another schema has come: those that wait are told, or wait for a stated time.
+inline void coordinator_state::type_without_workers(std::uint16_t t, time_point now) {
+  if (types_[t].workers != 0) return;
+  const std::uint32_t rival = types_.rival(t);
+  for (const std::uint32_t j : waiting_jobs(t)) {
+    if (rival != none) {
+      mismatch(j, rival, now);
+      continue;
+    }
+    if (jobs_[j].wake == never) jobs_[j].wake = deadline_after(now, std::chrono::milliseconds(jobs_[j].no_worker_ms));
+    arm(j);
+  }
+}
+
+}  // namespace control
+DTASK_END

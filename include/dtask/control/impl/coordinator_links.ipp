@@ -1,0 +1,469 @@
+// Bodies of coordinator_state: connections, and what goes out at the end of a batch. Included by coordinator_state.hpp only.
+#include <algorithm>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+DTASK_BEGIN
+namespace control {
+
+inline coordinator_state::coordinator_state(const coordinator_options& options, std::uint64_t seed, time_point now)
+    : options_(options), random_(seed), epoch_(random_.next_key()), began_(now), timers_(now), next_scan_(now + options.heartbeat / 4) {}
+
+inline coordinator_state::peer* coordinator_state::find(link_id link) noexcept {
+  if (link == 0) return nullptr;
+  if (last_peer_ != nullptr && last_peer_->link == link) return last_peer_;
+  const auto found = peers_.find(link);
+  if (found == peers_.end()) return nullptr;
+  return last_peer_ = found->second.get();
+}
+
+inline void coordinator_state::emit(peer& to, wire::message&& what) {
+  if (to.role != kind::closing) actions_.emplace_back(std::in_place_type<send>, to.link, std::move(what));
+}
+
+inline void coordinator_state::touch(peer& p) {
+  if (p.dirty) return;
+  p.dirty = true;
+  dirty_.push_back(p.link);
+}
+
+inline void coordinator_state::say(log_level level, std::string_view event, std::string text) {
+  actions_.emplace_back(std::in_place_type<note>, level, event, std::move(text));
+}
+
+inline void coordinator_state::opened(link_id link, std::string address, bool trusted, time_point now) {
+  auto made = std::make_unique<peer>();
+  made->link = link;
+  made->address = std::move(address);
+  made->trusted = trusted;
+  made->opened = made->heard = now;
+  peer& p = *made;
+  peers_.emplace(link, std::move(made));
+  ++strangers_;
+  if (stopped_) return refuse(p, errc::closed, "the coordinator is shutting down");
+  if (peers_.size() > options_.max_links || strangers_ > options_.max_strangers)
+    return refuse(p, errc::overloaded, "too many connections: max_links " + std::to_string(options_.max_links) + ", without a hello " + std::to_string(options_.max_strangers));
+}
+
+inline void coordinator_state::received(link_id link, wire::message&& what, time_point now) {
+  peer* const p = find(link);
+  if (p == nullptr || p->role == kind::closing) return;
+  p->heard = now;
+  if (p->role == kind::worker) {
+    worker_record& w = workers_[p->index];
+    const bool back = w.held.state == lease_state::suspect;
+    w.held.hear(now);
+    if (back) {
+      say(log_level::info, "worker_back", w.label);
+      reload(p->index);
+    }
+  }
+  if (p->role == kind::stranger && !std::holds_alternative<wire::hello>(what)) return violation(*p, "something else before its hello");
+  std::visit([&](auto& m) { on(*p, std::move(m), now); }, what);
+}
+
+inline void coordinator_state::closed(link_id link, const error& why, time_point now) {
+  const auto found = peers_.find(link);
+  if (found == peers_.end()) return;
+  const std::unique_ptr<peer> p = std::move(found->second);
+  peers_.erase(found);
+  last_peer_ = nullptr;
+  switch (p->role) {
+    case kind::stranger:
+      --strangers_;
+      say(log_level::warning, "stranger_left", p->address + " without a hello: " + why.what());
+      break;
+    case kind::client:
+      detach_session(p->index, *p, now);
+      say(log_level::info, "client_detached", sessions_[p->index].label + ": " + why.what());
+      break;
+    case kind::worker: {
+      worker_record& w = workers_[p->index];
+      w.link = 0;
+      w.held.detach(now);
+      for (incoming& i : p->in)
+        if (const std::uint32_t j = jobs_.find(i.job); i.what == payload_of::result && j != none) drop_answer(j);
+      p->out.clear([](std::uint64_t) {});
+      reload(p->index);
+      say(log_level::warning, "worker_detached", w.label + ": " + why.what());
+      break;
+    }
+    case kind::observer:
+    case kind::closing: break;
+  }
+}
+
+inline void coordinator_state::unsent(link_id link, std::size_t bytes, time_point) {
+  peer* const p = find(link);
+  if (p == nullptr) return;
+  p->out.set_unsent(bytes);
+  if (!p->out.empty()) touch(*p);
+}
+
+/// The last message of a link, and its end. What it was to us ends as for a broken link.
+inline void coordinator_state::refuse(peer& p, errc code, std::string text) {
+  emit(p, wire::refuse{code, text});
+  drop_link(p, error(code, std::move(text), p.address), false);
+}
+
+inline void coordinator_state::drop_link(peer& p, const error& why, bool at_once) {
+  if (p.role == kind::closing) return;
+  say(p.role == kind::stranger ? log_level::warning : log_level::info, p.role == kind::stranger ? "refused" : "closing", why.what());
+  actions_.emplace_back(std::in_place_type<close_link>, p.link, why, at_once);
+  // What the link stood for is let go now; the driver's `closed` then only removes the entry.
+  const kind was = std::exchange(p.role, kind::closing);
+  if (was == kind::stranger) --strangers_;
+}
+
+inline void coordinator_state::violation(peer& p, std::string_view what) {
+  const error why(errc::protocol_error, "the peer sent " + std::string(what), p.address, "is it a dtask program of this version?");
+  const kind was = p.role;
+  const std::uint32_t index = p.index;
+  const time_point now = p.heard;
+  emit(p, wire::refuse{why.code(), why.cause()});
+  if (was == kind::client) detach_session(index, p, now);
+  if (was == kind::worker) {
+    drop_link(p, why, false);
+    return lose(index, why.what(), false, now);
+  }
+  drop_link(p, why, false);
+}
+
+// ---- hello ----
+
+inline void coordinator_state::on(peer& p, wire::hello&& m, time_point now) {
+  if (p.role != kind::stranger) return violation(p, "a second hello");
+  const std::string who = "'" + m.name + "' at " + m.host + " (" + p.address + ")";
+  if (m.version_min > wire::protocol_version || m.version_max < wire::protocol_version)
+    return refuse(p, errc::version_mismatch,
+                  "the coordinator speaks protocol version " + std::to_string(wire::protocol_version) + ", " + who + " speaks " + std::to_string(m.version_min) + " to " +
+                      std::to_string(m.version_max) + ": build both with the same dtask");
+  if (options_.cookie != 0 && !p.trusted && m.cookie != options_.cookie) return refuse(p, errc::refused, who + " does not carry the cookie of this launcher");
+  if (draining_ && m.session == 0 && m.role != wire::role::observer) return refuse(p, errc::closed, "the coordinator is shutting down");
+  --strangers_;
+  switch (m.role) {
+    case wire::role::client: return welcome_client(p, std::move(m), now);
+    case wire::role::worker: return welcome_worker(p, std::move(m), now);
+    case wire::role::observer:
+      p.role = kind::observer;
+      return send_welcome(p, m, 0, 0, false, 0, 0);
+  }
+  ++strangers_;
+  violation(p, "an unknown role");
+}
+
+inline void coordinator_state::send_welcome(peer& p, const wire::hello& m, std::uint64_t id, std::uint64_t key, bool resumed, std::uint64_t credit, std::uint64_t window) {
+  const wire::limits& mine = options_.limits;
+  wire::limits agreed;
+  agreed.frame_body = std::min(mine.frame_body, m.limits.frame_body);
+  agreed.frame_blobs = std::min(mine.frame_blobs, m.limits.frame_blobs);
+  agreed.blobs = std::min(mine.blobs, m.limits.blobs);
+  agreed.payload = std::min(mine.payload, m.limits.payload);
+  agreed.transfers = std::min(mine.transfers, m.limits.transfers);
+  agreed.jobs = std::min(mine.jobs, m.limits.jobs);
+  wire::welcome w;
+  w.limits = agreed;
+  w.epoch = epoch_;
+  w.session = id;
+  w.key = key;
+  w.resumed = resumed;
+  w.heartbeat = options_.heartbeat;
+  w.lost_after = options_.lost_after;
+  w.credit = credit;
+  w.window = window;
+  emit(p, std::move(w));
+  actions_.emplace_back(std::in_place_type<set_limits>, p.link, agreed);
+  p.out.set_limits(agreed);
+}
+
+inline void coordinator_state::welcome_client(peer& p, wire::hello&& m, time_point now) {
+  const std::string label = m.host + "/" + m.name;
+  if (m.session != 0 && m.epoch == epoch_) {
+    const std::uint32_t s = sessions_.find(m.session);
+    if (s != none && sessions_[s].key == m.key && sessions_[s].types.size() == m.jobs.size()) {
+      session_record& r = sessions_[s];
+      if (peer* const old = find(r.link)) {  // the client gave its link up before we did
+        detach_session(s, *old, now);
+        drop_link(*old, error(errc::closed, "the client came back on another connection", old->address), true);
+      }
+      p.role = kind::client;
+      p.index = s;
+      r.link = p.link;
+      r.owed_credit = 0;
+      send_welcome(p, m, sessions_.id(s), r.key, true, options_.session_bytes > r.held ? options_.session_bytes - r.held : 0, options_.session_bytes);
+      say(log_level::info, "client_resumed", r.label);
+      return resume(s, now);
+    }
+  }
+  std::vector<std::uint16_t> types;
+  types.reserve(m.jobs.size());
+  for (const wire::job_type& t : m.jobs) {
+    const std::uint32_t id = types_.acquire(t);
+    if (id == none) {
+      for (const std::uint16_t taken : types) types_.release(taken);
+      ++strangers_;
+      return refuse(p, errc::overloaded, "the coordinator knows too many job types already");
+    }
+    types.push_back(static_cast<std::uint16_t>(id));
+  }
+  const std::uint32_t s = sessions_.insert();
+  session_record& r = sessions_[s];
+  r.link = p.link;
+  r.key = random_.next_key();
+  r.label = label;
+  r.turn = turn_;
+  r.lanes = std::make_unique<lane[]>(types.size());
+  for (std::size_t i = 0; i < types.size(); ++i) {
+    r.lanes[i].session = s;
+    r.lanes[i].type = types[i];
+  }
+  r.types = std::move(types);
+  p.role = kind::client;
+  p.index = s;
+  send_welcome(p, m, sessions_.id(s), r.key, false, options_.session_bytes, options_.session_bytes);
+  say(log_level::info, "client_joined", label + " from " + p.address);
+}
+
+inline void coordinator_state::on(peer& p, wire::goodbye&& m, time_point now) {
+  if (p.role == kind::client) {
+    const std::uint32_t s = p.index;
+    say(log_level::info, "client_left", sessions_[s].label + (m.reason.empty() ? "" : ": " + m.reason));
+    drop_link(p, error(errc::closed, "the client said goodbye", p.address), false);
+    return end_session(s, "its client left", now);
+  }
+  if (p.role == kind::worker) {
+    const std::uint32_t w = p.index;
+    say(log_level::info, "worker_left", workers_[w].label + (m.reason.empty() ? "" : ": " + m.reason));
+    drop_link(p, error(errc::closed, "the worker said goodbye", p.address), false);
+    return lose(w, m.reason.empty() ? "it left" : m.reason, false, now);
+  }
+  drop_link(p, error(errc::closed, "the observer said goodbye", p.address), false);
+}
+
+inline void coordinator_state::on(peer& p, wire::ping&& m, time_point) { emit(p, wire::pong{m.stamp}); }
+
+inline void coordinator_state::on(peer& p, wire::status_query&& m, time_point now) {
+  wire::status_report r = report(now);
+  r.request = m.request;
+  emit(p, std::move(r));
+}
+
+// ---- payloads on their way in ----
+
+inline void coordinator_state::on(peer& p, wire::chunk&& m, time_point now) {
+  const auto at = std::find_if(p.in.begin(), p.in.end(), [&](const incoming& i) { return i.transfer == m.transfer; });
+  if (at == p.in.end()) return;  // given up here; its sender has not heard of it yet
+  if (const error bad = at->from->accept(std::move(m))) return violation(p, bad.cause());
+  const bool complete = at->from->complete();
+  incoming done;
+  if (complete) {
+    done = std::move(*at);
+    p.in.erase(at);
+  }
+  const incoming& what = complete ? done : *at;
+  const std::uint32_t j = what.what == payload_of::broadcast ? none : jobs_.find(what.job);
+  switch (what.what) {
+    case payload_of::arguments:
+      if (j != none && jobs_[j].attempt_live)
+        if (peer* const w = worker_peer(jobs_[j].worker)) touch(*w);
+      break;
+    case payload_of::result: {
+      if (j == none) break;
+      if (!complete) {
+        if (jobs_[j].session != none)
+          if (peer* const c = find(sessions_[jobs_[j].session].link)) touch(*c);
+        break;
+      }
+      p.acks.push_back(what.job);
+      touch(p);
+      // A finished job's answer was dropped together with its entry in `in`; here it is the answer of the attempt that is live.
+      jobs_[j].held.put(done.from);
+      succeed(j, now);
+      break;
+    }
+    case payload_of::broadcast:
+      if (!complete) break;
+      sessions_[p.index].receiving = 0;
+      verify(p.index, std::move(done.value), now);
+      break;
+  }
+}
+
+inline void coordinator_state::on(peer& p, wire::abort_transfer&& m, time_point now) {
+  const auto at = std::find_if(p.in.begin(), p.in.end(), [&](const incoming& i) { return i.transfer == m.transfer; });
+  if (at == p.in.end()) return;
+  const incoming gone = std::move(*at);
+  p.in.erase(at);
+  const std::uint32_t j = gone.what == payload_of::broadcast ? none : jobs_.find(gone.job);
+  switch (gone.what) {
+    case payload_of::arguments:
+      if (j != none && jobs_[j].phase != job_phase::finished) {
+        m.why.code = m.why.code == errc::ok ? errc::cancelled : m.why.code;
+        finish(j, std::move(m.why), now);
+      }
+      break;
+    case payload_of::result:
+      if (j != none) drop_answer(j);
+      break;
+    case payload_of::broadcast:
+      broadcast_bytes_ -= gone.from->held.size();
+      sessions_[p.index].receiving = 0;
+      broadcast_failed(p.index, gone.value.number, errc::cancelled, "its client took it back", {}, now);
+      break;
+  }
+}
+
+// ---- the end of a batch ----
+
+inline void coordinator_state::pump(peer& p) {
+  if (p.role == kind::closing) return;
+  p.out.pump([&](wire::message&& m) { emit(p, std::move(m)); },
+             [&](std::uint64_t key, std::size_t size, bool) {
+               if (p.role != kind::client) return;
+               // Result bytes went on to their client: the worker that sent them may send as many more.
+               const std::uint32_t j = jobs_.find(key);
+               if (j == none || jobs_[j].worker == none) return;
+               const std::shared_ptr<stream>* from = jobs_[j].phase == job_phase::finished ? jobs_[j].held.arriving() : jobs_[j].rarely ? &jobs_[j].rarely->answer : nullptr;
+               if (from == nullptr || !*from) return;
+               const std::uint64_t back = std::min<std::uint64_t>(size, (*from)->owed);
+               (*from)->owed -= back;
+               worker_record& w = workers_[jobs_[j].worker];
+               w.owed_credit += back;
+               if (peer* const wp = worker_peer(jobs_[j].worker)) touch(*wp);
+             });
+}
+
+inline void coordinator_state::flush(peer& p) {
+  if (p.role == kind::closing) return;
+  if (!p.acks.empty()) {
+    constexpr std::size_t most = 4096;  // a frame's body holds many times that
+    for (std::size_t from = 0; from < p.acks.size(); from += most) {
+      wire::acknowledge ack;
+      ack.calls.assign(p.acks.begin() + static_cast<std::ptrdiff_t>(from), p.acks.begin() + static_cast<std::ptrdiff_t>(std::min(from + most, p.acks.size())));
+      emit(p, std::move(ack));
+    }
+    p.acks.clear();
+  }
+  if (p.role == kind::worker && workers_[p.index].owed_credit >= options_.result_bytes / 8) emit(p, wire::credit{std::exchange(workers_[p.index].owed_credit, 0)});
+  if (p.role == kind::client && sessions_[p.index].owed_credit >= options_.session_bytes / 16) emit(p, wire::credit{std::exchange(sessions_[p.index].owed_credit, 0)});
+  if (!p.out.empty()) pump(p);
+}
+
+inline void coordinator_state::take_actions(std::vector<coordinator_action>& out, time_point now) {
+  if (!stopped_) {
+    place(now);
+    // Flushing one link can give credit to another, so the list may grow while it is walked.
+    for (std::size_t i = 0; i < dirty_.size(); ++i) {
+      peer* const p = find(dirty_[i]);
+      if (p == nullptr) continue;
+      p->dirty = false;
+      flush(*p);
+    }
+    dirty_.clear();
+    if (draining_) finish_drain(now);
+  }
+  out.clear();
+  out.swap(actions_);
+}
+
+// ---- time ----
+
+inline void coordinator_state::tick(time_point now) {
+  if (stopped_) return;
+  timers_.advance(jobs_, now, [&](std::uint32_t j) { expired(j, now); });
+  if (now >= recall_at_) recall_at_ = never;
+  if (now >= next_scan_) scan(now);
+}
+
+inline time_point coordinator_state::next_tick() const noexcept {
+  if (stopped_) return never;
+  return std::min({timers_.next_time(), next_scan_, recall_at_, drain_until_});
+}
+
+/// Silence is looked for four times per heartbeat, over all links: what a message costs stays the same whatever the number of peers.
+inline void coordinator_state::scan(time_point now) {
+  next_scan_ = now + options_.heartbeat / 4;
+  std::vector<std::uint32_t> lost;
+  for (std::uint32_t w = 0; w < workers_.bound(); ++w) {
+    if (!workers_.live(w) || workers_[w].gone) continue;
+    worker_record& r = workers_[w];
+    if (!r.held.advance(now, options_)) continue;
+    if (r.held.state == lease_state::suspect) say(log_level::warning, "worker_suspect", r.label + " is silent");
+    if (r.held.state == lease_state::lost) lost.push_back(w);
+    reload(w);
+  }
+  for (const std::uint32_t w : lost) {
+    const bool was_detached = workers_[w].link == 0;
+    if (peer* const p = worker_peer(w)) drop_link(*p, error(errc::worker_lost, "the worker is silent", workers_[w].label), true);
+    lose(w, was_detached ? "its connection broke and it did not come back" : "it was silent for too long", true, now);
+  }
+  std::vector<std::uint32_t> over;
+  for (std::uint32_t s = 0; s < sessions_.bound(); ++s)
+    if (sessions_.live(s) && sessions_[s].link == 0 && now >= deadline_after(sessions_[s].detached_at, options_.session_grace)) over.push_back(s);
+  for (const std::uint32_t s : over) {
+    say(log_level::warning, "session_over", sessions_[s].label + " did not come back");
+    end_session(s, "its client was lost", now);
+  }
+  for (auto& [link, p] : peers_) {
+    if (p->role == kind::stranger && now >= deadline_after(p->opened, options_.hello_within))
+      drop_link(*p, error(errc::refused, "no hello within the stated time", p->address), true);
+    else if (p->role == kind::client && now >= deadline_after(p->heard, options_.lost_after)) {
+      detach_session(p->index, *p, now);
+      drop_link(*p, error(errc::closed, "the client is silent", p->address), true);
+    } else if (p->role == kind::observer && now >= deadline_after(p->heard, options_.lost_after))
+      drop_link(*p, error(errc::closed, "the observer is silent", p->address), true);
+  }
+}
+
+// ---- the end ----
+
+inline void coordinator_state::drain(time_point now) {
+  if (draining_ || stopped_) return;
+  draining_ = true;
+  drain_until_ = deadline_after(now, options_.drain_within);
+  say(log_level::info, "draining", std::to_string(open_jobs_) + " jobs are open");
+}
+
+inline void coordinator_state::finish_drain(time_point now) {
+  if (open_jobs_ == 0 || now >= drain_until_) stop(now);
+}
+
+inline void coordinator_state::stop(time_point) {
+  if (stopped_) return;
+  for (auto& [link, p] : peers_) {
+    if (p->role == kind::closing) continue;
+    if (p->role == kind::worker && draining_) emit(*p, wire::drain{});
+    emit(*p, wire::goodbye{"the coordinator ends"});
+    drop_link(*p, error(errc::closed, "the coordinator ends", p->address), false);
+  }
+  stopped_ = true;
+  actions_.emplace_back(stopped{});
+}
+
+inline wire::status_report coordinator_state::report(time_point now) const {
+  wire::status_report r;
+  r.epoch = epoch_;
+  r.up = now - began_;
+  r.clients = sessions_.size();
+  r.queued = ready_.size() + blocked_ + alone_.size();
+  r.waiting_retry = pausing_;
+  r.succeeded = succeeded_;
+  r.failed = failed_;
+  r.cancelled = cancelled_;
+  r.placed_again = placed_again_;
+  r.payload_bytes = held_bytes_;
+  r.payload_limit = options_.queue_bytes;
+  r.broadcast_bytes = broadcast_bytes_;
+  r.broadcast_limit = options_.broadcast_bytes;
+  for (std::uint32_t w = 0; w < workers_.bound(); ++w) {
+    if (!workers_.live(w) || workers_[w].gone) continue;
+    r.running += workers_[w].running;
+    r.assigned += workers_[w].jobs.size() - workers_[w].running;
+    r.workers.push_back(describe(w, now));
+  }
+  return r;
+}
+
+}  // namespace control
+DTASK_END

@@ -1,0 +1,214 @@
+// Bodies of coordinator_state: which worker gets which job. Included by coordinator_state.hpp only.
+#include <algorithm>
+#include <utility>
+
+DTASK_BEGIN
+namespace control {
+
+/// Hands out queued jobs for as long as a worker has room for one.
+inline void coordinator_state::place(time_point now) {
+  if (!alone_.empty()) place_alone(now);
+  while (ready_.size() != 0) {
+    std::uint32_t best_job = none, best_worker = none;
+    std::uint64_t best_turn = 0;
+    for (const std::uint16_t t : ready_.active()) {
+      const lane& first = *types_[t].ring;
+      const std::uint32_t j = first.jobs.front();
+      const std::uint64_t turn = sessions_[first.session].turn;
+      if (best_job != none && turn >= best_turn) continue;
+      const std::uint32_t w = choose(t, jobs_[j].effect_class);
+      if (w == none) continue;
+      best_job = j;
+      best_worker = w;
+      best_turn = turn;
+    }
+    if (best_job == none) break;
+    const std::uint16_t t = jobs_[best_job].type;
+    const std::uint32_t s = jobs_[best_job].session;
+    const bool last_of_lane = sessions_[s].lanes[jobs_[best_job].position].jobs.size() == 1;
+    leave(best_job);
+    // A lane that has run empty has left the ring, and with it the turn has passed on.
+    if (!last_of_lane) ready_.rotate(t);
+    sessions_[s].turn = ++turn_;
+    dispatch(best_job, best_worker, now);
+  }
+  if (idle_workers_ != 0 && backlog_ != 0) call_back(now);
+}
+
+/// The least loaded worker that takes a job of this type now.
+inline std::uint32_t coordinator_state::choose(std::uint16_t t, effect effect_class) const noexcept {
+  std::uint32_t best = none;
+  std::uint16_t best_level = 0xffff;
+  for (const worker_class* kind : types_[t].classes) {
+    std::uint16_t level = 0xffff;
+    const std::uint32_t w = kind->least(level);
+    if (level < best_level) {
+      best = w;
+      best_level = level;
+    }
+  }
+  return effect_class == effect::at_most_once && best_level >= worker_class::busy ? none : best;
+}
+
+inline void coordinator_state::dispatch(std::uint32_t j, std::uint32_t w, time_point now) {
+  job& r = jobs_[j];
+  worker_record& to = workers_[w];
+  if (to.jobs.empty()) to.pace.begin(now);
+  r.phase = job_phase::placed;
+  r.worker = w;
+  ++r.fence;
+  r.attempt_live = true;
+  r.started = r.stop_sent = r.recalled = false;
+  to.jobs.push_back(jobs_, j);
+  arm(j);
+  reload(w);
+  if (sessions_[r.session].broadcasts.verified() != 0) serve(w, r.session);
+  peer& p = *worker_peer(w);
+  wire::run run;
+  run.job = jobs_.id(j);
+  run.fence = r.fence;
+  run.attempt = r.attempts + 1;
+  run.type = to.position_of(r.type);
+  run.session = sessions_.id(r.session);
+  run.effect_class = r.effect_class;
+  run.broadcasts = r.broadcasts;
+  run.remaining = remaining(r.deadline, now);
+  if (r.held.is_large(send_queue::small)) {
+    const std::shared_ptr<stream> from = r.held.as_stream();
+    // What may not run twice is not kept once it was handed out: its blocks go as they are sent.
+    if (!may_run_again(r.effect_class)) from->keep = false;
+    const std::uint64_t id = run.job;
+    p.out.push(std::move(run), from, id);
+    r.held.put(from);
+    touch(p);
+  } else {
+    const std::size_t size = r.held.size();
+    const std::uint64_t id = run.job;
+    run.arguments.whole = r.held.get();
+    if (p.out.would_overtake()) {
+      p.out.push_whole(std::move(run), size, id);
+      touch(p);
+    } else {
+      emit(p, std::move(run));
+    }
+  }
+  report_state(j, wire::job_state::assigned);
+}
+
+// ---- jobs that have outlived two workers ----
+
+/// Gives such a job a worker of its own: reserves one, lets it run empty, then runs the job there and nothing else beside it.
+inline void coordinator_state::place_alone(time_point now) {
+  std::uint32_t tried = 0;
+  for (std::uint32_t j = alone_.front(); j != none && tried < 64; ++tried) {
+    const std::uint32_t following = job_list::next(jobs_, j);
+    job& r = jobs_[j];
+    if (r.worker == none) {
+      const std::uint32_t w = choose_for_alone(r.type);
+      if (w != none) {
+        r.worker = w;
+        workers_[w].reserved_for = j;
+        reload(w);
+        for (std::uint32_t other = workers_[w].jobs.front(); other != none; other = job_list::next(jobs_, other)) recall(other);
+      }
+    }
+    if (r.worker != none) {
+      const std::uint32_t w = r.worker;
+      const worker_record& to = workers_[w];
+      if (to.jobs.empty() && to.link != 0 && to.held.state == lease_state::up && to.usable != 0 && !to.draining) {
+        alone_.erase(jobs_, j);
+        r.phase = job_phase::accepted;
+        r.wake = never;
+        dispatch(j, w, now);
+      }
+    }
+    j = following;
+  }
+}
+
+inline std::uint32_t coordinator_state::choose_for_alone(std::uint16_t t) const noexcept {
+  std::uint32_t best = none;
+  for (std::uint32_t w = 0; w < workers_.bound(); ++w) {
+    const worker_record& r = workers_[w];
+    if (!workers_.live(w) || r.gone || r.link == 0 || r.draining || r.usable == 0 || r.reserved_for != none || r.held.state != lease_state::up) continue;
+    if (r.position_of(t) == none) continue;
+    if (best == none || r.jobs.size() < workers_[best].jobs.size()) best = w;
+  }
+  return best;
+}
+
+inline void coordinator_state::unreserve(std::uint32_t j) {
+  job& r = jobs_[j];
+  if (r.worker == none || workers_[r.worker].reserved_for != j) return;
+  const std::uint32_t w = std::exchange(r.worker, none);
+  workers_[w].reserved_for = none;
+  reload(w);
+}
+
+// ---- prefetched jobs ----
+
+/// A worker has nothing to do while another holds jobs in advance: some come back, unless that other will have begun them sooner.
+inline void coordinator_state::call_back(time_point now) {
+  std::uint32_t wanted = 0;
+  for (std::uint32_t w = 0; w < workers_.bound(); ++w)
+    if (workers_.live(w) && workers_[w].idle) wanted += workers_[w].usable - workers_[w].jobs.size();
+  wanted -= std::min(wanted, recalls_);
+  for (std::uint32_t w = 0; w < workers_.bound() && wanted != 0; ++w) {
+    worker_record& r = workers_[w];
+    if (!workers_.live(w) || r.gone || r.link == 0 || r.backlog == 0) continue;
+    const bool stuck = now - r.pace.last() >= options_.prefetch_time;
+    if (!stuck && r.backlog <= r.pace.within(2 * options_.prefetch_time)) {
+      // It may be quick; look again when it has had the time.
+      recall_at_ = std::min(recall_at_, deadline_after(r.pace.last(), options_.prefetch_time));
+      continue;
+    }
+    std::uint32_t from_here = std::min(wanted, r.backlog);
+    for (std::uint32_t j = r.jobs.back(); j != none && from_here != 0; j = job_list::prev(jobs_, j)) {
+      const job& candidate = jobs_[j];
+      if (candidate.started || candidate.recalled || candidate.phase != job_phase::placed) continue;
+      const std::uint32_t other = choose(candidate.type, effect::at_most_once);
+      if (other == none || other == w) continue;
+      recall(j);
+      --from_here;
+      --wanted;
+    }
+  }
+}
+
+inline void coordinator_state::recall(std::uint32_t j) {
+  job& r = jobs_[j];
+  if (!r.attempt_live || r.started || r.recalled || r.stop_sent || r.phase != job_phase::placed) return;
+  peer* const p = worker_peer(r.worker);
+  if (p == nullptr) return;
+  r.recalled = true;
+  ++recalls_;
+  emit(*p, wire::recall{jobs_.id(j), r.fence});
+}
+
+// ---- load ----
+
+/// How many jobs a worker may hold: one per slot, and `prefetch_time` worth of work in advance.
+inline std::uint32_t coordinator_state::window(const worker_record& r) const noexcept {
+  if (options_.prefetch_max == 0) return r.usable;
+  const std::uint32_t ahead = std::clamp(r.pace.within(options_.prefetch_time), options_.prefetch_min * r.usable, std::max(options_.prefetch_min, options_.prefetch_max) * r.usable);
+  return r.usable + ahead;
+}
+
+/// Brings a worker's place in its class, and the sums over all workers, up to date. After every change of its jobs, slots or lease.
+inline void coordinator_state::reload(std::uint32_t w) {
+  worker_record& r = workers_[w];
+  const std::uint32_t used = r.jobs.size();
+  const bool takes = !r.gone && r.link != 0 && r.held.state == lease_state::up && !r.draining && r.reserved_for == none && r.usable != 0;
+  std::uint16_t level = 0xffff;
+  if (takes && used < window(r)) level = static_cast<std::uint16_t>(std::min<std::uint64_t>(std::uint64_t{used} * worker_class::busy / r.usable, worker_class::top));
+  if (r.kind != nullptr) r.kind->place(workers_, w, level);
+  const std::uint32_t backlog = r.gone || r.link == 0 || used <= r.usable ? 0 : used - r.usable;
+  backlog_ = backlog_ - r.backlog + backlog;
+  r.backlog = backlog;
+  const bool idle = takes && used < r.usable;
+  idle_workers_ = idle_workers_ - (r.idle ? 1U : 0U) + (idle ? 1U : 0U);
+  r.idle = idle;
+}
+
+}  // namespace control
+DTASK_END

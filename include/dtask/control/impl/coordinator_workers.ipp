@@ -1,0 +1,384 @@
+// Bodies of coordinator_state: workers, their leases and what they report. Included by coordinator_state.hpp only.
+#include <algorithm>
+#include <utility>
+
+DTASK_BEGIN
+namespace control {
+
+inline void coordinator_state::welcome_worker(peer& p, wire::hello&& m, time_point now) {
+  if (m.session != 0 && m.epoch == epoch_) {
+    const std::uint32_t w = workers_.find(m.session);
+    if (w != none && !workers_[w].gone && workers_[w].key == m.key && workers_[w].positions.size() <= m.jobs.size()) {
+      worker_record& r = workers_[w];
+      if (peer* const old = find(r.link)) {
+        r.link = 0;
+        for (const incoming& i : std::exchange(old->in, {}))
+          if (const std::uint32_t j = jobs_.find(i.job); j != none) drop_answer(j);
+        drop_link(*old, error(errc::closed, "the worker came back on another connection", old->address), true);
+      }
+      p.role = kind::worker;
+      p.index = w;
+      r.link = p.link;
+      r.held.attach(now);
+      r.owed_credit = 0;
+      send_welcome(p, m, workers_.id(w), r.key, true, options_.result_bytes, options_.result_bytes);
+      say(log_level::info, "worker_back", r.label);
+      return reattach(w, m, now);
+    }
+  }
+  std::vector<std::pair<std::uint16_t, std::uint32_t>> positions;
+  for (std::uint32_t i = 0; i < m.jobs.size(); ++i) {
+    const std::uint32_t t = types_.acquire(m.jobs[i]);
+    if (t == none) {
+      for (const auto& [type, position] : positions) types_.release(type);
+      ++strangers_;
+      return refuse(p, errc::overloaded, "the coordinator knows too many job types already");
+    }
+    if (std::any_of(positions.begin(), positions.end(), [&](const auto& have) { return have.first == t; })) types_.release(t);  // named twice
+    else positions.emplace_back(static_cast<std::uint16_t>(t), i);
+  }
+  std::sort(positions.begin(), positions.end());
+  const std::uint32_t w = workers_.insert();
+  worker_record& r = workers_[w];
+  r.link = p.link;
+  r.key = random_.next_key();
+  r.name = m.name;
+  r.host = m.host;
+  r.label = m.host + "/" + m.name + "#" + std::to_string(++worker_number_);
+  r.pid = m.pid;
+  r.slots = r.usable = m.slots;
+  r.held.attach(now);
+  r.pace.begin(now);
+  r.positions = std::move(positions);
+  std::vector<std::uint16_t> types;
+  for (const auto& [type, position] : r.positions) types.push_back(type);
+  r.kind = classes_.acquire(types);
+  p.role = kind::worker;
+  p.index = w;
+  send_welcome(p, m, workers_.id(w), r.key, false, options_.result_bytes, options_.result_bytes);
+  say(log_level::info, "worker_joined", r.label + " from " + p.address + " with " + std::to_string(r.slots) + " slots and " + std::to_string(types.size()) + " jobs");
+  for (const std::uint16_t t : types) {
+    type_record& type = types_[t];
+    type.worker_label = r.label;
+    ++type.workers;
+    if (r.kind->refs == 1) type.classes.push_back(r.kind);
+    // Jobs of the same name and another schema that nobody runs can be told why now.
+    const std::vector<std::uint32_t> same_name = types_.named(type.name);
+    for (const std::uint32_t other : same_name)
+      if (other != t) type_without_workers(static_cast<std::uint16_t>(other), now);
+  }
+  reload(w);
+}
+
+/// A worker came back within its lease: what it still has goes on, what never reached it is placed again, what nobody wants any more is stopped.
+inline void coordinator_state::reattach(std::uint32_t w, const wire::hello& m, time_point now) {
+  peer& p = *worker_peer(w);
+  worker_record& r = workers_[w];
+  std::vector<std::uint32_t> lost;
+  for (std::uint32_t j = r.jobs.front(); j != none; j = job_list::next(jobs_, j)) {
+    const std::uint64_t id = jobs_.id(j);
+    const auto at = std::find_if(m.running.begin(), m.running.end(), [&](const wire::hello::running_job& have) { return have.job == id && have.fence == jobs_[j].fence; });
+    if (at == m.running.end()) {
+      lost.push_back(j);
+      continue;
+    }
+    if (at->started && !jobs_[j].started) count_started(j);
+    if (jobs_[j].phase == job_phase::finished || jobs_[j].cancelled) emit(p, wire::stop{id, jobs_[j].fence});
+    if (std::exchange(jobs_[j].recalled, false)) --recalls_;
+  }
+  for (const wire::hello::running_job& have : m.running) {
+    const std::uint32_t j = jobs_.find(have.job);
+    if (j == none || jobs_[j].fence != have.fence || jobs_[j].worker != w || !jobs_[j].attempt_live) emit(p, wire::stop{have.job, have.fence});
+  }
+  for (const std::uint32_t j : lost) given_back(j, now);
+  // Values whose arrival was not confirmed are sent again; the worker skips those that it has.
+  for (served_session& served : r.serves) {
+    const std::uint32_t s = sessions_.find(served.session);
+    if (s == none) {
+      emit(p, wire::end_session{served.session});
+      continue;
+    }
+    if (served.unconfirmed.empty()) continue;
+    for (const cached_value& v : sessions_[s].broadcasts.values()) {
+      if (std::find(served.unconfirmed.begin(), served.unconfirmed.end(), v.number) == served.unconfirmed.end()) continue;
+      p.out.push(wire::blob{served.session, v.number, v.name, v.hash, {}}, v.value, 0);
+    }
+    touch(p);
+  }
+  std::erase_if(r.serves, [&](const served_session& served) { return sessions_.find(served.session) == none; });
+  reload(w);
+}
+
+/// The job whose live attempt this is, if it comes from the worker that has it, else `none`: a fenced report.
+inline std::uint32_t coordinator_state::attempt(peer& p, std::uint64_t id, std::uint32_t fence) const noexcept {
+  const std::uint32_t j = jobs_.find(id);
+  return j != none && jobs_[j].attempt_live && jobs_[j].fence == fence && jobs_[j].worker == p.index ? j : none;
+}
+
+inline void coordinator_state::count_started(std::uint32_t j) {
+  job& r = jobs_[j];
+  r.started = true;
+  ++r.attempts;
+  ++workers_[r.worker].running;
+  if (std::exchange(r.recalled, false)) --recalls_;
+  if (!may_run_again(r.effect_class) && r.phase == job_phase::placed && r.held.arriving() == nullptr) r.held.clear();
+}
+
+inline void coordinator_state::on(peer& p, wire::started&& m, time_point) {
+  if (p.role != kind::worker) return violation(p, "a worker's report, without being one");
+  const std::uint32_t j = attempt(p, m.job, m.fence);
+  if (j == none || jobs_[j].started) return;
+  count_started(j);
+  report_state(j, wire::job_state::running);
+}
+
+/// Takes the attempt off its worker. The job still names it.
+inline void coordinator_state::end_attempt(std::uint32_t j) {
+  job& r = jobs_[j];
+  if (!r.attempt_live) return;
+  worker_record& w = workers_[r.worker];
+  w.jobs.erase(jobs_, j);
+  if (r.started) --w.running;
+  if (r.recalled) --recalls_;
+  if (w.reserved_for == j) w.reserved_for = none;
+  r.attempt_live = r.started = r.stop_sent = r.recalled = false;
+  reload(r.worker);
+}
+
+inline void coordinator_state::on(peer& p, wire::done&& m, time_point now) {
+  if (p.role != kind::worker) return violation(p, "a worker's report, without being one");
+  const std::uint32_t j = attempt(p, m.job, m.fence);
+  worker_record& w = workers_[p.index];
+  if (j == none) {  // an old fence: dropped, but acknowledged, so that the worker forgets it
+    ++fenced_;
+    w.owed_credit += m.value.whole.size();
+    p.acks.push_back(m.job);
+    return touch(p);
+  }
+  if (!jobs_[j].started) count_started(j);
+  w.pace.done(now);
+  ++w.done;
+  if (m.value.transfer != 0) {
+    auto arriving = std::make_shared<stream>(std::move(m.value.lengths));
+    if (jobs_[j].phase == job_phase::finished) {  // only its end matters now
+      end_attempt(j);
+      p.acks.push_back(m.job);
+      touch(p);
+      return reclaim(j);
+    }
+    drop_answer(j);
+    job& r = jobs_[j];
+    r.rare().answer = arriving;
+    p.in.push_back({m.value.transfer, payload_of::result, m.job, m.fence, {}, arriving});
+    if (r.session != none)
+      if (peer* const c = find(sessions_[r.session].link)) {
+        wire::result head;
+        head.call = r.call;
+        head.attempts = r.attempts;
+        head.worker = w.label;
+        c->out.push(std::move(head), arriving, m.job);
+        touch(*c);
+      }
+    return;
+  }
+  p.acks.push_back(m.job);
+  touch(p);
+  job& r = jobs_[j];
+  const std::uint64_t size = m.value.whole.size();
+  if (r.phase == job_phase::finished || m.why.code != errc::ok) {
+    w.owed_credit += size;
+    return answered(j, std::move(m.why), now);
+  }
+  r.held.put(std::move(m.value.whole));
+  if (r.held.is_large(send_queue::small)) {
+    auto from = r.held.as_stream();
+    from->owed = size;
+    r.held.put(std::move(from));
+  } else {
+    w.owed_credit += size;
+  }
+  succeed(j, now);
+}
+
+/// The end of an attempt without a value, or of one that nobody waits for.
+inline void coordinator_state::answered(std::uint32_t j, wire::failure&& why, time_point now) {
+  end_attempt(j);
+  if (jobs_[j].phase == job_phase::finished) return reclaim(j);
+  if (why.place.empty()) why.place = place_of(j);
+  leave(j);
+  retry(j, std::move(why), now);
+}
+
+inline void coordinator_state::on(peer& p, wire::returned&& m, time_point now) {
+  if (p.role != kind::worker) return violation(p, "a worker's report, without being one");
+  const std::uint32_t j = attempt(p, m.job, m.fence);
+  if (j != none) given_back(j, now);
+}
+
+/// The worker does not have the job and never started it: placing it again is no second attempt.
+inline void coordinator_state::given_back(std::uint32_t j, time_point now) {
+  if (jobs_[j].started) return lost_attempt(j, workers_[jobs_[j].worker].label, "the worker no longer knows it", false, now);
+  end_attempt(j);
+  job& r = jobs_[j];
+  if (r.phase == job_phase::finished) return reclaim(j);
+  leave(j);
+  if (r.cancelled) return finish(j, {errc::cancelled, {}, "cancelled before it ran", {}, {}}, now);
+  if (!has_arguments(j))
+    return finish(j, {errc::worker_lost, {}, "its worker gave it back, and the arguments of a job that may not run twice are not kept", {}, "make the job idempotent"}, now);
+  r.worker = none;
+  ++placed_again_;
+  enqueue(j, true, now);
+}
+
+inline void coordinator_state::on(peer& p, wire::slots&& m, time_point) {
+  if (p.role != kind::worker) return violation(p, "a worker's report, without being one");
+  worker_record& w = workers_[p.index];
+  if (m.lost > w.lost) say(log_level::warning, "slot_lost", w.label + ": " + std::to_string(m.lost) + " of " + std::to_string(w.slots) + " slots are held by jobs that ignore stop");
+  w.usable = std::min(m.usable, w.slots);
+  w.lost = m.lost;
+  reload(p.index);
+}
+
+inline void coordinator_state::on(peer& p, wire::drain&&, time_point now) {
+  if (p.role != kind::worker) return violation(p, "a drain, without being a worker");
+  worker_record& w = workers_[p.index];
+  if (w.draining) return;
+  say(log_level::info, "worker_drains", w.label);
+  stop_taking(p.index, now);
+}
+
+/// No more jobs for this worker.
+inline void coordinator_state::stop_taking(std::uint32_t w, time_point now) {
+  worker_record& r = workers_[w];
+  if (std::exchange(r.draining, true)) return;
+  if (r.reserved_for != none && jobs_[r.reserved_for].phase == job_phase::alone) unreserve(r.reserved_for);
+  for (const auto& [type, position] : r.positions) --types_[type].workers;
+  reload(w);
+  for (const auto& [type, position] : r.positions) type_without_workers(type, now);
+}
+
+// ---- loss ----
+
+/// The worker is gone: its jobs are placed again, or end, by their effect class. `died`: jobs that were running are suspected of it.
+inline void coordinator_state::lose(std::uint32_t w, const std::string& how, bool died, time_point now) {
+  worker_record& r = workers_[w];
+  if (r.gone) return;
+  if (died) say(log_level::warning, "worker_lost", r.label + ": " + how + "; it held " + std::to_string(r.jobs.size()) + " jobs, " + std::to_string(r.running) + " of them running");
+  r.held.state = lease_state::lost;
+  if (peer* const p = find(r.link)) {
+    for (const incoming& i : std::exchange(p->in, {}))
+      if (const std::uint32_t j = jobs_.find(i.job); j != none) drop_answer(j);
+    p->out.clear([](std::uint64_t) {});
+  }
+  r.link = 0;
+  stop_taking(w, now);
+  const std::string label = r.label;
+  std::vector<std::uint32_t> held;
+  for (std::uint32_t j = r.jobs.front(); j != none; j = job_list::next(jobs_, j)) held.push_back(j);
+  // From the newest to the oldest, since each goes to the front of its lane.
+  for (auto j = held.rbegin(); j != held.rend(); ++j) lost_attempt(*j, label, how, died, now);
+  remove_worker(w, now);
+}
+
+inline void coordinator_state::lost_attempt(std::uint32_t j, const std::string& label, const std::string& how, bool died, time_point now) {
+  job& r = jobs_[j];
+  const bool alone = r.by_itself;
+  // Alone on its worker, a job that was not reported in time is a suspect too.
+  const bool ran = r.started || (alone && died);
+  if (ran && !r.started) ++r.attempts;
+  end_attempt(j);
+  if (r.phase == job_phase::finished) return reclaim(j);
+  drop_answer(j);
+  leave(j);
+  if (died && r.losses < 0xff) ++r.losses;
+  if (died && ran) {
+    if (r.deaths < 0xff) ++r.deaths;
+    std::string& history = r.rare().history;
+    history.append(history.empty() ? "" : "; ").append(label).append(": ").append(how);
+  }
+  const std::string at = label + ", attempt " + std::to_string(std::max(r.attempts, 1U));
+  if (r.cancelled) return finish(j, {errc::cancelled, {}, "cancelled, and its worker is gone", at, {}}, now);
+  if (!may_run_again(r.effect_class)) {
+    if (!ran) ++r.attempts;
+    return finish(j, {errc::worker_lost, {}, "the worker is gone: " + how + "; the job may have run, and may not run twice", at, "make the job idempotent to have it placed again"}, now);
+  }
+  if (alone && r.deaths >= options_.quarantine_after_deaths) {
+    say(log_level::error, "quarantined", "'" + types_[r.type].name + "' of " + (r.session == none ? std::string("a lost client") : sessions_[r.session].label) + ": " + r.rarely->history);
+    return finish(j, {errc::quarantined, {}, std::to_string(r.deaths) + " workers died while they ran it: " + r.rarely->history, at, "run it by itself under a debugger; the other jobs go on"}, now);
+  }
+  // A job that many workers took with them without ever reporting it as started gets to prove itself too.
+  if (r.deaths >= options_.alone_after_deaths || r.losses >= 2 * options_.quarantine_after_deaths) r.by_itself = true;
+  if (ran) return retry(j, {errc::worker_lost, {}, "the worker is gone: " + how, at, "its host's log and stderr say more"}, now);
+  r.worker = none;
+  ++placed_again_;
+  enqueue(j, true, now);
+}
+
+inline void coordinator_state::remove_worker(std::uint32_t w, time_point) {
+  worker_record& r = workers_[w];
+  r.gone = true;
+  reload(w);
+  if (worker_classes::release(*r.kind)) {
+    for (const auto& [type, position] : r.positions) std::erase(types_[type].classes, r.kind);
+    classes_.forget(*r.kind);
+  }
+  r.kind = nullptr;
+  for (const auto& [type, position] : r.positions) types_.release(type);
+  r.positions.clear();
+  r.serves.clear();
+  if (r.named_by == 0) workers_.erase(w);
+}
+
+inline void coordinator_state::process_ended(std::uint32_t pid, std::string how, time_point now) {
+  for (std::uint32_t w = 0; w < workers_.bound(); ++w) {
+    if (!workers_.live(w) || workers_[w].gone || workers_[w].pid != pid) continue;
+    if (peer* const p = worker_peer(w)) drop_link(*p, error(errc::worker_lost, how, workers_[w].label), true);
+    return lose(w, how, true, now);
+  }
+}
+
+// ---- broadcasts to workers ----
+
+/// Sends what this worker has not been sent of the session's broadcasts. Once per worker, and only to workers that run jobs of the session.
+inline void coordinator_state::serve(std::uint32_t w, std::uint32_t s) {
+  worker_record& r = workers_[w];
+  const broadcast_cache& cache = sessions_[s].broadcasts;
+  const std::uint64_t id = sessions_.id(s);
+  served_session* served = r.serving(id);
+  if (served == nullptr) served = &r.serves.emplace_back(served_session{id, 0, {}});
+  if (served->upto == cache.verified()) return;
+  peer* const p = worker_peer(w);
+  for (const cached_value& v : cache.values()) {
+    if (v.order <= served->upto) continue;
+    served->unconfirmed.push_back(v.number);
+    p->out.push(wire::blob{id, v.number, v.name, v.hash, {}}, v.value, 0);
+  }
+  served->upto = cache.verified();
+  touch(*p);
+}
+
+inline void coordinator_state::on(peer& p, wire::blob_done&& m, time_point) {
+  if (p.role != kind::worker) return violation(p, "a worker's report, without being one");
+  if (served_session* const served = workers_[p.index].serving(m.session)) std::erase(served->unconfirmed, m.number);
+  if (m.why.code != errc::ok) say(log_level::warning, "broadcast_not_held", workers_[p.index].label + ": " + m.why.message);
+}
+
+inline wire::worker_status coordinator_state::describe(std::uint32_t w, time_point now) const {
+  const worker_record& r = workers_[w];
+  wire::worker_status out;
+  out.id = workers_.id(w);
+  out.name = r.name;
+  out.host = r.host;
+  out.pid = r.pid;
+  out.slots = r.slots;
+  out.lost_slots = r.lost;
+  out.running = r.running;
+  out.prefetched = r.jobs.size() - r.running;
+  out.done = r.done;
+  out.state = r.draining ? std::string("draining") : std::string(to_string(r.held.state));
+  out.silent = now - r.held.heard;
+  return out;
+}
+
+}  // namespace control
+DTASK_END
