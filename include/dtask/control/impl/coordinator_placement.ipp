@@ -39,9 +39,9 @@ inline void coordinator_state::place(time_point now) {
 inline std::uint32_t coordinator_state::choose(std::uint16_t t, effect effect_class) const noexcept {
   std::uint32_t best = none;
   std::uint16_t best_level = 0xffff;
-  for (const worker_class* kind : types_[t].classes) {
+  for (const worker_class* group : types_[t].classes) {
     std::uint16_t level = 0xffff;
-    const std::uint32_t w = kind->least(level);
+    const std::uint32_t w = group->least(level);
     if (level < best_level) {
       best = w;
       best_level = level;
