@@ -33,12 +33,13 @@
 #include <cereal/types/unordered_map.hpp>
 #include <cereal/types/vector.hpp>
 
-// ---- what is allocated on this thread, in requested bytes ----
+// ---- what is allocated on this thread, in requested bytes (the sanitizers bring an operator new of their own: nothing is counted there) ----
 namespace {
 struct counter {
   std::size_t now = 0, peak = 0;
 };
 thread_local counter allocated;
+#if !DTASK_ASAN && !DTASK_TSAN
 constexpr std::size_t head = 16;
 void* counted_new(std::size_t size) {
   void* block = std::malloc(size + head);
@@ -56,13 +57,16 @@ void counted_delete(void* p) noexcept {
   allocated.now -= size;
   std::free(block);
 }
+#endif
 }  // namespace
+#if !DTASK_ASAN && !DTASK_TSAN
 void* operator new(std::size_t size) { return counted_new(size); }
 void* operator new[](std::size_t size) { return counted_new(size); }
 void operator delete(void* p) noexcept { counted_delete(p); }
 void operator delete[](void* p) noexcept { counted_delete(p); }
 void operator delete(void* p, std::size_t) noexcept { counted_delete(p); }
 void operator delete[](void* p, std::size_t) noexcept { counted_delete(p); }
+#endif
 
 namespace {
 

@@ -80,7 +80,7 @@ class filler {
   template <class T>
     requires std::is_aggregate_v<T>
   void fill(T& x) {
-    boost::pfr::for_each_field(x, [this](auto& field) { fill(field); });
+    boost::pfr::for_each_field(x, [this](auto& field) { this->fill(field); });
   }
 
  private:
