@@ -14,8 +14,8 @@ namespace {
 std::atomic<std::size_t> live{0}, peak{0};
 }  // namespace
 
-// ThreadSanitizer brings an operator new of its own: nothing is counted there, and the limits are checked in the other trees.
-#if !DTASK_TSAN
+// The sanitizers bring an operator new of their own: nothing is counted there, and the limits are checked in the other trees.
+#if !DTASK_ASAN && !DTASK_TSAN
 namespace {
 
 void* counted(void* block) {
@@ -49,7 +49,7 @@ std::size_t peak_bytes() { return peak; }
 void reset_peak() { peak = live.load(); }
 }  // namespace test
 
-#if !DTASK_TSAN
+#if !DTASK_ASAN && !DTASK_TSAN
 TEST_CASE("allocations are counted") {
   test::reset_peak();
   const std::size_t before = test::live_bytes();
