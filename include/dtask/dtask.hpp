@@ -5,4 +5,5 @@
 #include "dtask/wire.hpp"
 #include "dtask/control.hpp"
 #include "dtask/job.hpp"
+#include "dtask/runtime.hpp"
 #include "dtask/net.hpp"

@@ -9,8 +9,8 @@
 
 #include "dtask/base/config.hpp"
 #include "dtask/runtime/asio_scheduler.hpp"
-#include "dtask/task/detail/thread_state.hpp"
-#include "dtask/task/detail/timer_wheel.hpp"
+#include "dtask/task/thread_state.hpp"
+#include "dtask/task/timer_wheel.hpp"
 
 DTASK_BEGIN
 

@@ -7,7 +7,7 @@
 
 #include "dtask/base/config.hpp"
 #include "dtask/runtime/io_scheduler.hpp"
-#include "dtask/task/detail/thread_state.hpp"
+#include "dtask/task/thread_state.hpp"
 
 DTASK_BEGIN
 

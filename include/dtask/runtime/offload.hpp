@@ -11,9 +11,9 @@
 
 #include "dtask/base/config.hpp"
 #include "dtask/base/error.hpp"
-#include "dtask/task/detail/promise.hpp"
-#include "dtask/task/detail/result_slot.hpp"
-#include "dtask/task/detail/wait.hpp"
+#include "dtask/task/promise.hpp"
+#include "dtask/task/result_slot.hpp"
+#include "dtask/task/wait.hpp"
 #include "dtask/task/environment.hpp"
 
 DTASK_BEGIN

@@ -17,8 +17,7 @@
 #include "dtask/runtime/asio_scheduler.hpp"
 #include "dtask/runtime/detail/thread_barrier.hpp"
 #include "dtask/runtime/detail/timer_thread.hpp"
-#include "dtask/task/detail/fork_lane.hpp"
-#include "dtask/task/detail/frame_pool.hpp"
+#include "dtask/task/fork_lane.hpp"
 
 DTASK_BEGIN
 
@@ -140,8 +139,6 @@ class work_pool::executor_type {
     }
     struct item : function_item {
       explicit item(F&& g) : body(std::forward<F>(g)) {}
-      static void* operator new(std::size_t size) { return detail::allocate_frame(size); }
-      static void operator delete(void* at, std::size_t size) noexcept { detail::free_frame(at, size); }
       function body;
     };
     auto* const made = new item(std::forward<F>(f));

@@ -7,7 +7,7 @@
 
 #include "dtask/base/config.hpp"
 #include "dtask/base/error.hpp"
-#include "dtask/task/detail/wait.hpp"
+#include "dtask/task/wait.hpp"
 
 DTASK_BEGIN
 

@@ -1,6 +1,6 @@
 #pragma once
 #include "dtask/base/config.hpp"
-#include "dtask/task/detail/wait.hpp"
+#include "dtask/task/wait.hpp"
 
 DTASK_BEGIN
 

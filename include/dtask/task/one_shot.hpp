@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "dtask/base/config.hpp"
-#include "dtask/task/detail/result_slot.hpp"
-#include "dtask/task/detail/wait.hpp"
+#include "dtask/task/result_slot.hpp"
+#include "dtask/task/wait.hpp"
 
 DTASK_BEGIN
 

@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "dtask/base/config.hpp"
-#include "dtask/task/detail/as_task.hpp"
-#include "dtask/task/detail/wait.hpp"
+#include "dtask/task/awaitable.hpp"
+#include "dtask/task/wait.hpp"
 #include "dtask/task/environment.hpp"
 #include "dtask/task/task.hpp"
 

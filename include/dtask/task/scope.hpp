@@ -8,9 +8,9 @@
 
 #include "dtask/base/config.hpp"
 #include "dtask/base/error.hpp"
-#include "dtask/task/detail/as_task.hpp"
-#include "dtask/task/detail/fork_lane.hpp"
-#include "dtask/task/detail/wait.hpp"
+#include "dtask/task/awaitable.hpp"
+#include "dtask/task/fork_lane.hpp"
+#include "dtask/task/wait.hpp"
 #include "dtask/task/environment.hpp"
 #include "dtask/task/shield.hpp"
 #include "dtask/task/task.hpp"

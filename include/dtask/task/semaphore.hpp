@@ -2,7 +2,7 @@
 #include <cstddef>
 
 #include "dtask/base/config.hpp"
-#include "dtask/task/detail/wait.hpp"
+#include "dtask/task/wait.hpp"
 
 DTASK_BEGIN
 

@@ -4,7 +4,7 @@
 
 #include "dtask/base/config.hpp"
 #include "dtask/base/deadline.hpp"
-#include "dtask/task/detail/wait.hpp"
+#include "dtask/task/wait.hpp"
 
 DTASK_BEGIN
 namespace detail {

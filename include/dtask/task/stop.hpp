@@ -6,8 +6,8 @@
 
 #include "dtask/base/config.hpp"
 #include "dtask/base/error.hpp"
-#include "dtask/task/detail/short_lock.hpp"
-#include "dtask/task/detail/thread_state.hpp"
+#include "dtask/task/short_lock.hpp"
+#include "dtask/task/thread_state.hpp"
 
 DTASK_BEGIN
 class stop_source;

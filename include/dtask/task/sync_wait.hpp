@@ -5,9 +5,9 @@
 #include <utility>
 
 #include "dtask/base/config.hpp"
-#include "dtask/task/detail/as_task.hpp"
-#include "dtask/task/detail/thread_state.hpp"
-#include "dtask/task/detail/timer_wheel.hpp"
+#include "dtask/task/awaitable.hpp"
+#include "dtask/task/thread_state.hpp"
+#include "dtask/task/timer_wheel.hpp"
 #include "dtask/task/environment.hpp"
 #include "dtask/task/task.hpp"
 

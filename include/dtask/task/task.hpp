@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "dtask/base/config.hpp"
-#include "dtask/task/detail/promise.hpp"
-#include "dtask/task/detail/result_slot.hpp"
+#include "dtask/task/promise.hpp"
+#include "dtask/task/result_slot.hpp"
 
 DTASK_BEGIN
 template <class T = void>

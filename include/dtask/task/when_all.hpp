@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "dtask/base/config.hpp"
-#include "dtask/task/detail/as_task.hpp"
+#include "dtask/task/awaitable.hpp"
 #include "dtask/task/detail/fork_group.hpp"
 #include "dtask/task/task.hpp"
 

@@ -14,9 +14,9 @@
 #include <utility>
 
 #include "dtask/base/config.hpp"
-#include "dtask/task/detail/promise.hpp"
-#include "dtask/task/detail/short_lock.hpp"
-#include "dtask/task/detail/wait.hpp"
+#include "dtask/task/promise.hpp"
+#include "dtask/task/short_lock.hpp"
+#include "dtask/task/wait.hpp"
 #include "dtask/task/environment.hpp"
 
 DTASK_BEGIN

@@ -5,7 +5,7 @@
 
 #include "dtask/base/config.hpp"
 #include "dtask/base/deadline.hpp"
-#include "dtask/task/detail/timer_wheel.hpp"
+#include "dtask/task/timer_wheel.hpp"
 #include "dtask/task/scheduler.hpp"
 
 DTASK_BEGIN

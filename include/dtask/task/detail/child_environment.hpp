@@ -3,8 +3,8 @@
 #include <utility>
 
 #include "dtask/base/config.hpp"
-#include "dtask/task/detail/as_task.hpp"
-#include "dtask/task/detail/promise.hpp"
+#include "dtask/task/awaitable.hpp"
+#include "dtask/task/promise.hpp"
 #include "dtask/task/environment.hpp"
 #include "dtask/task/task.hpp"
 

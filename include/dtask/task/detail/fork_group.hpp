@@ -5,8 +5,8 @@
 #include <exception>
 
 #include "dtask/base/config.hpp"
-#include "dtask/task/detail/fork_lane.hpp"
-#include "dtask/task/detail/promise.hpp"
+#include "dtask/task/fork_lane.hpp"
+#include "dtask/task/promise.hpp"
 #include "dtask/task/environment.hpp"
 #include "dtask/task/task.hpp"
 

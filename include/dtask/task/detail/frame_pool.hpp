@@ -3,7 +3,7 @@
 #include <new>
 
 #include "dtask/base/config.hpp"
-#include "dtask/task/detail/thread_state.hpp"
+#include "dtask/task/thread_state.hpp"
 
 DTASK_BEGIN
 namespace detail {

@@ -3,8 +3,8 @@
 #include <coroutine>
 
 #include "dtask/base/config.hpp"
-#include "dtask/task/detail/promise.hpp"
-#include "dtask/task/detail/short_lock.hpp"
+#include "dtask/task/promise.hpp"
+#include "dtask/task/short_lock.hpp"
 #include "dtask/task/detail/transfer.hpp"
 #include "dtask/task/environment.hpp"
 

@@ -3,7 +3,7 @@
 
 #include "dtask/base/config.hpp"
 #include "dtask/task/detail/deque.hpp"
-#include "dtask/task/detail/thread_state.hpp"
+#include "dtask/task/thread_state.hpp"
 #include "dtask/task/scheduler.hpp"
 
 DTASK_BEGIN
