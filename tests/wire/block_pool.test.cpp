@@ -27,6 +27,24 @@ TEST_CASE("a released block is used again by the next that fits its class") {
   CHECK(larger.data() != first);
 }
 
+TEST_CASE("take_idle gives a block that is there, and makes none") {
+  block_pool pool;
+  CHECK(pool.take_idle(1u << 20).first == nullptr);
+  CHECK(pool.take_idle(100).first == nullptr);
+  CHECK(pool.take_idle(~std::uint64_t{0}).first == nullptr);
+  const std::byte* first = nullptr;
+  {
+    const mutable_bytes block = pool.take(1u << 20);
+    first = block.data();
+  }
+  {
+    const auto idle = pool.take_idle((1u << 20) - 5);
+    CHECK(idle.second == first);
+    CHECK(pool.idle_bytes() == 0);
+  }
+  CHECK(pool.idle_bytes() == 1u << 20);
+}
+
 TEST_CASE("classes waste at most a quarter") {
   block_pool pool;
   for (std::size_t size = block_pool::smallest; size < (std::size_t{64} << 20); size = size * 9 / 8 + 1) {

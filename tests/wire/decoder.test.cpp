@@ -153,6 +153,68 @@ TEST_CASE("a large block is received where it stays") {
   CHECK(inside < data.end());
 }
 
+TEST_CASE("the ends of a transfer receive its chunks side by side when the pool has a block for the part, the middle does not") {
+  test::filler fill(6);
+  dtask::payload p;
+  p.body = fill.block(100);
+  p.blobs = {fill.block((2u << 20) + 100), fill.block(3u << 20)};
+  const wire::pieces from = wire::pieces_of(p);
+  for (const auto at : {wire::side::connecting, wire::side::listening}) {
+    wire::block_pool pool;
+    { const dtask::mutable_bytes a = pool.take(p.blobs[0].size()), b = pool.take(p.blobs[1].size()); }  // now idle
+    wire::decoder in(at, {}, pool);
+    in.set_limits({});
+    // Two transfers whose chunks come in turns; the second has to do without a block of its own.
+    wire::assembler whole[2]{wire::assembler(from.lengths, pool), wire::assembler(from.lengths, pool)};
+    wire::chunk_cursor cut[2];
+    bool adjacent = true;
+    const std::byte* last = nullptr;
+    for (bool more = true; more;) {
+      more = false;
+      for (const std::uint64_t transfer : {1u, 2u}) {
+        auto c = cut[transfer - 1].next(from, transfer, {});
+        if (!c) continue;
+        more = true;
+        std::vector<wire::message> got;
+        REQUIRE_FALSE(feed(in, test::encode(wire::message(*c)), got));
+        REQUIRE(got.size() == 1);
+        auto& piece = std::get<wire::chunk>(got[0]);
+        if (transfer == 1 && piece.part == p.blobs[1].size()) {
+          if (last != nullptr) adjacent = adjacent && last == piece.data.begin();
+          last = piece.data.end();
+        }
+        REQUIRE_FALSE(whole[transfer - 1].accept(std::move(piece)));
+      }
+    }
+    CHECK(adjacent == (at == wire::side::connecting));
+    for (auto& w : whole) {
+      REQUIRE(w.complete());
+      const dtask::payload got = std::move(w).take();
+      CHECK(got.body == p.body);
+      CHECK(got.blobs == p.blobs);
+    }
+  }
+}
+
+TEST_CASE("a chunk that lies about its part allocates nothing more, and takes no block that is not idle") {
+  wire::block_pool pool;
+  wire::decoder in(wire::side::connecting, {}, pool);
+  in.set_limits({});
+  test::filler fill(7);
+  std::vector<wire::message> got;
+  got.reserve(8);
+  for (const std::uint64_t part : {std::uint64_t{1} << 30, ~std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{0}}) {
+    wire::chunk c;
+    c.transfer = part;
+    c.part = part;
+    c.data = fill.block(20000);
+    const auto raw = test::encode(wire::message(c));
+    const std::size_t peak = peak_of([&] { REQUIRE_FALSE(feed(in, raw, got)); });
+    CHECK(peak <= 20000 * 5 / 4 + (80u << 10));
+  }
+  CHECK(got.size() == 4);
+}
+
 TEST_CASE("a sink that says stop keeps the rest for later") {
   std::vector<std::byte> raw;
   for (std::uint64_t i = 1; i <= 3; ++i) {

@@ -74,7 +74,7 @@ TEST_CASE("cut-through: chunks are cut while blocks still arrive") {
   CHECK(cut.sent() == 30);
 }
 
-TEST_CASE("a part that comes in one chunk keeps its block; a larger one is joined once") {
+TEST_CASE("chunks that lie side by side are one part without a copy; others are joined once") {
   test::filler fill(4);
   payload p;
   p.body = fill.block(100);
@@ -86,8 +86,35 @@ TEST_CASE("a part that comes in one chunk keeps its block; a larger one is joine
   const payload got = std::move(whole).take();
   CHECK(got.body.data() == p.body.data());
   CHECK(got.blobs[0].data() == p.blobs[0].data());
-  CHECK(got.blobs[1].data() != p.blobs[1].data());
-  CHECK(got.blobs[1] == p.blobs[1]);
+  CHECK(got.blobs[1].data() == p.blobs[1].data());
+  CHECK(got.blobs[1].size() == p.blobs[1].size());
+
+  wire::assembler apart(from.lengths);
+  wire::chunk_cursor again;
+  for (int n = 0; auto c = again.next(from, 1, small_limits()); ++n) {
+    if (n % 3 != 0) c->data = bytes::copy(c->data.span());  // some side by side, most not
+    CHECK_FALSE(apart.accept(std::move(*c)));
+  }
+  const payload joined = std::move(apart).take();
+  CHECK(joined.blobs[1].data() != p.blobs[1].data());
+  CHECK(same_parts(joined, p));
+}
+
+TEST_CASE("the last chunk of a part is long enough to travel outside of its frame's body") {
+  for (const std::size_t size : {std::size_t{65537}, std::size_t{70000}, std::size_t{65536 + 16384}, std::size_t{65536 + 16385}}) {
+    CAPTURE(size);
+    payload p;
+    p.body = bytes::copy(std::string(size, 'x'));
+    const wire::pieces from = wire::pieces_of(p);
+    wire::chunk_cursor cut;
+    std::size_t total = 0;
+    while (const auto c = cut.next(from, 1, small_limits())) {
+      CHECK(c->data.size() > wire::splice_over);
+      CHECK(c->part == size);
+      total += c->data.size();
+    }
+    CHECK(total == size);
+  }
 }
 
 TEST_CASE("an announced payload of nothing but empty parts is complete at once") {

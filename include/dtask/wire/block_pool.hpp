@@ -2,9 +2,11 @@
 #include <array>
 #include <bit>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <new>
+#include <utility>
 #include <vector>
 
 #include "dtask/base/bytes.hpp"
@@ -46,6 +48,15 @@ class block_pool {
     if (block == nullptr) block = allocate(index);
     std::shared_ptr<void> owner(block, give_back{core_, index});  // calls the deleter itself if it cannot be made
     return mutable_bytes(std::move(owner), static_cast<std::byte*>(block), size);
+  }
+
+  /// A block of at least `size` bytes if one is idle, else a null owner. Allocates no block.
+  std::pair<std::shared_ptr<void>, std::byte*> take_idle(std::uint64_t size) {
+    if (size < smallest || size > largest) return {};
+    const unsigned index = class_of(static_cast<std::size_t>(size));
+    void* block = core_->pop(index);
+    if (block == nullptr) return {};
+    return {std::shared_ptr<void>(block, give_back{core_, index}), static_cast<std::byte*>(block)};
   }
 
   /// Bytes kept for reuse.

@@ -19,6 +19,7 @@
 #include "dtask/wire/block_pool.hpp"
 #include "dtask/wire/detail/codec.hpp"
 #include "dtask/wire/detail/fields.hpp"
+#include "dtask/wire/detail/landing.hpp"
 #include "dtask/wire/frame.hpp"
 #include "dtask/wire/limits.hpp"
 #include "dtask/wire/message.hpp"
@@ -209,6 +210,7 @@ class decoder {
     read_type(head.type, in, std::make_index_sequence<std::variant_size_v<message>>());
     if (in.fault() != nullptr) return malformed(head, in.fault());
     if (const auto* accepted = std::get_if<welcome>(&*current_)) set_limits(accepted->limits);
+    if (const auto* ended = std::get_if<abort_transfer>(&*current_)) landing_.forget(ended->transfer);
     next_outside_ = 0;
     have_ = 0;
     return outside_.empty() ? step::whole : receive_blocks();
@@ -218,7 +220,7 @@ class decoder {
     while (next_outside_ < outside_.size()) {
       const detail::outside_part& part = outside_[next_outside_];
       if (block_.empty()) {
-        block_ = pool_->take(part.size);
+        block_ = block_for(part.size);
         have_ = 0;
       }
       const std::size_t n = std::min(filled(), block_.size() - have_);
@@ -232,6 +234,11 @@ class decoder {
     outside_.clear();
     next_outside_ = 0;
     return step::whole;
+  }
+  // The one who forwards a payload lets its chunks go one by one; only the ends of a transfer want it in one piece.
+  mutable_bytes block_for(std::size_t size) {
+    const chunk* piece = side_ == side::connecting ? std::get_if<chunk>(&*current_) : nullptr;
+    return piece != nullptr ? landing_.place(*piece, size, limits_.transfers, *pool_) : pool_->take(size);
   }
   static bytes& part_of(message& m, std::uint32_t index) {
     if (auto* piece = std::get_if<chunk>(&m)) return piece->data;
@@ -253,6 +260,7 @@ class decoder {
   std::vector<detail::outside_part> outside_;  // its blocks
   std::size_t next_outside_ = 0;
   mutable_bytes block_;
+  detail::landing landing_;
   std::size_t have_ = 0;
   error fault_;
 };

@@ -113,6 +113,7 @@ struct chunk {
   std::uint64_t transfer = 0;
   std::uint64_t offset = 0;
   bytes data;
+  std::uint64_t part = 0;  ///< length of the part in which it lies, as announced; 0: not said. A hint for where to receive it
 };
 /// The rest of an announced payload does not come; what came is void.
 struct abort_transfer {

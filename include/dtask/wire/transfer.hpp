@@ -88,12 +88,20 @@ class chunk_cursor {
   std::optional<chunk> next(const pieces& from, std::uint64_t transfer, const limits& agreed) {
     if (block_ == from.blocks.size()) return std::nullopt;
     const bytes& block = from.blocks[block_];
+    while (part_ < from.lengths.size() && sent_ == part_end_) {
+      part_length_ = from.lengths[part_++];
+      part_end_ += part_length_;
+    }
     chunk out;
     out.transfer = transfer;
     out.offset = sent_;
-    out.data = block.slice(within_, agreed.frame_blobs);
-    sent_ += out.data.size();
-    within_ += out.data.size();
+    out.part = part_length_;
+    std::size_t size = std::min<std::size_t>(block.size() - within_, agreed.frame_blobs);
+    // A last chunk so short that it travels inside the frame's body would not be received beside the others.
+    if (const std::size_t rest = block.size() - within_ - size; rest != 0 && rest <= splice_over && size > 2 * splice_over) size -= splice_over;
+    out.data = block.slice(within_, size);
+    sent_ += size;
+    within_ += size;
     if (within_ == block.size()) {
       ++block_;
       within_ = 0;
@@ -107,6 +115,9 @@ class chunk_cursor {
   std::size_t block_ = 0;
   std::size_t within_ = 0;
   std::uint64_t sent_ = 0;
+  std::size_t part_ = 0;  // the part after the one in which `sent_` lies
+  std::uint64_t part_end_ = 0;
+  std::uint64_t part_length_ = 0;
 };
 
 /// Checks that the chunks of one announced payload come in order and within its announced lengths.
@@ -176,8 +187,8 @@ class piece_collector {
 
 /// Receives an announced payload whole: each part in one contiguous block.
 ///
-/// A part that comes in one chunk keeps that chunk's block. For a larger one a block is taken from the pool once a third of it has arrived, so an announcement by itself
-/// allocates nothing and no sequence of chunks makes this hold much more than four times what was received.
+/// A part whose chunks lie side by side in one block (the usual case, see `detail::landing`) stays there. For another one a block is taken from the pool once a third of it has
+/// arrived, so an announcement by itself allocates nothing and no sequence of chunks makes this hold much more than four times what was received.
 class assembler {
  public:
   assembler() = default;
@@ -190,12 +201,13 @@ class assembler {
     if (error bad = order_.accept(piece)) return bad;
     const std::uint64_t length = order_.lengths()[part];
     const std::uint64_t after = before + piece.data.size();
-    if (joined_.empty() && after < length && after < length / 3) {
-      early_.push_back(std::move(piece.data));
+    if (joined_.empty() && extend(piece.data, before)) {
+      if (after == length) place(part, std::exchange(adjacent_, {}));
       return {};
     }
-    if (joined_.empty() && piece.data.size() == length) {
-      place(part, std::move(piece.data));
+    if (joined_.empty() && !adjacent_.empty()) early_.push_back(std::exchange(adjacent_, {}));
+    if (joined_.empty() && after < length && after < length / 3) {
+      early_.push_back(std::move(piece.data));
       return {};
     }
     if (joined_.empty()) join_early(static_cast<std::size_t>(length));
@@ -213,6 +225,17 @@ class assembler {
   }
 
  private:
+  /// Whether this chunk lies right behind all of its part that has arrived before, in the same block.
+  bool extend(const bytes& data, std::uint64_t before) {
+    if (before == 0) {
+      adjacent_ = data;
+      return true;
+    }
+    const std::shared_ptr<const void>& owner = adjacent_.owner();
+    if (adjacent_.size() != before || adjacent_.end() != data.begin() || owner.owner_before(data.owner()) || data.owner().owner_before(owner)) return false;
+    adjacent_ = bytes(owner, adjacent_.data(), adjacent_.size() + data.size());
+    return true;
+  }
   void join_early(std::size_t length) {
     joined_ = pool_->take(length);
     std::byte* at = joined_.data();
@@ -233,7 +256,8 @@ class assembler {
 
   chunk_order order_;
   block_pool* pool_ = &block_pool::shared();
-  std::vector<bytes> early_;
+  bytes adjacent_;            // the beginning of a part, in one piece as it came
+  std::vector<bytes> early_;  // else its beginning in chunks
   mutable_bytes joined_;
   payload done_;
 };

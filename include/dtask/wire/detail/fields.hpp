@@ -66,7 +66,7 @@ void fields(A& a, pong& m) {
 }
 template <class A>
 void fields(A& a, chunk& m) {
-  a.id(m.transfer), a(m.offset), a.part(m.data);
+  a.id(m.transfer), a(m.offset), a(m.part), a.part(m.data);
 }
 template <class A>
 void fields(A& a, abort_transfer& m) {

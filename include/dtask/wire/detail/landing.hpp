@@ -1,0 +1,65 @@
+#pragma once
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "dtask/base/bytes.hpp"
+#include "dtask/base/config.hpp"
+#include "dtask/wire/block_pool.hpp"
+#include "dtask/wire/message.hpp"
+
+DTASK_BEGIN
+namespace wire::detail {
+
+/// Where the chunks of large parts are received: side by side in one block, so that the whole part needs no copy to be in one piece.
+///
+/// Only a block that the pool has idle is used for that: a chunk's word about the length of its part allocates nothing.
+class landing {
+ public:
+  /// Room for the `size` bytes of this chunk.
+  mutable_bytes place(const chunk& piece, std::size_t size, std::size_t most, block_pool& pool) {
+    const auto at = std::find_if(runs_.begin(), runs_.end(), [&](const run& r) { return r.transfer == piece.transfer; });
+    if (at != runs_.end()) {
+      if (at->next == piece.offset && size <= at->room) {
+        mutable_bytes here(at->owner, at->free, size);
+        advance(*at, size);
+        if (at->room == 0) runs_.erase(at);
+        return here;
+      }
+      runs_.erase(at);
+    }
+    if (piece.part > size && runs_.size() < most) {
+      if (std::pair<std::shared_ptr<void>, std::byte*> idle = pool.take_idle(piece.part); idle.first) {
+        run& r = runs_.emplace_back(run{piece.transfer, piece.offset, static_cast<std::size_t>(piece.part), std::move(idle.first), idle.second});
+        mutable_bytes here(r.owner, r.free, size);
+        advance(r, size);
+        return here;
+      }
+    }
+    return pool.take(size);
+  }
+  void forget(std::uint64_t transfer) {
+    std::erase_if(runs_, [transfer](const run& r) { return r.transfer == transfer; });
+  }
+
+ private:
+  struct run {
+    std::uint64_t transfer;
+    std::uint64_t next;  // offset of the chunk that continues it
+    std::size_t room;    // bytes of the part that are still to come
+    std::shared_ptr<void> owner;
+    std::byte* free;
+  };
+  static void advance(run& r, std::size_t size) noexcept {
+    r.next += size;
+    r.room -= size;
+    r.free += size;
+  }
+  std::vector<run> runs_;
+};
+
+}  // namespace wire::detail
+DTASK_END
