@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -60,12 +61,18 @@ class send_queue {
   /// Whether a small message sent now would overtake an entry that has not been announced.
   bool would_overtake() const noexcept { return !waiting_.empty(); }
 
-  /// Sends what the window allows. `emit(message&&)` for each message, `progress(key, bytes, finished)` for payload bytes that went out.
+  /// Sends what the window and `allowance`, bytes of credit, allow; the last piece may exceed the credit, which is then owed. `emit(message&&)` for each message,
+  /// `progress(key, bytes, finished)` for payload bytes that went out. Returns those bytes.
   template <class Emit, class Progress>
-  void pump(Emit&& emit, Progress&& progress) {
-    while (unsent_ < wire::high_water) {
-      if (!start_next(emit, progress) && !continue_one(emit, progress)) return;
-    }
+  std::int64_t pump(Emit&& emit, Progress&& progress, std::int64_t allowance = std::numeric_limits<std::int64_t>::max()) {
+    std::int64_t sent = 0;
+    const auto count = [&](std::uint64_t key, std::size_t size, bool finished) {
+      sent += static_cast<std::int64_t>(size);
+      progress(key, size, finished);
+    };
+    while (unsent_ < wire::high_water && sent < allowance)
+      if (!start_next(emit, count) && !continue_one(emit, count)) break;
+    return sent;
   }
 
   /// Takes back the entry with this key. One that was announced is ended on the wire with `why`; the receiver drops what it has.

@@ -1,6 +1,11 @@
 #pragma once
 #include <cstdint>
+#include <deque>
+#include <map>
 #include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "dtask/base/config.hpp"
@@ -8,6 +13,8 @@
 #include "dtask/base/error.hpp"
 #include "dtask/control/action.hpp"
 #include "dtask/control/options.hpp"
+#include "dtask/control/send_queue.hpp"
+#include "dtask/control/uplink.hpp"
 
 DTASK_BEGIN
 namespace control {
@@ -16,10 +23,24 @@ namespace control {
 ///
 /// The driver: after any number of events it swaps the actions out with `take_actions`, carries them out in order, tells `unsent` for every link on which it sent, and
 /// repeats until there are none; then it calls `tick` at `next_tick()` at the latest.
+///
+/// An attempt here (the way to the coordinator stands at `uplink`):
+///
+///     run ──▶ arriving ── arguments whole ──▶ waiting ── the session's blobs that were announced before it are held, a slot is free ──▶ running
+///     running ── job_finished ──▶ answered ── acknowledged ──▶ (gone)
+///     running ── told to stop, or deadline; no end within abandon_after ──▶ answered with job_abandoned; the slot is lost until job_finished comes after all
+///     arriving, waiting ── stop, recall, transfer aborted ──▶ returned, (gone)
+///
+/// - `started` stands before `run_job`, so a job that kills the process has been reported.
+/// - A broken link: what runs goes on, results wait; arrived jobs that wait stay, others are forgotten and the coordinator, which hears in the next hello what is left, places
+///   them again. A coordinator that does not know this worker (it restarted, or gave it up): everything is stopped and forgotten; slots come back as the jobs end.
+/// - Draining: prefetched jobs go back, running ones may finish within `drain_within`, then are stopped; when all results are acknowledged: goodbye, `exit`.
 class worker_state {
  public:
   /// `seed` only spreads the pauses between dials.
   worker_state(identity who, const worker_options& options, std::uint64_t seed);
+  worker_state(const worker_state&) = delete;
+  worker_state& operator=(const worker_state&) = delete;
 
   /// Begins: a dial follows.
   void start(time_point now);
@@ -40,9 +61,137 @@ class worker_state {
 
   void tick(time_point now);
   time_point next_tick() const noexcept;
-  /// Swaps the actions since the last call into `out`, which is cleared first; its memory is used again.
+  /// Decides what the events since the last call lead to, and swaps the actions into `out`, which is cleared first; its memory is used again.
   void take_actions(std::vector<worker_action>& out, time_point now);
+
+  /// Slots that are busy with attempts, those that are lost among them.
+  std::uint32_t busy_slots() const noexcept { return static_cast<std::uint32_t>(slots_.size() - free_.size()); }
+  bool exited() const noexcept { return exited_; }
+  /// Checks everything that must hold between events; the first violation in words, or an empty string. For simulations and tests.
+  std::string check() const;
+
+ private:
+  struct attempt_id {
+    std::uint64_t job = 0;
+    std::uint32_t fence = 0;
+    friend bool operator==(const attempt_id&, const attempt_id&) = default;
+  };
+  struct attempt_hash {
+    std::size_t operator()(const attempt_id& a) const noexcept { return static_cast<std::size_t>((a.job ^ (std::uint64_t{a.fence} << 40)) * 0x9e3779b97f4a7c15ULL >> 7); }
+  };
+  enum class phase : std::uint8_t { arriving, waiting, running, answered };
+  struct attempt {
+    phase now = phase::arriving;
+    std::uint32_t type = 0;
+    std::uint32_t number = 1;  ///< of the attempt
+    std::uint64_t session = 0;
+    effect effect_class = effect::at_most_once;
+    std::uint64_t needs = 0;  ///< blobs of its session that were announced before it
+    std::uint32_t slot = none;
+    bool listed = false;  ///< among the answered
+    time_point deadline = never;
+    payload content;    ///< arguments, then the result
+    wire::failure why;  ///< answered
+  };
+  struct slot {
+    attempt_id who;
+    bool busy = false;
+    bool stopping = false;
+    bool lost = false;    ///< held by a job that ignores stop
+    bool orphan = false;  ///< of a coordinator that is gone: nobody wants its result
+    std::uint64_t session = 0;
+    time_point deadline = never;
+    time_point stop_at = never;  ///< when it was told
+  };
+  struct blob_ref {
+    std::uint64_t order = 0;  ///< in which the session's blobs were announced
+    std::uint64_t number = 0;
+  };
+  struct session {
+    std::uint64_t announced = 0;
+    std::vector<blob_ref> missing;
+    std::map<std::string, std::pair<std::uint64_t, std::uint64_t>> held;  ///< name → number, bytes
+    std::uint32_t running = 0;
+    bool ended = false;
+  };
+  struct incoming {
+    std::uint64_t transfer = 0;
+    attempt_id job;  ///< arguments; job 0: a blob
+    wire::blob blob;
+    wire::assembler from;
+  };
+
+  void emit(wire::message&& what) {
+    if (up_.link() != 0) actions_.emplace_back(std::in_place_type<send>, up_.link(), std::move(what));
+  }
+  void say(log_level level, std::string_view event, std::string text) { actions_.emplace_back(std::in_place_type<note>, level, event, std::move(text)); }
+  void violation(std::string_view what, time_point now);
+  void link_broken(time_point now);
+  void forget_everything(time_point now);
+  void begin_waiting(const attempt_id& id);
+  void wake_waiting(std::uint64_t s);
+  bool has_blobs(const attempt& a) const;
+  void start_jobs(time_point now);
+  void give_back(attempt_id id);
+  void answer(const attempt_id& id, attempt& a);
+  void request_stop(slot& s, errc why, time_point now);
+  void report_slots();
+  void blob_arrived(wire::blob&& b, payload&& value, time_point now);
+  void leave_session(std::uint64_t s);
+  void leave(exit_reason reason, error why);
+  void finish_drain(time_point now);
+  std::string place(std::uint32_t attempt_number) const { return who_.host + "/" + who_.name + ", attempt " + std::to_string(attempt_number); }
+
+  void on(wire::welcome&& m, time_point now);
+  void on(wire::refuse&& m, time_point now);
+  void on(wire::goodbye&& m, time_point now);
+  void on(wire::ping&& m, time_point) { emit(wire::pong{m.stamp}); }
+  void on(wire::pong&&, time_point) {}
+  void on(wire::chunk&& m, time_point now);
+  void on(wire::abort_transfer&& m, time_point now);
+  void on(wire::credit&& m, time_point);
+  void on(wire::acknowledge&& m, time_point now);
+  void on(wire::run&& m, time_point now);
+  void on(wire::stop&& m, time_point now);
+  void on(wire::recall&& m, time_point now);
+  void on(wire::blob&& m, time_point now);
+  void on(wire::end_session&& m, time_point now);
+  void on(wire::drain&&, time_point now) { drain(now); }
+  template <class Other>
+  void on(Other&&, time_point now) {
+    violation("a message that a coordinator does not send", now);
+  }
+
+  identity who_;
+  worker_options options_;
+  uplink up_;
+  send_queue out_;
+  std::uint64_t id_ = 0, key_ = 0, epoch_ = 0;
+  std::int64_t credit_ = 0;
+  std::int64_t window_ = 0;
+  error last_error_;
+
+  std::unordered_map<attempt_id, attempt, attempt_hash> attempts_;
+  std::unordered_map<std::uint64_t, session> sessions_;
+  std::deque<attempt_id> ready_;    ///< waiting for a slot only; those that were taken back meanwhile are skipped
+  std::vector<attempt_id> held_up_;  ///< waiting for blobs
+  std::deque<attempt_id> answered_;  ///< not acknowledged, in the order of their ends
+  std::vector<slot> slots_;
+  std::vector<std::uint32_t> free_;
+  std::uint32_t lost_ = 0;
+  std::uint32_t orphans_ = 0;
+  std::vector<incoming> in_;
+  std::uint64_t blob_bytes_ = 0;
+
+  bool draining_ = false;
+  bool drain_stops_ = false;
+  bool exited_ = false;
+  time_point drain_until_ = never;
+  std::vector<worker_action> actions_;
 };
 
 }  // namespace control
 DTASK_END
+
+#include "dtask/control/impl/worker_link.ipp"
+#include "dtask/control/impl/worker_jobs.ipp"

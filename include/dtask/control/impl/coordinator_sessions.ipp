@@ -116,7 +116,6 @@ inline void coordinator_state::on(peer& p, wire::broadcast&& m, time_point now) 
     emit(p, wire::broadcast_done{m.number, {}});
     return;
   }
-  if (m.number <= r.broadcasts.settled() && r.broadcasts.settled() != 0) return violation(p, "a broadcast with a number that was used");
   if (broadcast_bytes_ + size > options_.broadcast_bytes)
     return broadcast_failed(p.index, m.number, errc::too_large,
                             "the value takes " + std::to_string(size) + " bytes; " + std::to_string(broadcast_bytes_) + " of " + std::to_string(options_.broadcast_bytes) + " are taken",

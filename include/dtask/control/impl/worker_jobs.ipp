@@ -1,0 +1,313 @@
+// Bodies of worker_state: attempts, slots and broadcast values. Included by worker_state.hpp only.
+#include <algorithm>
+#include <utility>
+
+DTASK_BEGIN
+namespace control {
+
+inline void worker_state::on(wire::run&& m, time_point now) {
+  const attempt_id id{m.job, m.fence};
+  if (m.job == 0) return violation("a run without a job", now);
+  if (attempts_.contains(id)) return;
+  attempt& a = attempts_[id];
+  a.type = m.type;
+  a.number = m.attempt;
+  a.session = m.session;
+  a.effect_class = m.effect_class;
+  a.deadline = deadline_after(now, m.remaining);
+  session& s = sessions_[m.session];
+  s.ended = false;
+  a.needs = s.announced;
+  if (draining_) return give_back(id);
+  if (m.type >= who_.jobs.size()) {
+    a.now = phase::answered;
+    a.why = {errc::unknown_job, {}, "the worker has no job number " + std::to_string(m.type), place(m.attempt), {}};
+    return answer(id, a);
+  }
+  if (m.arguments.transfer != 0) {
+    incoming in;
+    in.transfer = m.arguments.transfer;
+    in.job = id;
+    in.from = wire::assembler(std::move(m.arguments.lengths));
+    if (!in.from.complete()) {
+      in_.push_back(std::move(in));
+      return;
+    }
+    a.content = std::move(in.from).take();
+  } else {
+    a.content = std::move(m.arguments.whole);
+  }
+  begin_waiting(id);
+}
+
+inline bool worker_state::has_blobs(const attempt& a) const {
+  const auto s = sessions_.find(a.session);
+  if (s == sessions_.end()) return true;
+  return std::none_of(s->second.missing.begin(), s->second.missing.end(), [&](const blob_ref& b) { return b.order <= a.needs; });
+}
+
+inline void worker_state::begin_waiting(const attempt_id& id) {
+  attempt& a = attempts_[id];
+  a.now = phase::waiting;
+  if (has_blobs(a)) ready_.push_back(id);
+  else held_up_.push_back(id);
+}
+
+inline void worker_state::wake_waiting(std::uint64_t s) {
+  std::erase_if(held_up_, [&](const attempt_id& id) {
+    const auto at = attempts_.find(id);
+    if (at == attempts_.end()) return true;
+    if (at->second.session != s || !has_blobs(at->second)) return false;
+    ready_.push_back(id);
+    return true;
+  });
+}
+
+/// Fills the free slots.
+inline void worker_state::start_jobs(time_point now) {
+  while (!free_.empty() && !ready_.empty()) {
+    const attempt_id id = ready_.front();
+    ready_.pop_front();
+    const auto at = attempts_.find(id);
+    if (at == attempts_.end() || at->second.now != phase::waiting) continue;
+    attempt& a = at->second;
+    if (now >= a.deadline) {
+      a.now = phase::answered;
+      a.why = {errc::deadline_exceeded, {}, "the deadline passed before the job could start", place(a.number), {}};
+      a.content = {};
+      answer(id, a);
+      continue;
+    }
+    const std::uint32_t n = free_.back();
+    free_.pop_back();
+    slot& s = slots_[n];
+    s = {};
+    s.who = id;
+    s.busy = true;
+    s.session = a.session;
+    s.deadline = a.deadline;
+    a.slot = n;
+    a.now = phase::running;
+    ++sessions_[a.session].running;
+    emit(wire::started{id.job, id.fence});
+    actions_.emplace_back(run_job{id.job, id.fence, n, a.type, a.session, a.number, a.effect_class, a.deadline, std::move(a.content)});
+    a.content = {};
+  }
+}
+
+inline void worker_state::job_finished(std::uint64_t job, std::uint32_t fence, wire::failure why, payload value, time_point now) {
+  const attempt_id id{job, fence};
+  const auto at = attempts_.find(id);
+  std::uint32_t n = at != attempts_.end() && at->second.now == phase::running ? at->second.slot : none;
+  for (std::uint32_t i = 0; n == none && i < slots_.size(); ++i)
+    if (slots_[i].busy && slots_[i].who == id) n = i;
+  if (n == none) return;
+  slot& s = slots_[n];
+  const bool was_lost = s.lost, was_orphan = s.orphan;
+  const std::uint64_t session_id = s.session;
+  s = {};
+  free_.push_back(n);
+  if (was_lost) --lost_;
+  else if (was_orphan) --orphans_;
+  if (was_lost || was_orphan) {
+    if (was_lost) say(log_level::info, "slot_back", "an abandoned job has ended after all");
+    if (up_.ready()) report_slots();
+  }
+  if (const auto owner = sessions_.find(session_id); owner != sessions_.end() && owner->second.running != 0) {
+    --owner->second.running;
+    leave_session(session_id);
+  }
+  if (exited_) return;
+  if (at != attempts_.end() && at->second.now == phase::running) {
+    attempt& a = at->second;
+    a.slot = none;
+    a.now = phase::answered;
+    a.why = std::move(why);
+    if (a.why.code == errc::ok) {
+      if (const error bad = wire::check_payload(value, out_.limits())) {
+        a.why = {errc::too_large, {}, "the result: " + bad.cause(), {}, bad.remedy()};
+      } else {
+        a.content = std::move(value);
+      }
+    }
+    if (a.why.code != errc::ok && a.why.place.empty()) a.why.place = place(a.number);
+    answer(id, a);
+  }
+  if (draining_) finish_drain(now);
+}
+
+/// Sends the end of an attempt; it is kept until it is acknowledged, and sent again after a break.
+inline void worker_state::answer(const attempt_id& id, attempt& a) {
+  if (!a.listed) {
+    a.listed = true;
+    answered_.push_back(id);
+  }
+  if (!up_.ready()) return;
+  wire::done end;
+  end.job = id.job;
+  end.fence = id.fence;
+  end.why = a.why;
+  const std::size_t size = a.content.size();
+  if (size <= send_queue::small && credit_ > 0) {
+    credit_ -= static_cast<std::int64_t>(size);
+    end.value.whole = a.content;
+    return emit(std::move(end));
+  }
+  out_.push(std::move(end), std::make_shared<stream>(a.content), id.job);
+}
+
+inline void worker_state::on(wire::acknowledge&& m, time_point now) {
+  for (const std::uint64_t job : m.calls) {
+    // Attempts of a job are few here, mostly one; the acknowledged one is the answered one with the lowest fence, since answers are sent in order.
+    const auto at = std::find_if(answered_.begin(), answered_.end(), [&](const attempt_id& id) { return id.job == job; });
+    if (at == answered_.end()) continue;
+    attempts_.erase(*at);
+    answered_.erase(at);
+  }
+  if (draining_) finish_drain(now);
+}
+
+/// An attempt that has not started goes back.
+inline void worker_state::give_back(attempt_id id) {
+  attempts_.erase(id);
+  std::erase_if(in_, [&](const incoming& i) { return i.job == id; });
+  emit(wire::returned{id.job, id.fence});
+}
+
+inline void worker_state::on(wire::recall&& m, time_point) {
+  const auto at = attempts_.find({m.job, m.fence});
+  if (at != attempts_.end() && (at->second.now == phase::arriving || at->second.now == phase::waiting)) give_back(at->first);
+}
+
+inline void worker_state::on(wire::stop&& m, time_point now) {
+  const auto at = attempts_.find({m.job, m.fence});
+  if (at == attempts_.end() || at->second.now == phase::answered) return;  // its end is on its way
+  if (at->second.now != phase::running) return give_back(at->first);
+  request_stop(slots_[at->second.slot], errc::cancelled, now);
+}
+
+inline void worker_state::request_stop(slot& s, errc why, time_point now) {
+  if (s.stopping) return;
+  s.stopping = true;
+  s.stop_at = now;
+  actions_.emplace_back(stop_job{s.who.job, s.who.fence, why});
+}
+
+// ---- payloads ----
+
+inline void worker_state::on(wire::chunk&& m, time_point now) {
+  const auto at = std::find_if(in_.begin(), in_.end(), [&](const incoming& i) { return i.transfer == m.transfer; });
+  if (at == in_.end()) return;  // given back, or a value that is held already
+  if (const error bad = at->from.accept(std::move(m))) return violation(bad.cause(), now);
+  if (!at->from.complete()) return;
+  incoming done = std::move(*at);
+  in_.erase(at);
+  payload whole = std::move(done.from).take();
+  if (done.job.job == 0) return blob_arrived(std::move(done.blob), std::move(whole), now);
+  const auto a = attempts_.find(done.job);
+  if (a == attempts_.end()) return;
+  a->second.content = std::move(whole);
+  begin_waiting(done.job);
+}
+
+inline void worker_state::on(wire::abort_transfer&& m, time_point) {
+  const auto at = std::find_if(in_.begin(), in_.end(), [&](const incoming& i) { return i.transfer == m.transfer; });
+  if (at == in_.end()) return;
+  const attempt_id id = at->job;
+  const wire::blob blob = std::move(at->blob);
+  in_.erase(at);
+  if (id.job != 0) return give_back(id);
+  std::erase_if(sessions_[blob.session].missing, [&](const blob_ref& b) { return b.number == blob.number; });
+  wake_waiting(blob.session);
+}
+
+inline void worker_state::on(wire::blob&& m, time_point now) {
+  session& s = sessions_[m.session];
+  s.ended = false;
+  const auto held = s.held.find(m.name);
+  if (held != s.held.end() && held->second.first == m.number) {
+    emit(wire::blob_done{m.session, m.number, {}});
+    return;
+  }
+  if (std::none_of(s.missing.begin(), s.missing.end(), [&](const blob_ref& b) { return b.number == m.number; })) s.missing.push_back({++s.announced, m.number});
+  if (m.value.transfer == 0) {
+    payload whole = std::move(m.value.whole);
+    return blob_arrived(std::move(m), std::move(whole), now);
+  }
+  incoming in;
+  in.transfer = m.value.transfer;
+  in.from = wire::assembler(std::move(m.value.lengths));
+  in.blob = std::move(m);
+  if (in.from.complete()) return blob_arrived(std::move(in.blob), std::move(in.from).take(), now);
+  in_.push_back(std::move(in));
+}
+
+inline void worker_state::blob_arrived(wire::blob&& b, payload&& value, time_point now) {
+  std::vector<std::span<const std::byte>> runs;
+  if (!value.body.empty()) runs.push_back(value.body.span());
+  for (const bytes& piece : value.blobs)
+    if (!piece.empty()) runs.push_back(piece.span());
+  // A value that does not have its hash was damaged on the way: on a new link the coordinator sends it again.
+  if (options_.digest == nullptr || options_.digest(runs) != b.hash) return violation("a broadcast value that does not have its hash", now);
+  session& s = sessions_[b.session];
+  std::erase_if(s.missing, [&](const blob_ref& m) { return m.number == b.number; });
+  const std::uint64_t size = value.size();
+  auto& [number, bytes_held] = s.held[b.name];
+  if (blob_bytes_ - bytes_held + size > options_.broadcast_bytes) {
+    emit(wire::blob_done{b.session, b.number, {errc::too_large, {}, "broadcast '" + b.name + "' of " + std::to_string(size) + " bytes is over what this worker may hold", who_.host + "/" + who_.name,
+                                               "raise broadcast_bytes of the worker"}});
+  } else if (b.number > number) {
+    blob_bytes_ = blob_bytes_ - bytes_held + size;
+    number = b.number;
+    bytes_held = size;
+    bytes content = value.blobs.empty() ? value.body : value.blobs.front();
+    actions_.emplace_back(blob_available{b.session, b.number, b.name, std::move(content)});
+    emit(wire::blob_done{b.session, b.number, {}});
+  } else {
+    emit(wire::blob_done{b.session, b.number, {}});
+  }
+  wake_waiting(b.session);
+}
+
+inline void worker_state::on(wire::end_session&& m, time_point) {
+  const auto at = sessions_.find(m.session);
+  if (at == sessions_.end()) return;
+  at->second.ended = true;
+  std::vector<attempt_id> waiting;
+  for (const auto& [id, a] : attempts_)
+    if (a.session == m.session && (a.now == phase::arriving || a.now == phase::waiting)) waiting.push_back(id);
+  for (const attempt_id& id : waiting) give_back(id);
+  std::erase_if(in_, [&](const incoming& i) { return i.job.job == 0 && i.blob.session == m.session; });
+  leave_session(m.session);
+}
+
+/// Lets a session go that has ended, once nothing of it runs here.
+inline void worker_state::leave_session(std::uint64_t s) {
+  const auto at = sessions_.find(s);
+  if (at == sessions_.end() || !at->second.ended || at->second.running != 0) return;
+  for (const auto& [name, value] : at->second.held) blob_bytes_ -= value.second;
+  sessions_.erase(at);
+  actions_.emplace_back(session_ended{s});
+}
+
+inline std::string worker_state::check() const {
+  std::uint32_t busy = 0, lost = 0, orphans = 0;
+  for (std::uint32_t n = 0; n < slots_.size(); ++n) {
+    const slot& s = slots_[n];
+    busy += s.busy;
+    lost += s.busy && s.lost;
+    orphans += s.busy && s.orphan && !s.lost;
+    if (s.busy && !s.orphan && !s.lost) {
+      const auto at = attempts_.find(s.who);
+      if (at == attempts_.end() || at->second.now != phase::running || at->second.slot != n) return "a busy slot has no attempt";
+    }
+  }
+  if (busy + free_.size() != slots_.size()) return "slots are miscounted";
+  if (lost != lost_ || orphans != orphans_) return "lost slots are miscounted";
+  for (const auto& [id, a] : attempts_)
+    if (a.now == phase::running && (a.slot >= slots_.size() || !(slots_[a.slot].who == id))) return "an attempt runs in no slot";
+  return {};
+}
+
+}  // namespace control
+DTASK_END

@@ -1,0 +1,121 @@
+#pragma once
+#include <algorithm>
+#include <cstdint>
+
+#include "dtask/base/config.hpp"
+#include "dtask/base/deadline.hpp"
+#include "dtask/control/action.hpp"
+#include "dtask/control/backoff.hpp"
+#include "dtask/control/random_sequence.hpp"
+#include "dtask/wire/message.hpp"
+
+DTASK_BEGIN
+namespace control {
+
+/// The way of a worker or client to its coordinator.
+///
+///     idle ── start ──▶ dialing ── connected ──▶ greeting ── welcome ──▶ ready
+///     dialing, greeting, ready ── failed, broken, refused, silent for too long ──▶ pausing ── back-off over ──▶ dialing
+///     any ── end ──▶ ended
+class uplink {
+ public:
+  enum class phase : std::uint8_t { idle, dialing, greeting, ready, pausing, ended };
+  /// What is due.
+  enum class need : std::uint8_t { nothing, dial, ping, give_up_link };
+
+  uplink(duration redial_min, duration redial_max, duration hello_within, std::uint64_t seed) noexcept
+      : pause_(redial_min, redial_max), random_(seed), hello_within_(hello_within) {}
+
+  phase now() const noexcept { return phase_; }
+  bool ready() const noexcept { return phase_ == phase::ready; }
+  link_id link() const noexcept { return link_; }
+  /// Whether this link is the one in use: what comes from an older one is ignored.
+  bool is(link_id link) const noexcept { return link != 0 && link == link_; }
+  /// Since when there has been no welcome.
+  time_point away_since() const noexcept { return away_since_; }
+
+  void start(time_point now) noexcept {
+    away_since_ = now;
+    pausing(now);
+  }
+  void connected(link_id link, time_point now) noexcept {
+    link_ = link;
+    phase_ = phase::greeting;
+    heard_ = now;
+  }
+  void welcomed(const wire::welcome& w, time_point now) noexcept {
+    phase_ = phase::ready;
+    heard_ = now;
+    // A peer that names no times, or absurd ones, does not stop the heart.
+    heartbeat_ = std::clamp<duration>(w.heartbeat, std::chrono::milliseconds(1), std::chrono::minutes(1));
+    lost_after_ = std::max<duration>(w.lost_after, 2 * heartbeat_);
+    next_ping_ = now + heartbeat_;
+    pause_.reset();
+  }
+  void heard(time_point now) noexcept { heard_ = now; }
+  /// The link is gone, or could not be made.
+  void broken(time_point now) noexcept {
+    if (phase_ == phase::ended) return;
+    if (phase_ == phase::ready) away_since_ = now;
+    link_ = 0;
+    pausing(now);
+  }
+  void end() noexcept {
+    phase_ = phase::ended;
+    link_ = 0;
+  }
+
+  need due(time_point now) noexcept {
+    switch (phase_) {
+      case phase::pausing:
+        if (now < redial_at_) return need::nothing;
+        phase_ = phase::dialing;
+        return need::dial;
+      case phase::greeting: return now >= heard_ + hello_within_ ? need::give_up_link : need::nothing;
+      case phase::ready:
+        if (now >= heard_ + lost_after_) return need::give_up_link;
+        if (now < next_ping_) return need::nothing;
+        next_ping_ = now + heartbeat_;
+        return need::ping;
+      case phase::idle:
+      case phase::dialing:
+      case phase::ended: break;
+    }
+    return need::nothing;
+  }
+  time_point next() const noexcept {
+    switch (phase_) {
+      case phase::pausing: return redial_at_;
+      case phase::greeting: return heard_ + hello_within_;
+      case phase::ready: return std::min(next_ping_, heard_ + lost_after_);
+      case phase::idle:
+      case phase::dialing:
+      case phase::ended: break;
+    }
+    return never;
+  }
+
+ private:
+  void pausing(time_point now) noexcept {
+    phase_ = phase::pausing;
+    redial_at_ = now + pause_.next(random_);
+  }
+
+  backoff pause_;
+  random_sequence random_;
+  duration hello_within_;
+  phase phase_ = phase::idle;
+  link_id link_ = 0;
+  time_point away_since_{};
+  time_point redial_at_{};
+  time_point heard_{};
+  time_point next_ping_{};
+  duration heartbeat_ = std::chrono::seconds(1);
+  duration lost_after_ = std::chrono::seconds(5);
+};
+
+/// Whether a coordinator that answers this way will never take the peer: no use in dialing again.
+constexpr bool is_final_refusal(errc code) noexcept { return code == errc::refused || code == errc::version_mismatch || code == errc::protocol_error || code == errc::schema_mismatch; }
+
+}  // namespace control
+DTASK_END
