@@ -1,0 +1,202 @@
+#include "model.hpp"
+
+#include <ATen/Functions.h>
+#include <ATen/Parallel.h>
+#include <c10/core/InferenceMode.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <set>
+#include <string_view>
+#include <utility>
+#include <variant>
+
+#include "dtask/base/error.hpp"
+#include "dtask/data/safetensors.hpp"
+#include "dtask/torch/safetensors_tensor.hpp"
+#include "fashion_cnn.hpp"
+#include "fused_network.hpp"
+#include "mobilenet_v2.hpp"
+
+namespace recognise {
+
+namespace {
+
+[[noreturn]] void bad(std::string why) { throw dtask::error(dtask::errc::bad_data, "weights: " + std::move(why), {}, "use the safetensors file of a known network"); }
+
+std::string shape_text(at::IntArrayRef shape) {
+  std::string text = "[";
+  for (std::size_t i = 0; i < shape.size(); ++i) text.append(i == 0 ? "" : ", ").append(std::to_string(shape[i]));
+  return text + "]";
+}
+
+/// Up to three numbers, separated by commas; one is for all channels.
+std::array<float, 3> channel_values(std::string_view text, int channels, std::string_view key) {
+  std::array<float, 3> values{};
+  int count = 0;
+  while (!text.empty() && count < 3) {
+    const std::string_view word = text.substr(0, text.find(','));
+    text.remove_prefix(std::min(text.size(), word.size() + 1));
+    const auto [end, code] = std::from_chars(word.data(), word.data() + word.size(), values[static_cast<std::size_t>(count)]);
+    if (code != std::errc() || end != word.data() + word.size()) bad("the metadata's " + std::string(key) + " is not a list of numbers");
+    ++count;
+  }
+  if (count != 1 && count != channels) bad("the metadata's " + std::string(key) + " has not one number per channel");
+  for (int c = count; c < 3; ++c) values[static_cast<std::size_t>(c)] = values[0];
+  return values;
+}
+
+/// A file with what its metadata means.
+struct description {
+  dtask::safetensors file;
+  model_info info;
+  bool same_padding = false;
+  std::array<float, 3> mean{}, std{};
+};
+
+description read(const dtask::bytes& weights) {
+  auto file = dtask::read_safetensors(weights);
+  if (!file) throw file.error();
+  description d;
+  d.file = std::move(*file);
+  model_info& info = d.info;
+  const bool torchvision = d.file.find("features.0.0.weight") != nullptr && d.file.find("classifier.1.weight") != nullptr;
+  info.architecture = d.file.meta("architecture", torchvision ? "mobilenet_v2" : "");
+  if (info.architecture == "mobilenet_v2") {
+    info.width = info.height = 224;
+    info.channels = 3;
+  } else if (info.architecture == "fashion_cnn") {
+    info.width = info.height = 28;
+    info.channels = 1;
+  } else {
+    bad(info.architecture.empty() ? "the metadata names no architecture" : "unknown architecture " + info.architecture.substr(0, 64));
+  }
+  if (const auto text = d.file.meta("input_size"); !text.empty()) {
+    int side = 0;
+    const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), side);
+    const bool wanted = info.channels == 1 ? side == 28 : side >= 32 && side <= 1024 && side % 32 == 0;
+    if (code != std::errc() || end != text.data() + text.size() || !wanted) bad("input_size " + std::string(text.substr(0, 32)) + " is not handled");
+    info.width = info.height = side;
+  }
+  const std::string_view padding = d.file.meta("padding", "torch");
+  if (padding != "torch" && padding != "tf_same") bad("unknown padding " + std::string(padding.substr(0, 32)));
+  d.same_padding = padding == "tf_same";
+  // torchvision's values where the file gives none.
+  d.mean = channel_values(d.file.meta("mean", info.channels == 3 ? "0.485,0.456,0.406" : "0.2860"), info.channels, "mean");
+  d.std = channel_values(d.file.meta("std", info.channels == 3 ? "0.229,0.224,0.225" : "0.3530"), info.channels, "std");
+  for (const float s : d.std)
+    if (!(s > 0)) bad("the metadata's std is not positive");
+  const dtask::safetensor* last = d.file.find(info.channels == 3 ? "classifier.1.bias" : "fc2.bias");
+  if (last == nullptr || last->shape.size() != 1 || last->shape[0] < 1 || last->shape[0] > 1000000) bad("the last layer's bias is missing or has no sensible shape");
+  info.classes = static_cast<int>(last->shape[0]);
+  return d;
+}
+
+/// Fills a module from the file: every parameter and statistic once, nothing else in the file.
+void fill(torch::nn::Module& module, const dtask::safetensors& file) {
+  const c10::InferenceMode off(false);
+  std::set<std::string> used;
+  const auto take = [&](const std::string& name, at::Tensor to) {
+    const dtask::safetensor* from = file.find(name);
+    if (from == nullptr) {
+      if (name.ends_with("num_batches_tracked")) return;
+      bad("the array " + name + " is missing");
+    }
+    if (at::IntArrayRef(from->shape) != to.sizes()) bad("the array " + name + " has the shape " + shape_text(from->shape) + ", not " + shape_text(to.sizes()));
+    to.detach().copy_(dtask::to_tensor(*from));
+    used.insert(name);
+  };
+  for (auto& item : module.named_parameters()) take(item.key(), item.value());
+  for (auto& item : module.named_buffers()) take(item.key(), item.value());
+  for (const dtask::safetensor& t : file.tensors)
+    if (!used.contains(t.name)) bad("the array " + t.name.substr(0, 64) + " does not belong to this network");
+  module.eval();
+  for (at::Tensor& p : module.parameters()) p.set_requires_grad(false);
+}
+
+bool native_bfloat16() noexcept {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx512bf16") != 0;
+#else
+  return false;
+#endif
+}
+
+}  // namespace
+
+struct model::parts {
+  model_info info;
+  std::variant<std::monostate, fused_network, std::shared_ptr<fashion_cnn>> network;
+  /// Level to normalised number, per channel, in both types.
+  std::array<std::array<float, 256>, 3> level32{};
+  std::array<std::array<at::BFloat16, 256>, 3> level16{};
+
+  template <class T>
+  void normalise(std::span<const std::uint8_t> pixels, const std::array<std::array<T, 256>, 3>& level, T* to) const {
+    if (info.channels == 1) {
+      for (const std::uint8_t p : pixels) *to++ = level[0][p];
+      return;
+    }
+    for (std::size_t i = 0; i < pixels.size(); i += 3) {
+      *to++ = level[0][pixels[i]];
+      *to++ = level[1][pixels[i + 1]];
+      *to++ = level[2][pixels[i + 2]];
+    }
+  }
+};
+
+model_info describe(const dtask::bytes& weights) { return read(weights).info; }
+
+model::model(const dtask::bytes& weights, precision in) : parts_(std::make_unique<parts>()) {
+  const description d = read(weights);
+  parts_->info = d.info;
+  for (std::size_t c = 0; c < 3; ++c)
+    for (std::size_t v = 0; v < 256; ++v) {
+      const float x = (static_cast<float>(v) / 255.0F - d.mean[c]) / d.std[c];
+      parts_->level32[c][v] = x;
+      parts_->level16[c][v] = at::BFloat16(x);
+    }
+  if (d.info.architecture == "fashion_cnn") {
+    auto network = std::make_shared<fashion_cnn>();
+    fill(*network, d.file);
+    parts_->network = std::move(network);
+    return;
+  }
+  mobilenet_v2 network(d.info.classes, d.same_padding);
+  fill(network, d.file);
+  const c10::InferenceMode inference;
+  parts_->info.bfloat16 = in == precision::bfloat16 || (in == precision::automatic && native_bfloat16());
+  parts_->network.emplace<fused_network>(network, d.info.height, d.info.width, parts_->info.bfloat16 ? at::kBFloat16 : at::kFloat);
+}
+
+model::~model() = default;
+
+const model_info& model::info() const noexcept { return parts_->info; }
+
+std::vector<std::vector<ranked>> model::classify(std::span<const std::uint8_t> pixels, int top) {
+  const c10::InferenceMode inference;
+  const model_info& info = parts_->info;
+  const auto count = static_cast<std::int64_t>(pixels.size() / info.picture_bytes());
+  if (count == 0 || pixels.size() % info.picture_bytes() != 0)
+    throw dtask::error(dtask::errc::invalid_argument, "classify takes whole pictures of " + std::to_string(info.picture_bytes()) + " bytes");
+  // Interleaved channels are channels-last memory; made with that format, since asking for it afterwards does nothing on one channel.
+  const auto options = at::TensorOptions(info.bfloat16 ? at::kBFloat16 : at::kFloat).memory_format(at::MemoryFormat::ChannelsLast);
+  const at::Tensor x = at::empty({count, info.channels, info.height, info.width}, options);
+  if (info.bfloat16) parts_->normalise(pixels, parts_->level16, x.mutable_data_ptr<at::BFloat16>());
+  else parts_->normalise(pixels, parts_->level32, x.mutable_data_ptr<float>());
+  at::Tensor logits;
+  if (const auto* fused = std::get_if<fused_network>(&parts_->network)) logits = fused->forward(x);
+  else logits = std::get<std::shared_ptr<fashion_cnn>>(parts_->network)->forward(x);
+  const auto [p, index] = at::softmax(logits, 1).topk(std::min(top, info.classes), 1);
+  const auto p_at = p.accessor<float, 2>();
+  const auto index_at = index.accessor<std::int64_t, 2>();
+  std::vector<std::vector<ranked>> out(static_cast<std::size_t>(count));
+  for (std::int64_t i = 0; i < count; ++i)
+    for (std::int64_t k = 0; k < p.size(1); ++k) out[static_cast<std::size_t>(i)].push_back({static_cast<int>(index_at[i][k]), p_at[i][k]});
+  return out;
+}
+
+void set_threads(int each) { at::set_num_threads(std::max(1, each)); }
+
+}  // namespace recognise
