@@ -84,10 +84,9 @@ TEST_CASE("an address that never answers costs its time and no more") {
   full.listen(1);
   std::vector<asio::ip::tcp::socket> waiting;
   for (int i = 0; i < 8; ++i) {
-    waiting.emplace_back(io).open(asio::ip::tcp::v4());
-    waiting.back().non_blocking(true);
-    boost::system::error_code ignored;
-    waiting.back().connect(full.local_endpoint(), ignored);
+    waiting.emplace_back(io).async_connect(full.local_endpoint(), [](const boost::system::error_code&) {});
+    io.restart();
+    io.poll();
   }
   net::connector_options options;
   options.attempt_within = std::chrono::milliseconds(50);
