@@ -1,0 +1,42 @@
+#pragma once
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+#include "dtask/base/config.hpp"
+#include "dtask/base/deadline.hpp"
+#include "dtask/base/retry_policy.hpp"
+
+DTASK_BEGIN
+
+/// How single calls are to be treated: `auto urgent = c.with({.retries = 5, .deadline = 30s});`
+struct call_options {
+  std::uint32_t retries = 3;                              ///< attempts after the first, after a loss or an overload, where the job's effect class allows
+  duration deadline = default_deadline;                   ///< from the submission to the outcome; `no_deadline` lifts it
+  duration no_worker_after = std::chrono::seconds(60);    ///< without any worker for the job for this long it ends with `no_worker`
+  bool retry_exceptions = false;                          ///< run a job again that threw
+  duration backoff = std::chrono::milliseconds(50);       ///< before the first retry; doubles
+  duration max_backoff = std::chrono::seconds(5);
+};
+
+enum class map_order : std::uint8_t { ordered, unordered };
+inline constexpr map_order ordered = map_order::ordered;      ///< results in the order of the items
+inline constexpr map_order unordered = map_order::unordered;  ///< results as they come
+
+/// How a range of items is mapped: `c.map<classify>(images(), {.order = dtask::unordered, .window = 512, .deadline = 10min});`
+struct map_options {
+  map_order order = map_order::ordered;
+  std::size_t window = 256;                             ///< items sent and not yet taken by `next()`, at most: the back-pressure. At least 1
+  duration deadline = default_deadline;                 ///< of each item, from its own submission
+  std::uint32_t retries = 3;
+  duration no_worker_after = std::chrono::seconds(60);
+  bool retry_exceptions = false;
+  duration backoff = std::chrono::milliseconds(50);
+  duration max_backoff = std::chrono::seconds(5);
+};
+
+static_assert(std::is_trivially_destructible_v<call_options> && std::is_trivially_destructible_v<map_options>,
+              "dtask: options are trivially destructible, so that g++ 12 does not destroy them twice inside a co_await expression");
+
+DTASK_END

@@ -1,0 +1,25 @@
+#pragma once
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <type_traits>
+
+#include "dtask/base/config.hpp"
+#include "dtask/control/options.hpp"
+
+DTASK_BEGIN
+
+/// How a program takes part in a cluster.
+struct cluster_options {
+  std::string_view name = {};                             ///< of this client in the coordinator's log; empty: the program's
+  std::uint32_t slots = 1;                                ///< of each worker process that spawn:// starts: the jobs that it runs at once
+  std::string_view command = {};                          ///< of spawn://: the program that plays the role worker; `dtask::main` gives its own
+  std::span<const std::string_view> arguments = {};       ///< of that program, before the ones of the role
+  std::uint64_t cookie = 0;                               ///< what a coordinator asks its peers for; 0: nothing
+  control::client_options client = {};
+  control::coordinator_options coordinator = {};          ///< of local:// and spawn://
+  control::worker_options worker = {};                    ///< of local://
+};
+static_assert(std::is_trivially_destructible_v<cluster_options>, "dtask: options are trivially destructible, so that g++ 12 does not destroy them twice inside a co_await expression");
+
+DTASK_END

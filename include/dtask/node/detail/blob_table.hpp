@@ -1,0 +1,35 @@
+#pragma once
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "dtask/base/bytes.hpp"
+#include "dtask/base/config.hpp"
+#include "dtask/job/worker_context.hpp"
+
+DTASK_BEGIN
+namespace detail {
+
+/// The broadcast values of one client session at one moment: never changed once shared, so that a job sees what was there when it started.
+class blob_table final : public blob_source {
+ public:
+  found find(std::string_view name) const override {
+    const auto at = values_.find(name);
+    return at == values_.end() ? found{} : at->second;
+  }
+  /// A table with one value more, or newer.
+  static std::shared_ptr<const blob_table> with(const std::shared_ptr<const blob_table>& before, std::string name, bytes value, std::uint64_t version) {
+    auto after = before ? std::make_shared<blob_table>(*before) : std::make_shared<blob_table>();
+    after->values_.insert_or_assign(std::move(name), found{std::move(value), version});
+    return after;
+  }
+
+ private:
+  std::map<std::string, found, std::less<>> values_;
+};
+
+}  // namespace detail
+DTASK_END

@@ -1,0 +1,115 @@
+#pragma once
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "dtask/base/config.hpp"
+#include "dtask/base/error.hpp"
+#include "dtask/net/url.hpp"
+#include "dtask/node/cluster_options.hpp"
+#include "dtask/node/detail/client_node.hpp"
+#include "dtask/node/detail/coordinator_node.hpp"
+#include "dtask/node/detail/dialing.hpp"
+#include "dtask/node/detail/digest.hpp"
+#include "dtask/node/detail/node_thread.hpp"
+#include "dtask/node/detail/process_supervisor.hpp"
+#include "dtask/node/detail/random_number.hpp"
+#include "dtask/node/detail/self.hpp"
+#include "dtask/node/detail/worker_node.hpp"
+
+DTASK_BEGIN
+namespace detail {
+
+/// The environment variable by which a child of spawn:// learns the cookie: an argument could be read by every user of the host.
+inline constexpr const char* cookie_variable = "DTASK_COOKIE";
+
+/// Everything behind one `cluster`: the client, and for local:// and spawn:// what the process runs besides.
+class cluster_core {
+ public:
+  cluster_core(const net::url& where, wire::role role, std::span<const job_entry> entries, cluster_options options) {
+    options.client.digest = options.coordinator.digest = options.worker.digest = &xxh3_digest;
+    control::identity who = self_identity(role, std::string(options.name));
+    who.cookie = options.cookie;
+    who.jobs = job_types(entries);
+
+    dialer dial;
+    if (where.kind == net::url::scheme::tcp) {
+      dial = tcp_dialer(thread_.executor(), where.at, options.client.limits);
+    } else {
+      if (where.kind == net::url::scheme::spawn) {
+        if (options.command.empty())
+          throw error(errc::invalid_argument, "spawn:// needs to know which program plays the role worker", {}, "use dtask::main, or name it in cluster_options::command");
+        options.coordinator.cookie = options.cookie = random_number() | 1;
+      }
+      coordinator_ = std::make_shared<coordinator_node>(thread_.executor(), options.coordinator, random_number());
+      dial = pipe_dialer(thread_.executor(), coordinator_, options.client.limits);
+      const std::uint32_t count = where.count != 0 ? where.count : std::max(1u, std::thread::hardware_concurrency());
+      if (where.kind == net::url::scheme::local) start_worker(entries, count, who, options);
+      else start_processes(count, options);
+    }
+    client_ = std::make_shared<client_node>(thread_.executor(), std::move(who), options.client, std::move(dial), random_number());
+    thread_.post([client = client_] { client->start(); });
+  }
+  cluster_core(const cluster_core&) = delete;
+  cluster_core& operator=(const cluster_core&) = delete;
+  ~cluster_core() { take_down(); }
+
+  const std::shared_ptr<client_node>& client() const noexcept { return client_; }
+  /// The processes that spawn:// has started and that live.
+  std::vector<std::uint32_t> pids() const { return processes_ ? processes_->pids() : std::vector<std::uint32_t>(); }
+
+  /// Ends everything of this process, waiting for threads and processes. After the client has closed. Not from the node's thread.
+  void take_down() {
+    if (std::exchange(down_, true)) return;
+    if (client_) thread_.call([this] { client_->take_down(); });
+    // Children are told by their pipe; while they leave, the coordinator still answers them.
+    processes_.reset();
+    std::shared_ptr<job_runner> runner;
+    if (worker_) runner = thread_.call([this] { return worker_->take_down(); });
+    if (coordinator_) thread_.call([this] { coordinator_->take_down(); });
+    if (runner) job_runner::retire(std::move(runner));
+    worker_.reset();
+    coordinator_.reset();
+  }
+
+ private:
+  void start_worker(std::span<const job_entry> entries, std::uint32_t slots, control::identity who, const cluster_options& options) {
+    who.role = wire::role::worker;
+    who.name = "local";
+    who.slots = slots;
+    auto dial = pipe_dialer(thread_.executor(), coordinator_, options.worker.limits);
+    worker_ = std::make_shared<worker_node>(thread_.executor(), entries, std::move(who), options.worker, std::move(dial), random_number());
+    thread_.post([worker = worker_] { worker->start(); });
+  }
+  void start_processes(std::uint32_t count, const cluster_options& options) {
+    const error bad = thread_.call([this] { return coordinator_->listen({"127.0.0.1", 0}, false); });
+    if (bad) throw bad;
+    const net::host_port at = thread_.call([this] { return coordinator_->address(); });
+    launch_plan plan;
+    plan.program = std::string(options.command);
+    for (const std::string_view word : options.arguments) plan.arguments.emplace_back(word);
+    for (std::string word : {std::string("worker"), std::string("--connect"), "tcp://" + net::to_string(at), std::string("--slots"), std::to_string(options.slots), std::string("--name"),
+                             std::string("spawn-{}"), std::string("--until-stdin-ends")})
+      plan.arguments.push_back(std::move(word));
+    plan.environment.push_back(std::string(cookie_variable) + "=" + std::to_string(options.cookie));
+    plan.count = count;
+    processes_ = std::make_unique<process_supervisor>(std::move(plan), [this](std::uint32_t pid, std::string how) {
+      thread_.post([coordinator = coordinator_, pid, how = std::move(how)]() mutable { coordinator->process_ended(pid, std::move(how)); });
+    });
+  }
+
+  node_thread thread_;
+  std::shared_ptr<coordinator_node> coordinator_;
+  std::shared_ptr<worker_node> worker_;
+  std::unique_ptr<process_supervisor> processes_;
+  std::shared_ptr<client_node> client_;
+  bool down_ = false;
+};
+
+}  // namespace detail
+DTASK_END

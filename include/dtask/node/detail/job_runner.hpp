@@ -1,0 +1,136 @@
+#pragma once
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "dtask/base/config.hpp"
+#include "dtask/base/log.hpp"
+#include "dtask/control/action.hpp"
+#include "dtask/job/registry.hpp"
+#include "dtask/node/detail/blob_table.hpp"
+#include "dtask/node/detail/job_failure.hpp"
+#include "dtask/node/detail/object_cache.hpp"
+#include "dtask/runtime/work_pool.hpp"
+#include "dtask/task/scope.hpp"
+#include "dtask/task/shield.hpp"
+#include "dtask/task/stop.hpp"
+#include "dtask/task/sync_wait.hpp"
+#include "dtask/task/task.hpp"
+
+DTASK_BEGIN
+namespace detail {
+
+/// One execution of a job.
+struct attempt {
+  explicit attempt(control::run_job&& r) : what(std::move(r)) {}
+  control::run_job what;
+  std::shared_ptr<const blob_table> blobs;
+  stop_source stop;
+};
+
+/// How it ended.
+struct attempt_end {
+  std::shared_ptr<attempt> which;
+  wire::failure why;
+  payload value;
+};
+
+/// Runs attempts on threads of its own, one per slot. A job that never ends keeps this alive and nothing else.
+class job_runner : public std::enable_shared_from_this<job_runner> {
+ public:
+  using report = std::function<void(attempt_end)>;
+
+  job_runner(std::span<const job_entry> entries, std::string name, std::uint32_t slots, const codec_limits& limits, report ended)
+      : entries_(entries), name_(std::move(name)), slots_(slots), limits_(limits), ended_(std::move(ended)), objects_(slots), pool_(slots), children_(pool_) {}
+
+  /// From the node's thread.
+  void start(std::shared_ptr<attempt> which) {
+    under_way_.fetch_add(1, std::memory_order_relaxed);
+    spawn(children_, &job_runner::run, this, std::move(which));
+  }
+  /// Destroys the job objects of a session, where their destructors may take their time.
+  void end_session(std::uint64_t session) {
+    spawn(children_, &job_runner::forget, this, session);
+  }
+
+  /// Waits until nothing runs here, or gives the threads up where jobs ignore stop: they and what they hold stay behind until the process ends (false).
+  /// Gives them a moment first, since they have just been told to stop. Not from the node's thread or a job.
+  static bool retire(std::shared_ptr<job_runner> runner) {
+    {
+      const std::lock_guard hold(runner->guard_);
+      runner->ended_ = nullptr;
+    }
+    const auto patience = clock_type::now() + std::chrono::seconds(2);
+    while (runner->under_way_.load(std::memory_order_acquire) != 0 && clock_type::now() < patience) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    const std::size_t left = runner->under_way_.load(std::memory_order_acquire);
+    if (left == 0) {
+      sync_wait(runner->close());
+      return true;
+    }
+    log(log_level::warning, "jobs_left_behind", std::to_string(left) + " jobs of worker " + runner->name_ + " ignore stop; their threads stay until the process ends");
+    static std::mutex guard;
+    static auto* const left_behind = new std::vector<std::shared_ptr<job_runner>>;
+    const std::lock_guard hold(guard);
+    left_behind->push_back(std::move(runner));
+    return false;
+  }
+
+ private:
+  static task<> run(job_runner* self, std::shared_ptr<attempt> which) {
+    attempt_end end;
+    end.which = which;
+    try {
+      const control::run_job& what = which->what;
+      const job_entry& entry = self->entries_[what.type];
+      std::shared_ptr<job_object> object;
+      if (entry.has_object) {
+        const blob_table none;
+        const blob_source& blobs = which->blobs ? *which->blobs : none;
+        object = self->objects_[what.slot].obtain(entry, what.type, what.session, blobs, self->name_, what.slot, self->slots_);
+      }
+      job_context context(stop_token(which->stop), what.deadline, what.attempt, what.slot, self->name_);
+      auto body = entry.run(object.get(), context, std::move(which->what.arguments), self->limits_);
+      auto guarded = with_stop(which->stop, std::move(body));
+      end.value = co_await std::move(guarded);
+    } catch (...) {
+      end.why = failure_in_flight(stop_token(which->stop));
+    }
+    which.reset();
+    self->finish(std::move(end));
+  }
+  static task<> forget(job_runner* self, std::uint64_t session) {
+    for (object_cache& cache : self->objects_) cache.end_session(session);
+    co_return;
+  }
+  task<> close() {
+    co_await children_.close();
+  }
+  void finish(attempt_end end) {
+    const std::lock_guard hold(guard_);
+    if (ended_) ended_(std::move(end));
+    under_way_.fetch_sub(1, std::memory_order_release);
+  }
+
+  const std::span<const job_entry> entries_;
+  const std::string name_;
+  const std::uint32_t slots_;
+  const codec_limits limits_;
+  std::mutex guard_;
+  report ended_;
+  std::atomic<std::size_t> under_way_{0};
+  std::vector<object_cache> objects_;
+  work_pool pool_;
+  scope children_;
+};
+
+}  // namespace detail
+DTASK_END

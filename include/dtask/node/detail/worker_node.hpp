@@ -1,0 +1,163 @@
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "dtask/base/config.hpp"
+#include "dtask/base/error.hpp"
+#include "dtask/base/result.hpp"
+#include "dtask/control/worker_state.hpp"
+#include "dtask/net/link.hpp"
+#include "dtask/node/detail/job_runner.hpp"
+#include "dtask/node/detail/machine_driver.hpp"
+#include "dtask/node/detail/mailbox.hpp"
+
+DTASK_BEGIN
+namespace detail {
+
+/// Makes a connection to the coordinator. Called on the node's thread; the answer comes there too, later. Destroying what it returns gives the attempt up.
+using link_taker = std::function<void(result<std::unique_ptr<net::link>>)>;
+using dialer = std::function<std::shared_ptr<void>(link_taker)>;
+
+inline std::vector<wire::job_type> job_types(std::span<const job_entry> entries) {
+  std::vector<wire::job_type> types;
+  for (const job_entry& e : entries) types.push_back({std::string(e.name), e.schema, e.signature});
+  return types;
+}
+
+/// The worker's machine with its link and its jobs. All members on the node's thread.
+class worker_node : public std::enable_shared_from_this<worker_node>, machine_driver<worker_node, control::worker_state, control::worker_action> {
+  using base = machine_driver<worker_node, control::worker_state, control::worker_action>;
+  friend base;
+
+ public:
+  worker_node(net::executor where, std::span<const job_entry> entries, control::identity who, const control::worker_options& options, dialer dial, std::uint64_t seed)
+      : base(where, who, options, seed), where_(where), dial_(std::move(dial)), ends_(std::make_shared<mailbox<attempt_end>>(where)) {
+    codec_limits limits;
+    limits.payload = options.limits.payload;
+    limits.blobs = options.limits.blobs;
+    name_ = who.name;
+    slots_ = who.slots;
+    entries_ = entries;
+    limits_ = limits;
+  }
+
+  void start() {
+    // One wake-up for all jobs that end before it is followed.
+    runner_ = std::make_shared<job_runner>(entries_, name_, slots_, limits_, [ends = ends_, weak = weak_from_this()](attempt_end end) {
+      ends->put(std::move(end), [weak] {
+        if (const auto self = weak.lock()) self->jobs_ended();
+      });
+    });
+    machine_.start(now());
+    settle();
+  }
+  void drain() {
+    machine_.drain(now());
+    settle();
+  }
+  void stop() {
+    machine_.stop(now());
+    settle();
+  }
+  /// Called once, on the node's thread, when the machine has ended and its last words have been written.
+  void when_ended(std::function<void(control::exit)> f) { ended_ = std::move(f); }
+  /// Ends everything without a word. What runs the jobs comes back: `job_runner::retire` takes it, on another thread.
+  std::shared_ptr<job_runner> take_down() {
+    silence();
+    ends_->close();
+    dialing_.reset();
+    drop_links();
+    ended_ = nullptr;
+    for (auto& [job, running] : running_) running->stop.request_stop();
+    running_.clear();
+    return std::move(runner_);
+  }
+
+ private:
+  void perform(control::dial&) {
+    dialing_ = dial_([weak = weak_from_this()](result<std::unique_ptr<net::link>> made) {
+      if (const auto self = weak.lock()) self->dialed(std::move(made));
+    });
+  }
+  void dialed(result<std::unique_ptr<net::link>> made) {
+    // Not destroyed here: this is called by it.
+    boost::asio::post(where_, [done = std::move(dialing_)] {});
+    if (!made) {
+      machine_.dial_failed(made.error(), now());
+      return settle();
+    }
+    const control::link_id id = attach(std::move(made).value());
+    machine_.connected(id, now());
+    base::start(id);
+    settle();
+  }
+  void perform(control::run_job& a) {
+    auto which = std::make_shared<attempt>(std::move(a));
+    const auto blobs = blobs_.find(which->what.session);
+    if (blobs != blobs_.end()) which->blobs = blobs->second;
+    running_.insert_or_assign(which->what.job, which);
+    ready_.push_back(std::move(which));
+  }
+  void perform(control::stop_job& a) {
+    const auto at = running_.find(a.job);
+    if (at != running_.end() && at->second->what.fence == a.fence) at->second->stop.request_stop(a.why);
+  }
+  void perform(control::blob_available& a) {
+    auto& table = blobs_[a.session];
+    table = blob_table::with(table, std::move(a.name), std::move(a.value), a.number);
+  }
+  void perform(control::session_ended& a) {
+    blobs_.erase(a.session);
+    if (runner_) runner_->end_session(a.session);
+  }
+  void perform(control::exit& a) { exit_ = std::move(a); }
+
+  void settled() {
+    if (!ready_.empty()) {
+      // A job that kills its process must have been reported as started.
+      flush_all();
+      for (auto& which : ready_) runner_->start(std::move(which));
+      ready_.clear();
+    }
+    if (!exit_ || links() != 0 || !ended_) return;
+    silence();
+    std::exchange(ended_, nullptr)(*exit_);
+  }
+  void jobs_ended() {
+    ends_->take(arrived_);
+    const time_point when = now();
+    for (attempt_end& end : arrived_) {
+      const auto at = running_.find(end.which->what.job);
+      if (at != running_.end() && at->second == end.which) running_.erase(at);
+      machine_.job_finished(end.which->what.job, end.which->what.fence, std::move(end.why), std::move(end.value), when);
+    }
+    arrived_.clear();
+    settle();
+  }
+
+  net::executor where_;
+  dialer dial_;
+  std::string name_;
+  std::uint32_t slots_ = 0;
+  std::span<const job_entry> entries_;
+  codec_limits limits_;
+  std::shared_ptr<job_runner> runner_;
+  std::shared_ptr<void> dialing_;
+  std::shared_ptr<mailbox<attempt_end>> ends_;
+  std::vector<attempt_end> arrived_;
+  std::vector<std::shared_ptr<attempt>> ready_;
+  std::unordered_map<std::uint64_t, std::shared_ptr<attempt>> running_;
+  std::unordered_map<std::uint64_t, std::shared_ptr<const blob_table>> blobs_;
+  std::optional<control::exit> exit_;
+  std::function<void(control::exit)> ended_;
+};
+
+}  // namespace detail
+DTASK_END
