@@ -1,0 +1,684 @@
+#include "dtask/control/coordinator_state.hpp"
+
+#include <doctest/doctest.h>
+
+#include "control/story.hpp"
+
+using namespace story;
+
+namespace {
+errc code(cluster& c, std::size_t client, std::uint64_t call) { return c.result(client, call).why.code; }
+}  // namespace
+
+TEST_CASE("a job goes to the worker and its value comes back") {
+  cluster c;
+  c.start_coordinator();
+  c.add_worker(2);
+  c.add_client();
+  const auto call = c.submit(0, effect::pure, text("hello"));
+  REQUIRE(c.workers[0].running.size() == 1);
+  CHECK(c.workers[0].running[0].arguments.body.view() == "hello");
+  CHECK(c.workers[0].running[0].attempt == 1);
+  c.finish(0, "answer");
+  REQUIRE(c.is_done(0, call));
+  CHECK(c.result(0, call).value.body.view() == "answer");
+  CHECK(c.result(0, call).attempts == 1);
+  CHECK(c.result(0, call).worker == "host/w0#1");
+  const auto r = c.report();
+  CHECK(r.succeeded == 1);
+  CHECK(r.payload_bytes == 0);
+  CHECK(c.violation == "");
+}
+
+TEST_CASE("jobs that wait for a worker run when one joins") {
+  cluster c;
+  c.start_coordinator();
+  c.add_client();
+  const auto call = c.submit(0);
+  c.pass(30s);
+  c.add_worker(1, {type("job/1")}, true);
+  CHECK(code(c, 0, call) == errc::ok);
+  CHECK(c.violation == "");
+}
+
+TEST_CASE("no worker for 60 seconds") {
+  cluster c;
+  c.start_coordinator();
+  c.add_client();
+  const auto call = c.submit(0);
+  c.pass(59s);
+  CHECK(!c.is_done(0, call));
+  c.pass(2s);
+  CHECK(code(c, 0, call) == errc::no_worker);
+
+  SUBCASE("counted anew since the last worker left") {
+    const auto w = c.add_worker(1);
+    const auto running = c.submit(0);
+    const auto waiting = c.submit(0);
+    c.pass(100s);
+    c.kill(w);
+    c.pass(50s);
+    CHECK(!c.is_done(0, waiting));
+    c.pass(30s);
+    CHECK(code(c, 0, waiting) == errc::no_worker);
+    CHECK(code(c, 0, running) == errc::no_worker);
+  }
+  SUBCASE("a job's own time") {
+    control::call_request r;
+    r.no_worker_after = 2s;
+    const auto quick = c.submit(0, effect::pure, text("a"), std::move(r));
+    c.pass(3s);
+    CHECK(code(c, 0, quick) == errc::no_worker);
+  }
+  CHECK(c.violation == "");
+}
+
+TEST_CASE("another schema is refused with both sides named, whoever came first") {
+  cluster c;
+  c.start_coordinator();
+  std::uint64_t call = 0;
+  SUBCASE("the worker first") {
+    c.add_worker(1, {type("job/1", 7)});
+    c.add_client({type("job/1", 8)});
+    call = c.submit(0);
+  }
+  SUBCASE("the job first") {
+    c.add_client({type("job/1", 8)});
+    call = c.submit(0);
+    CHECK(!c.is_done(0, call));
+    c.add_worker(1, {type("job/1", 7)});
+  }
+  SUBCASE("when the last right worker leaves") {
+    c.add_worker(1, {type("job/1", 7)});
+    c.add_worker(1, {type("job/1", 8)});
+    c.add_client({type("job/1", 8)});
+    c.submit(0);
+    call = c.submit(0);
+    CHECK(!c.is_done(0, call));
+    c.kill(1);
+    c.pass(6s);
+  }
+  CHECK(code(c, 0, call) == errc::schema_mismatch);
+  const std::string text = c.result(0, call).why.message;
+  CHECK(text.find("host/c0") != std::string::npos);
+  CHECK(text.find("host/w0") != std::string::npos);
+  CHECK(text.find("int(int)/7") != std::string::npos);
+  CHECK(text.find("int(int)/8") != std::string::npos);
+  CHECK(c.violation == "");
+}
+
+TEST_CASE("slots, prefetch and what is never prefetched") {
+  cluster c;
+  c.options.prefetch_min = 2;
+  c.start_coordinator();
+  c.add_worker(2);
+  c.add_client();
+  SUBCASE("pure jobs: one per slot and two more per slot in advance") {
+    for (int i = 0; i < 20; ++i) c.submit(0);
+    CHECK(c.report().running == 2);
+    CHECK(c.report().assigned == 4);
+    CHECK(c.report().queued == 14);
+    CHECK(c.workers[0].most_running == 2);
+  }
+  SUBCASE("at_most_once: only what runs") {
+    for (int i = 0; i < 20; ++i) c.submit(0, effect::at_most_once);
+    CHECK(c.report().running == 2);
+    CHECK(c.report().assigned == 0);
+  }
+  while (!c.workers[0].running.empty()) c.finish(0);
+  CHECK(c.clients[0].done.size() == 20);
+  CHECK(c.workers[0].most_running == 2);
+  CHECK(c.violation == "");
+}
+
+TEST_CASE("the least loaded worker is chosen") {
+  cluster c;
+  c.start_coordinator();
+  c.add_worker(4);
+  c.add_worker(2);
+  c.add_client();
+  for (int i = 0; i < 3; ++i) c.submit(0);
+  CHECK(c.workers[0].running.size() == 2);
+  CHECK(c.workers[1].running.size() == 1);
+  for (int i = 0; i < 3; ++i) c.submit(0);
+  CHECK(c.workers[0].running.size() == 4);
+  CHECK(c.workers[1].running.size() == 2);
+}
+
+TEST_CASE("clients take turns") {
+  cluster c;
+  c.options.prefetch_max = 0;
+  c.start_coordinator();
+  c.add_worker(1);
+  c.add_client();
+  c.add_client();
+  for (int i = 0; i < 100; ++i) c.submit(0, effect::pure, text("first"));
+  const auto late = c.submit(1, effect::pure, text("second"));
+  c.finish(0);
+  c.finish(0);
+  c.finish(0);
+  CHECK(c.is_done(1, late));
+  CHECK(c.violation == "");
+}
+
+TEST_CASE("prefetched jobs come back when another worker is idle") {
+  cluster c;
+  c.options.prefetch_min = 3;
+  c.start_coordinator();
+  c.add_worker(1);
+  c.add_client();
+  std::vector<std::uint64_t> calls;
+  for (int i = 0; i < 4; ++i) calls.push_back(c.submit(0));
+  CHECK(c.report().assigned == 3);
+  c.add_worker(2);
+  c.pass(1s);
+  CHECK(c.workers[1].running.size() == 2);
+  CHECK(c.report().assigned == 1);
+  c.finish_all(1);
+  c.pass(1s);
+  c.finish_all(1);
+  c.finish_all(0);
+  for (const auto call : calls) CHECK(c.result(0, call).attempts == 1);
+  CHECK(c.violation == "");
+}
+
+TEST_CASE("a worker that dies: by the effect class of its jobs") {
+  cluster c;
+  c.start_coordinator();
+  c.add_worker(1);
+  c.add_client();
+  SUBCASE("pure: placed again as the second attempt") {
+    const auto call = c.submit(0);
+    c.kill(0);
+    c.add_worker(1);
+    c.pass(3s);
+    REQUIRE(c.workers[1].running.size() == 1);
+    CHECK(c.workers[1].running[0].attempt == 2);
+    c.finish(1, "second");
+    CHECK(c.result(0, call).value.body.view() == "second");
+    CHECK(c.result(0, call).attempts == 2);
+    CHECK(c.report().placed_again == 1);
+  }
+  SUBCASE("at_most_once: worker_lost") {
+    const auto call = c.submit(0, effect::at_most_once);
+    const auto waiting = c.submit(0, effect::at_most_once);
+    c.kill(0);
+    c.pass(3s);
+    CHECK(code(c, 0, call) == errc::worker_lost);
+    CHECK(c.result(0, call).why.place.find("host/w0") != std::string::npos);
+    CHECK(!c.is_done(0, waiting));
+    c.add_worker(1, {type("job/1")}, true);
+    CHECK(code(c, 0, waiting) == errc::ok);
+  }
+  SUBCASE("prefetched jobs are no suspects and spend no attempt") {
+    const auto running = c.submit(0);
+    const auto prefetched = c.submit(0);
+    c.kill(0);
+    c.add_worker(2, {type("job/1")}, true);
+    c.pass(3s);
+    CHECK(c.result(0, running).attempts == 2);
+    CHECK(c.result(0, prefetched).attempts == 1);
+  }
+  SUBCASE("no retries left") {
+    control::call_request r;
+    r.retry.retries = 1;
+    const auto call = c.submit(0, effect::idempotent, text("a"), std::move(r));
+    c.kill(0);
+    c.add_worker(1);
+    c.pass(3s);
+    c.kill(1);
+    c.pass(3s);
+    CHECK(code(c, 0, call) == errc::worker_lost);
+    CHECK(c.result(0, call).attempts == 2);
+  }
+  SUBCASE("a launcher that saw it end says why") {
+    control::call_request r;
+    r.retry.retries = 0;
+    const auto call = c.submit(0, effect::pure, text("a"), std::move(r));
+    c.coordinator->process_ended(101, "killed by signal 11; stderr: boom", c.now);
+    c.settle();
+    CHECK(code(c, 0, call) == errc::worker_lost);
+    CHECK(c.result(0, call).why.message.find("signal 11") != std::string::npos);
+  }
+  CHECK(c.violation == "");
+}
+
+TEST_CASE("silence: suspect after 3 s, lost after 5 s, and a late result is fenced off") {
+  cluster c;
+  c.start_coordinator();
+  c.add_worker(1);
+  c.add_client();
+  const auto call = c.submit(0);
+  c.freeze(0);
+  c.pass(3500ms);
+  CHECK(c.report().workers[0].state == "suspect");
+  SUBCASE("it comes back as a suspect") {
+    c.freeze(0, false);
+    c.pass(2s);
+    CHECK(c.report().workers[0].state == "up");
+    c.finish(0);
+    CHECK(c.result(0, call).attempts == 1);
+  }
+  SUBCASE("it comes back too late") {
+    const auto second = c.add_worker(1);
+    CHECK(c.workers[second].running.empty());
+    c.pass(3s);
+    REQUIRE(c.workers[second].running.size() == 1);
+    // It still runs its attempt, hears that its link is gone, comes back as a stranger and finishes the old attempt.
+    c.freeze(0, false);
+    c.pass(2s);
+    CHECK(!c.workers[0].stops.empty());
+    c.finish(0, "late");
+    CHECK(!c.is_done(0, call));
+    c.finish(second, "right");
+    CHECK(c.result(0, call).value.body.view() == "right");
+    CHECK(c.result(0, call).attempts == 2);
+  }
+  CHECK(c.violation == "");
+}
+
+TEST_CASE("a worker whose link breaks comes back and keeps its jobs") {
+  cluster c;
+  c.options.prefetch_min = 2;
+  c.start_coordinator();
+  c.add_worker(1);
+  c.add_client();
+  const auto first = c.submit(0, effect::at_most_once);
+  const auto second = c.submit(0);
+  c.break_link(c.workers[0]);
+  SUBCASE("while they run") {
+    c.pass(500ms);
+    CHECK(c.workers[0].state->exited() == false);
+    CHECK(c.report().workers.size() == 1);
+    c.finish(0, "kept");
+    c.finish(0);
+  }
+  SUBCASE("a result from the time without a link is sent again") {
+    c.workers[0].state->job_finished(c.workers[0].running[0].job, c.workers[0].running[0].fence, {}, text("kept"), c.now);
+    c.workers[0].running.clear();
+    c.pass(500ms);
+    c.finish(0);
+  }
+  CHECK(c.result(0, first).value.body.view() == "kept");
+  CHECK(c.result(0, first).attempts == 1);
+  CHECK(c.result(0, second).attempts == 1);
+  CHECK(c.violation == "");
+}
+
+TEST_CASE("a job that kills its workers runs alone after two deaths and is quarantined at the third") {
+  cluster c;
+  c.start_coordinator();
+  c.add_worker(2);
+  c.add_client();
+  const auto poison = c.submit(0, effect::pure, text("poison"));
+  const auto other = c.submit(0, effect::pure, text("other"), [] {
+    control::call_request r;
+    r.retry.retries = 10;
+    return r;
+  }());
+  c.kill(0);
+  c.add_worker(2);
+  c.pass(3s);
+  CHECK(c.workers[1].running.size() == 2);
+  c.kill(1);
+  c.add_worker(2);
+  c.pass(5s);
+  // Both were running when two workers died: each runs alone now, one after the other.
+  REQUIRE(c.workers[2].running.size() == 1);
+  CHECK(c.workers[2].most_running == 1);
+  const bool poison_first = c.workers[2].running[0].arguments.body.view() == "poison";
+  if (!poison_first) {
+    c.finish(2);
+    c.pass(1s);
+    CHECK(code(c, 0, other) == errc::ok);
+    REQUIRE(c.workers[2].running.size() == 1);
+  }
+  c.kill(2);
+  c.pass(5s);
+  CHECK(code(c, 0, poison) == errc::quarantined);
+  CHECK(c.result(0, poison).attempts == 3);
+  CHECK(c.result(0, poison).why.message.find("host/w2") != std::string::npos);
+  if (poison_first) {
+    c.add_worker(2);
+    c.pass(5s);
+    c.finish(3);
+    CHECK(code(c, 0, other) == errc::ok);
+  }
+  CHECK(c.violation == "");
+}
+
+TEST_CASE("a job that throws") {
+  cluster c;
+  c.start_coordinator();
+  c.add_worker(1);
+  c.add_client();
+  const wire::failure thrown{errc::job_failed, "std::runtime_error", "no such file", {}, {}};
+  SUBCASE("is an answer") {
+    const auto call = c.submit(0);
+    c.finish(0, "", thrown);
+    CHECK(code(c, 0, call) == errc::job_failed);
+    CHECK(c.result(0, call).why.type == "std::runtime_error");
+    CHECK(c.result(0, call).why.place == "host/w0, attempt 1");
+    CHECK(c.report().failed == 1);
+  }
+  SUBCASE("is run again where its policy asks, with a growing pause") {
+    control::call_request r;
+    r.retry = {.retries = 2, .backoff = 100ms, .max_backoff = 1s, .on_exception = true};
+    const auto call = c.submit(0, effect::idempotent, text("a"), std::move(r));
+    c.finish(0, "", thrown);
+    CHECK(c.report().waiting_retry == 1);
+    c.pass(90ms);
+    CHECK(c.workers[0].running.empty());
+    c.pass(20ms);
+    REQUIRE(c.workers[0].running.size() == 1);
+    CHECK(c.workers[0].running[0].attempt == 2);
+    c.finish(0, "", thrown);
+    c.pass(150ms);
+    CHECK(c.workers[0].running.empty());
+    c.pass(100ms);
+    REQUIRE(c.workers[0].running.size() == 1);
+    c.finish(0, "", thrown);
+    CHECK(code(c, 0, call) == errc::job_failed);
+    CHECK(c.result(0, call).attempts == 3);
+  }
+  CHECK(c.violation == "");
+}
+
+TEST_CASE("deadlines") {
+  cluster c;
+  c.start_coordinator();
+  c.add_worker(1);
+  c.add_client();
+  const auto with = [](duration d) {
+    control::call_request r;
+    r.deadline = d;
+    return r;
+  };
+  SUBCASE("of a queued job") {
+    c.submit(0);
+    const auto call = c.submit(0, effect::at_most_once, text("a"), with(2s));
+    c.pass(1900ms);
+    CHECK(!c.is_done(0, call));
+    c.pass(150ms);
+    CHECK(code(c, 0, call) == errc::deadline_exceeded);
+  }
+  SUBCASE("of a running job: its client hears at once, its slot is free when it has stopped") {
+    const auto call = c.submit(0, effect::pure, text("a"), with(2s));
+    const auto next = c.submit(0, effect::at_most_once);
+    CHECK(c.workers[0].running[0].deadline == c.now + 2s);
+    c.pass(2001ms);
+    CHECK(code(c, 0, call) == errc::deadline_exceeded);
+    REQUIRE(c.workers[0].stops.size() == 1);
+    CHECK(c.workers[0].running.size() == 1);
+    c.finish(0, "", {errc::cancelled, {}, {}, {}, {}});
+    CHECK(c.workers[0].running.size() == 1);
+    c.finish(0);
+    CHECK(code(c, 0, next) == errc::ok);
+  }
+  SUBCASE("none") {
+    const auto call = c.submit(0, effect::pure, text("a"), with(no_deadline));
+    c.pass(48h);
+    CHECK(!c.is_done(0, call));
+    c.finish(0);
+    CHECK(code(c, 0, call) == errc::ok);
+  }
+  SUBCASE("an hour by default") {
+    const auto call = c.submit(0);
+    c.pass(61min);
+    CHECK(code(c, 0, call) == errc::deadline_exceeded);
+  }
+  CHECK(c.violation == "");
+}
+
+TEST_CASE("cancellation") {
+  cluster c;
+  c.start_coordinator();
+  c.add_worker(1);
+  c.add_client();
+  const auto running = c.submit(0);
+  const auto prefetched = c.submit(0);
+  const auto queued = c.submit(0, effect::at_most_once);
+  const auto cancel = [&](std::uint64_t call) {
+    c.clients[0].state->cancel(call, c.now);
+    c.settle();
+  };
+  cancel(queued);
+  CHECK(code(c, 0, queued) == errc::cancelled);
+  cancel(prefetched);
+  CHECK(code(c, 0, prefetched) == errc::cancelled);
+  cancel(running);
+  CHECK(!c.is_done(0, running));
+  REQUIRE(c.workers[0].stops.size() == 1);
+  SUBCASE("it stops") {
+    c.finish(0, "", {errc::cancelled, {}, "stopped", {}, {}});
+    CHECK(code(c, 0, running) == errc::cancelled);
+  }
+  SUBCASE("it was done already") {
+    c.finish(0, "done");
+    CHECK(code(c, 0, running) == errc::ok);
+  }
+  SUBCASE("it ignores stop: abandoned after 5 s, its slot is lost, and without slots the worker leaves") {
+    c.pass(4900ms);
+    CHECK(!c.is_done(0, running));
+    c.pass(200ms);
+    CHECK(code(c, 0, running) == errc::job_abandoned);
+    REQUIRE(c.workers[0].ended.has_value());
+    CHECK(c.workers[0].ended->reason == control::exit_reason::no_slots);
+    CHECK(c.report().workers.empty());
+  }
+  CHECK(c.workers[0].ran.size() == 1);
+  CHECK(c.violation == "");
+}
+
+TEST_CASE("an abandoned job's slot is counted as lost, and comes back if the job ends after all") {
+  cluster c;
+  c.start_coordinator();
+  c.add_worker(2);
+  c.add_client();
+  const auto stuck = c.submit(0);
+  c.clients[0].state->cancel(stuck, c.now);
+  c.pass(6s);
+  CHECK(code(c, 0, stuck) == errc::job_abandoned);
+  CHECK(c.report().workers[0].lost_slots == 1);
+  for (int i = 0; i < 3; ++i) c.submit(0, effect::at_most_once);
+  CHECK(c.workers[0].running.size() == 2);  // the stuck one and one more
+  c.finish(0);
+  CHECK(c.report().workers[0].lost_slots == 0);
+  CHECK(c.workers[0].running.size() == 2);
+  CHECK(c.violation == "");
+}
+
+TEST_CASE("a worker drains: prefetched jobs go back, running ones end, nothing runs twice") {
+  cluster c;
+  c.options.prefetch_min = 2;
+  c.start_coordinator();
+  c.add_worker(1);
+  c.add_client();
+  std::vector<std::uint64_t> calls;
+  for (int i = 0; i < 3; ++i) calls.push_back(c.submit(0));
+  c.workers[0].state->drain(c.now);
+  c.settle();
+  CHECK(c.report().queued == 2);
+  CHECK(!c.workers[0].ended);
+  c.add_worker(1, {type("job/1")}, true);
+  c.finish(0);
+  REQUIRE(c.workers[0].ended.has_value());
+  CHECK(c.workers[0].ended->reason == control::exit_reason::drained);
+  for (const auto call : calls) CHECK(c.result(0, call).attempts == 1);
+  CHECK(c.report().workers.size() == 1);
+  CHECK(c.violation == "");
+}
+
+TEST_CASE("the coordinator drains") {
+  cluster c;
+  c.start_coordinator();
+  c.add_worker(1);
+  c.add_client();
+  const auto call = c.submit(0);
+  c.coordinator->drain(c.now);
+  c.settle();
+  const auto late = c.submit(0);
+  CHECK(code(c, 0, late) == errc::closed);
+  CHECK(!c.stopped);
+  SUBCASE("when its jobs have ended") { c.finish(0); }
+  SUBCASE("when its time is over") { c.pass(31s); }
+  c.pass(1s);
+  CHECK(c.stopped);
+  (void)call;
+  CHECK(c.violation == "");
+}
+
+TEST_CASE("a full queue answers overloaded, and the client tries again") {
+  cluster c;
+  c.options.queue_bytes = 3 * control::job_cost + 100;
+  c.start_coordinator();
+  c.add_client();
+  c.add_client();
+  for (int i = 0; i < 3; ++i) c.submit(0, effect::at_most_once);
+  control::call_request r;
+  r.retry = {.retries = 2, .backoff = 1s, .max_backoff = 10s};
+  const auto call = c.submit(1, effect::at_most_once, text("a"), std::move(r));
+  CHECK(!c.is_done(1, call));
+  SUBCASE("until it has room") {
+    c.add_worker(4, {type("job/1")}, true);
+    c.pass(2s);
+    CHECK(code(c, 1, call) == errc::ok);
+  }
+  SUBCASE("or its retries are spent") {
+    c.pass(10s);
+    CHECK(code(c, 1, call) == errc::overloaded);
+  }
+  CHECK(c.violation == "");
+}
+
+TEST_CASE("credits: a client sends as much as the coordinator takes, and goes on when jobs end") {
+  cluster c;
+  c.options.session_bytes = 16 * (control::job_cost + 100);
+  c.options.prefetch_max = 0;
+  c.client_options.unsent_bytes = 4 * (control::job_cost + 100);
+  c.start_coordinator();
+  c.add_worker(1);
+  c.add_client();
+  std::vector<std::uint64_t> calls;
+  while (c.clients[0].state->has_room()) calls.push_back(c.submit(0, effect::pure, text(std::string(100, 'a'))));
+  CHECK(c.report().payload_bytes <= c.options.session_bytes);
+  CHECK(calls.size() == 20);
+  CHECK(c.clients[0].rooms == 0);
+  while (!c.workers[0].running.empty()) c.finish(0);
+  CHECK(c.clients[0].rooms == 1);
+  CHECK(c.clients[0].done.size() == calls.size());
+  CHECK(c.report().payload_bytes == 0);
+  const auto large = c.submit(0, effect::pure, text(std::string(16 * 400, 'b')));
+  CHECK(code(c, 0, large) == errc::too_large);
+  CHECK(c.result(0, large).why.remedy.find("session_bytes") != std::string::npos);
+  CHECK(c.violation == "");
+}
+
+TEST_CASE("large payloads travel in chunks, both ways, and small messages pass them") {
+  cluster c;
+  c.options.prefetch_min = 4;
+  c.start_coordinator();
+  c.add_worker(2);
+  c.add_client();
+  const std::size_t size = 40u << 20;
+  std::size_t chunks = 0, largest = 0;
+  c.spy = [&](const wire::message& m, bool) {
+    if (const auto* piece = std::get_if<wire::chunk>(&m)) {
+      ++chunks;
+      largest = std::max(largest, piece->data.size());
+    }
+  };
+  effect e = effect::pure;
+  SUBCASE("pure") {}
+  SUBCASE("at_most_once") { e = effect::at_most_once; }
+  const auto call = c.submit(0, e, big(size));
+  REQUIRE(c.workers[0].running.size() == 1);
+  CHECK(c.workers[0].running[0].arguments.blobs.at(0).size() == size);
+  CHECK(chunks >= 80);
+  CHECK(largest <= (1u << 20));
+  c.finish_with(0, big(size, 'r'));
+  REQUIRE(code(c, 0, call) == errc::ok);
+  CHECK(c.result(0, call).value.blobs.at(0).size() == size);
+  CHECK(c.result(0, call).value.blobs.at(0)[size - 1] == std::byte{'r'});
+  const auto empty = c.submit(0, e, {bytes::copy("x"), {bytes{}, bytes::copy(std::string(100000, 'y')), bytes{}}});
+  REQUIRE(c.workers[0].running.size() == 1);
+  CHECK(c.workers[0].running[0].arguments.blobs.size() == 3);
+  c.finish(0);
+  CHECK(code(c, 0, empty) == errc::ok);
+  CHECK(c.report().payload_bytes == 0);
+  CHECK(c.violation == "");
+}
+
+TEST_CASE("strangers") {
+  cluster c;
+  c.options.max_strangers = 3;
+  c.start_coordinator();
+  std::vector<control::coordinator_action> out;
+  const auto refusal = [&](control::link_id link) {
+    c.coordinator->take_actions(out, c.now);
+    for (auto& a : out)
+      if (auto* s = std::get_if<control::send>(&a); s != nullptr && s->link == link)
+        if (auto* r = std::get_if<wire::refuse>(&s->what)) return r->text + "/" + std::string(to_string(r->code));
+    return std::string();
+  };
+  SUBCASE("say something else than hello") {
+    c.coordinator->opened(1000, "x", false, c.now);
+    c.coordinator->received(1000, wire::started{1, 1}, c.now);
+    CHECK(refusal(1000).find("protocol_error") != std::string::npos);
+  }
+  SUBCASE("speak another version") {
+    c.coordinator->opened(1000, "x", false, c.now);
+    wire::hello h;
+    h.version_min = h.version_max = 9;
+    h.name = "new";
+    c.coordinator->received(1000, h, c.now);
+    const std::string text = refusal(1000);
+    CHECK(text.find("version_mismatch") != std::string::npos);
+    CHECK(text.find("speaks 9 to 9") != std::string::npos);
+  }
+  SUBCASE("say nothing") {
+    c.coordinator->opened(1000, "x", false, c.now);
+    c.coordinator->take_actions(out, c.now);
+    for (int i = 0; i < 30; ++i) {
+      c.now += 200ms;
+      c.coordinator->tick(c.now);
+    }
+    c.coordinator->take_actions(out, c.now);
+    bool closed = false;
+    for (auto& a : out) closed |= std::holds_alternative<control::close_link>(a);
+    CHECK(closed);
+  }
+  SUBCASE("are too many") {
+    for (control::link_id l = 1000; l < 1004; ++l) c.coordinator->opened(l, "x", false, c.now);
+    CHECK(refusal(1003).find("overloaded") != std::string::npos);
+  }
+  SUBCASE("do not know the cookie") {
+    c.options.cookie = 77;
+    c.start_coordinator();
+    c.coordinator->opened(1000, "x", false, c.now);
+    c.coordinator->received(1000, wire::hello{}, c.now);
+    CHECK(refusal(1000).find("cookie") != std::string::npos);
+    c.coordinator->opened(1001, "pipe", true, c.now);
+    c.coordinator->received(1001, wire::hello{}, c.now);
+    CHECK(refusal(1001) == "");
+  }
+  CHECK(c.coordinator->check() == "");
+}
+
+TEST_CASE("a peer that breaks the protocol ends its own link only") {
+  cluster c;
+  c.start_coordinator();
+  c.add_worker(1);
+  c.add_client();
+  c.add_client();
+  const auto call = c.submit(1);
+  SUBCASE("a client that submits a job it did not name") { c.coordinator->received(c.clients[0].link, wire::submit{.call = 1, .job = 9, .retry = {}, .arguments = {}}, c.now); }
+  SUBCASE("a client with an absurd call number") { c.coordinator->received(c.clients[0].link, wire::submit{.call = 0xfffffff0, .retry = {}, .arguments = {}}, c.now); }
+  SUBCASE("a client that plays worker") { c.coordinator->received(c.clients[0].link, wire::done{.job = 1, .fence = 1, .why = {}, .value = {}}, c.now); }
+  SUBCASE("a second hello") { c.coordinator->received(c.clients[0].link, wire::hello{}, c.now); }
+  c.settle();
+  CHECK(c.logged("closing"));
+  c.finish(0);
+  CHECK(code(c, 1, call) == errc::ok);
+  CHECK(c.violation == "");
+}
