@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <vector>
 
 #include "raw_relay.hpp"
@@ -34,6 +35,8 @@ inline int run_echo_worker(std::uint16_t port, std::size_t block) {
       });
     }
   } it{connect(io, port), std::vector<unsigned char>(block, 1)};
+  std::puts("connected");
+  std::fflush(stdout);
   it.read();
   io.run();
   return 0;

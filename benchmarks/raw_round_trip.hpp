@@ -12,6 +12,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <thread>
 #include <vector>
 
@@ -50,6 +51,8 @@ inline int run_round_trip_worker(std::uint16_t port) {
       });
     }
   } it{io, pool, connect(io, port), guard(io.get_executor())};
+  std::puts("connected");
+  std::fflush(stdout);
   it.read();
   io.run();
   keep.reset();

@@ -84,9 +84,9 @@ class decoder {
       const step next = advance();
       if (next == step::wait) return {};
       if (next == step::fault) return fault_;
-      std::optional<message> whole(std::move(current_));
+      message whole = std::move(*current_);
       current_.reset();
-      if (!sink(std::move(*whole))) return {};
+      if (!sink(std::move(whole))) return {};
     }
   }
 
