@@ -1,0 +1,380 @@
+#include "dtask/control/client_state.hpp"
+
+#include <doctest/doctest.h>
+
+#include "control/story.hpp"
+
+using namespace story;
+
+namespace {
+errc code(cluster& c, std::size_t client, std::uint64_t call) { return c.result(client, call).why.code; }
+}  // namespace
+
+TEST_CASE("a session survives a broken link") {
+  cluster c;
+  c.start_coordinator();
+  c.add_worker(1);
+  c.add_client();
+  SUBCASE("its running job goes on, and a result of that time arrives once") {
+    const auto call = c.submit(0, effect::at_most_once);
+    c.break_link(c.clients[0]);
+    c.finish(0, "kept");
+    c.pass(1s);
+    CHECK(c.result(0, call).value.body.view() == "kept");
+    CHECK(c.clients[0].onlines == 2);
+    c.pass(1s);
+    CHECK(c.report().payload_bytes == 0);  // acknowledged
+  }
+  SUBCASE("a result that was lost with the link is sent again") {
+    const auto call = c.submit(0);
+    c.freeze(0, false);
+    c.clients[0].frozen = true;
+    c.finish(0, "again");
+    c.break_link(c.clients[0]);
+    c.clients[0].frozen = false;
+    CHECK(!c.is_done(0, call));
+    c.pass(1s);
+    CHECK(c.result(0, call).value.body.view() == "again");
+  }
+  SUBCASE("a submit that was lost with the link is sent again, whatever its class") {
+    c.clients[0].state->submit({.effect_class = effect::at_most_once, .retry = {}, .arguments = text("x")}, c.now);
+    std::vector<control::client_action> lost;
+    c.clients[0].state->take_actions(lost, c.now);
+    c.break_link(c.clients[0]);
+    c.pass(1s);
+    CHECK(c.workers[0].running.size() == 1);
+    c.finish(0);
+    CHECK(c.clients[0].done.size() == 1);
+  }
+  SUBCASE("a cancel made while away reaches its job") {
+    const auto call = c.submit(0);
+    c.break_link(c.clients[0]);
+    c.clients[0].state->cancel(call, c.now);
+    c.pass(1s);
+    REQUIRE(c.workers[0].stops.size() == 1);
+    c.finish(0, "", {errc::cancelled, {}, "stopped", {}, {}});
+    CHECK(code(c, 0, call) == errc::cancelled);
+  }
+  SUBCASE("10 s away: its jobs are cancelled") {
+    const auto call = c.submit(0);
+    c.submit(0);
+    c.clients[0].frozen = true;
+    c.break_link(c.clients[0]);
+    c.pass(9s);
+    CHECK(c.workers[0].stops.empty());
+    c.pass(2s);
+    CHECK(c.workers[0].stops.size() == 1);
+    CHECK(c.report().clients == 0);
+    CHECK(c.report().queued == 0);
+    c.finish(0);
+    CHECK(!c.is_done(0, call));
+    CHECK(c.report().payload_bytes == 0);
+  }
+  CHECK(c.violation == "");
+}
+
+TEST_CASE("a silent client is let go like one whose link broke") {
+  cluster c;
+  c.start_coordinator();
+  c.add_worker(1);
+  c.add_client();
+  const auto call = c.submit(0);
+  c.clients[0].frozen = true;
+  c.pass(6s);
+  CHECK(c.report().clients == 1);
+  c.clients[0].frozen = false;
+  c.pass(2s);
+  c.finish(0);
+  CHECK(code(c, 0, call) == errc::ok);
+  CHECK(c.violation == "");
+}
+
+TEST_CASE("the coordinator restarts") {
+  cluster c;
+  c.start_coordinator(1);
+  c.add_worker(2);
+  c.add_client();
+  const auto once = c.submit(0, effect::at_most_once, text("once"));
+  const auto pure = c.submit(0, effect::pure, text("pure"));
+  control::call_request r;
+  r.retry.retries = 0;
+  const auto spent = c.submit(0, effect::pure, text("spent"), std::move(r));
+  c.kill_coordinator();
+  SUBCASE("in time: what may run twice is submitted again within its budget, the rest has its cause") {
+    c.pass(3s);
+    CHECK(c.clients[0].done.empty());
+    c.start_coordinator(2);
+    c.pass(2s);
+    CHECK(code(c, 0, once) == errc::coordinator_lost);
+    CHECK(code(c, 0, spent) == errc::coordinator_lost);
+    // What ran for the old coordinator is stopped and holds its slots until it ends.
+    CHECK(c.workers[0].stops.size() == 2);
+    CHECK(c.report().workers.size() == 1);
+    CHECK(c.report().running == 0);
+    c.finish(0, "old");
+    c.finish(0, "old");
+    CHECK(!c.is_done(0, pure));
+    REQUIRE(c.workers[0].running.size() == 1);
+    CHECK(c.workers[0].running[0].attempt == 2);
+    c.finish(0, "new");
+    CHECK(c.result(0, pure).value.body.view() == "new");
+    CHECK(c.result(0, pure).attempts == 2);
+    CHECK(c.clients[0].offlines.empty());
+  }
+  SUBCASE("too late: all calls end after 10 s, new ones at once, and it works again when it is back") {
+    c.pass(9s);
+    CHECK(c.clients[0].done.empty());
+    c.pass(2s);
+    CHECK(code(c, 0, once) == errc::coordinator_lost);
+    CHECK(code(c, 0, pure) == errc::coordinator_lost);
+    REQUIRE(c.clients[0].offlines.size() == 1);
+    CHECK(!c.clients[0].offlines[0].final);
+    const auto now = c.submit(0);
+    CHECK(code(c, 0, now) == errc::coordinator_lost);
+    c.start_coordinator(2);
+    c.pass(2s);
+    const auto later = c.submit(0);
+    c.finish_all(0);
+    c.pass(1s);
+    c.finish_all(0);
+    CHECK(code(c, 0, later) == errc::ok);
+  }
+  CHECK(c.violation == "");
+}
+
+TEST_CASE("no coordinator from the start") {
+  cluster c;
+  c.add_client();
+  const auto call = c.submit(0);
+  c.pass(9s);
+  CHECK(!c.is_done(0, call));
+  c.pass(2s);
+  CHECK(code(c, 0, call) == errc::unreachable);
+  REQUIRE(c.clients[0].offlines.size() == 1);
+  CHECK(c.clients[0].offlines[0].final);
+  CHECK(c.clients[0].closed);
+  CHECK(c.violation == "");
+}
+
+TEST_CASE("a coordinator that does not take the client says so at once") {
+  cluster c;
+  c.options.cookie = 5;
+  c.start_coordinator();
+  c.add_client();
+  c.pass(100ms);
+  REQUIRE(c.clients[0].offlines.size() == 1);
+  CHECK(c.clients[0].offlines[0].why.code() == errc::refused);
+  CHECK(c.clients[0].closed);
+}
+
+TEST_CASE("broadcasts") {
+  cluster c;
+  c.start_coordinator();
+  c.add_worker(1);
+  c.add_worker(1);
+  c.add_client();
+  const auto send = [&](std::string name, std::size_t size, char fill) {
+    const auto n = c.clients[0].state->broadcast(std::move(name), bytes::from(std::string(size, fill)), c.now);
+    c.settle();
+    return n;
+  };
+  const auto weights = send("weights", 5u << 20, 'a');
+  REQUIRE(c.clients[0].broadcasts.contains(weights));
+  CHECK(c.clients[0].broadcasts[weights].code == errc::ok);
+  CHECK(c.workers[0].blob_log.empty());  // no job of this session yet
+  SUBCASE("reach each worker once, before the first job that needs them") {
+    c.submit(0);
+    CHECK(c.workers[0].blobs["weights"].size() == (5u << 20));
+    CHECK(c.workers[0].running.size() == 1);
+    CHECK(c.workers[1].blob_log.empty());
+    c.submit(0);
+    CHECK(c.workers[1].blobs["weights"].size() == (5u << 20));
+    for (int i = 0; i < 5; ++i) c.submit(0);
+    c.finish_all(0);
+    CHECK(c.workers[0].blob_log.size() == 1);
+  }
+  SUBCASE("reach a worker that joins late") {
+    c.submit(0);
+    c.submit(0);
+    c.submit(0, effect::at_most_once);
+    const auto late = c.add_worker(1);
+    REQUIRE(c.workers[late].running.size() == 1);
+    CHECK(c.workers[late].blobs["weights"].size() == (5u << 20));
+  }
+  SUBCASE("a new value of a name is a new version, and what is submitted later sees it") {
+    c.submit(0);
+    c.clients[0].state->broadcast("weights", bytes::from(std::string(3u << 20, 'b')), c.now);
+    c.clients[0].state->submit({.retry = {}, .arguments = text("x")}, c.now);
+    c.settle();
+    CHECK(c.workers[0].blobs["weights"][0] == 'b');
+    const auto late = c.add_worker(1);
+    c.submit(0, effect::at_most_once);
+    c.submit(0, effect::at_most_once);
+    CHECK(c.workers[late].blob_log.size() == 1);  // the newest only
+    CHECK(c.workers[late].blobs["weights"][0] == 'b');
+    CHECK(c.report().broadcast_bytes == (3u << 20));
+  }
+  SUBCASE("over the limit of the coordinator") {
+    c.options.broadcast_bytes = 1000;
+    c.start_coordinator(2);
+    c.pass(6s);
+    const auto n = send("large", 2000, 'c');
+    CHECK(c.clients[0].broadcasts[n].code == errc::too_large);
+    c.submit(0);
+    c.pass(1s);
+    CHECK(c.workers[0].running.size() + c.workers[1].running.size() == 1);
+  }
+  SUBCASE("are sent again to a coordinator that restarted, before the jobs") {
+    c.submit(0);
+    c.finish(0);
+    c.kill_coordinator();
+    c.pass(1s);
+    c.start_coordinator(2);
+    c.pass(2s);
+    CHECK(c.report().broadcast_bytes == (5u << 20));
+    c.submit(0);
+    c.submit(0);
+    CHECK(c.workers[0].running.size() == 1);
+    CHECK(c.workers[0].blob_log.size() == 2);
+    CHECK(c.clients[0].broadcasts.size() == 1);
+  }
+  SUBCASE("a worker that comes back has them still") {
+    c.submit(0);
+    c.break_link(c.workers[0]);
+    c.pass(500ms);
+    c.finish(0);
+    c.submit(0);
+    c.submit(0);
+    CHECK(c.workers[0].blob_log.size() == 1);
+  }
+  SUBCASE("are forgotten with their session") {
+    c.submit(0);
+    c.finish(0);
+    c.clients[0].state->close(c.now);
+    c.settle();
+    CHECK(c.clients[0].closed);
+    CHECK(c.report().broadcast_bytes == 0);
+    CHECK(c.report().clients == 0);
+  }
+  CHECK(c.violation == "");
+}
+
+TEST_CASE("a broadcast whose bytes are not what its hash says") {
+  cluster c;
+  c.start_coordinator();
+  c.add_worker(1);
+  c.add_client();
+  const auto n = c.clients[0].state->broadcast("v", bytes::copy("abc"), wire::digest{1, 2}, c.now);
+  c.settle();
+  CHECK(c.clients[0].broadcasts[n].code == errc::decode_failed);
+  const auto call = c.submit(0);
+  c.finish(0);
+  CHECK(code(c, 0, call) == errc::ok);
+}
+
+TEST_CASE("a watched call tells its states") {
+  cluster c;
+  c.start_coordinator();
+  c.add_client();
+  control::call_request r;
+  r.watch = true;
+  const auto call = c.submit(0, effect::pure, text("a"), std::move(r));
+  c.add_worker(1);
+  c.kill(0);
+  c.add_worker(1);
+  c.pass(2s);
+  c.finish(1);
+  std::vector<wire::job_state> seen;
+  for (const auto& change : c.clients[0].changes) {
+    CHECK(change.call == call);
+    seen.push_back(change.now);
+  }
+  using enum wire::job_state;
+  CHECK(seen == std::vector<wire::job_state>{queued, assigned, running, queued, queued, assigned, running});
+  CHECK(c.clients[0].changes.back().attempt == 2);
+}
+
+TEST_CASE("closing cancels what is open and waits for its ends") {
+  cluster c;
+  c.start_coordinator();
+  c.add_worker(1);
+  c.add_client();
+  const auto running = c.submit(0);
+  const auto queued = c.submit(0, effect::at_most_once);
+  c.clients[0].state->close(c.now);
+  c.settle();
+  CHECK(code(c, 0, queued) == errc::cancelled);
+  CHECK(!c.clients[0].closed);
+  CHECK(c.workers[0].stops.size() == 1);
+  SUBCASE("that come") {
+    c.finish(0, "", {errc::cancelled, {}, "stopped", {}, {}});
+    CHECK(c.clients[0].closed);
+  }
+  SUBCASE("that do not come, because nobody is there") {
+    c.kill_coordinator();
+    c.pass(11s);
+    CHECK(c.clients[0].closed);
+  }
+  SUBCASE("and a second demand ends it at once") {
+    c.clients[0].state->abandon(c.now);
+    c.settle();
+    CHECK(c.clients[0].closed);
+    CHECK(c.report().clients == 0);
+  }
+  CHECK(code(c, 0, running) == errc::cancelled);
+  const auto late = c.clients[0].state->submit({.retry = {}, .arguments = text("x")}, c.now);
+  c.settle();
+  CHECK(c.clients[0].state->ended());
+  (void)late;
+  CHECK(c.violation == "");
+}
+
+TEST_CASE("a coordinator that stops answering cannot hold a call beyond its deadline, nor a cancel") {
+  cluster c;
+  c.start_coordinator();
+  c.add_worker(1);
+  c.add_client();
+  control::call_request r;
+  r.deadline = 2s;
+  const auto call = c.submit(0, effect::pure, text("a"), std::move(r));
+  const auto cancelled = c.submit(0);
+  c.coordinator.reset();  // its links stay open: nothing comes any more
+  c.clients[0].state->cancel(cancelled, c.now);
+  c.pass(2101ms);
+  CHECK(code(c, 0, call) == errc::deadline_exceeded);
+  c.pass(11s);
+  CHECK(c.is_done(0, cancelled));
+}
+
+TEST_CASE("status, asked by an observer") {
+  cluster c;
+  c.start_coordinator();
+  c.add_worker(3);
+  c.add_client();
+  for (int i = 0; i < 4; ++i) c.submit(0, effect::at_most_once);
+  control::client_state observer({wire::role::observer, "status", "host", 9, 0, 0, {}}, c.client_options, 9);
+  std::vector<control::client_action> out;
+  std::vector<control::coordinator_action> answers;
+  observer.start(c.now);
+  observer.connected(500, c.now);
+  c.coordinator->opened(500, "observer", false, c.now);
+  const auto request = observer.query_status(c.now);
+  wire::status_report got;
+  for (int i = 0; i < 5; ++i) {
+    observer.take_actions(out, c.now);
+    for (auto& a : out) {
+      if (auto* s = std::get_if<control::send>(&a)) c.coordinator->received(500, std::move(s->what), c.now);
+      if (auto* s = std::get_if<control::status_arrived>(&a)) got = s->report;
+    }
+    c.coordinator->take_actions(answers, c.now);
+    for (auto& a : answers)
+      if (auto* s = std::get_if<control::send>(&a); s != nullptr && s->link == 500) observer.received(500, std::move(s->what), c.now);
+  }
+  CHECK(got.request == request);
+  CHECK(got.clients == 1);
+  CHECK(got.running == 3);
+  CHECK(got.queued == 1);
+  REQUIRE(got.workers.size() == 1);
+  CHECK(got.workers[0].slots == 3);
+  CHECK(got.workers[0].state == "up");
+}
