@@ -102,18 +102,15 @@ class stop_source {
   bool add(detail::stop_link& link) noexcept {
     if (!can_stop_) return true;
     const detail::short_guard hold(lock_);
-    if (stopped_.load(std::memory_order_relaxed)) return false;
+    // An ancestor's stop counts from the moment it is requested, not only when it has come down to here.
+    if (stop_requested()) return false;
     if (parent_ && !linked_) {
       up_.fire = [](detail::stop_link& up, errc cause) noexcept {
         // up_ is a member of the child, at a fixed place: the child is standing as long as it is registered.
         static_cast<up_link&>(up).child->request_stop(cause);
       };
       up_.child = this;
-      if (!parent_->add(up_)) {
-        cause_ = parent_->cause();
-        stopped_.store(true, std::memory_order_release);
-        return false;
-      }
+      if (!parent_->add(up_)) return false;
       linked_ = true;
     }
     link.source = this;

@@ -1,0 +1,53 @@
+#include "dtask/task/sync_wait.hpp"
+
+#include <doctest/doctest.h>
+
+#include <thread>
+
+#include "dtask/task/one_shot.hpp"
+#include "dtask/task/sleep.hpp"
+#include "dtask/task/when_all.hpp"
+#include "manual_scheduler.hpp"
+
+using namespace dtask_test;
+using namespace std::chrono_literals;
+
+namespace {
+dtask::task<std::thread::id> thread_after_sleep() {
+  const auto before = std::this_thread::get_id();
+  co_await dtask::sleep_for(1ms);
+  co_return before == std::this_thread::get_id() ? before : std::thread::id();
+}
+}  // namespace
+
+TEST_CASE("the calling thread runs the task and its timers") {
+  CHECK(bounded(thread_after_sleep()) == std::this_thread::get_id());
+}
+
+TEST_CASE("the environment can bring a stop source") {
+  dtask::stop_source stop;
+  stop.request_stop();
+  dtask::environment env;
+  env.stop = &stop;
+  CHECK(cause_of([&] { dtask::sync_wait(thread_after_sleep(), env); }) == dtask::errc::cancelled);
+}
+
+TEST_CASE("awaitables other than tasks, and a wake-up from another thread") {
+  dtask::one_shot<int> o;
+  std::thread other([&] { o.set(3); });
+  CHECK(dtask::sync_wait(o.wait()) == 3);
+  other.join();
+}
+
+TEST_CASE("a run loop serves a task on another thread") {
+  dtask::run_loop loop;
+  bool end = false;
+  std::thread runner([&] { loop.run_until([&] { return end; }); });
+  CHECK(dtask::sync_wait(loop, thread_after_sleep()) == runner.get_id());
+  dtask::work_item last;
+  static bool* flag = nullptr;
+  flag = &end;
+  last.run = [](dtask::work_item&) noexcept { *flag = true; };
+  loop.post(last);
+  runner.join();
+}
