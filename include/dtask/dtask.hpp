@@ -7,3 +7,4 @@
 #include "dtask/job.hpp"
 #include "dtask/runtime.hpp"
 #include "dtask/net.hpp"
+#include "dtask/node.hpp"

@@ -57,12 +57,8 @@ class cluster : public caller {
   task<wire::status_report> status() { return finish_status(client_, std::make_shared<detail::pending_status>()); }
 
   /// Orderly end: cancels what is under way, waits for the ends (at most `client_options::close_within`), says goodbye, then ends the workers and the coordinator of local:// and spawn://.
-  /// Not ended by stop. Throws nothing.
-  task<> close() {
-    auto ending = finish_close(core_);
-    auto kept = shield(std::move(ending));
-    co_await std::move(kept);
-  }
+  /// Awaited as `co_await c.close()`, also under stop, which does not end it. Throws nothing.
+  auto close() { return shield(finish_close(core_)); }
   /// The worker processes of spawn:// that live now.
   std::vector<std::uint32_t> worker_pids() const { return core_ ? core_->pids() : std::vector<std::uint32_t>(); }
 

@@ -12,6 +12,7 @@
 #include "dtask/base/error.hpp"
 #include "dtask/net/url.hpp"
 #include "dtask/node/cluster_options.hpp"
+#include "dtask/node/cookie.hpp"
 #include "dtask/node/detail/client_node.hpp"
 #include "dtask/node/detail/coordinator_node.hpp"
 #include "dtask/node/detail/dialing.hpp"
@@ -24,9 +25,6 @@
 
 DTASK_BEGIN
 namespace detail {
-
-/// The environment variable by which a child of spawn:// learns the cookie: an argument could be read by every user of the host.
-inline constexpr const char* cookie_variable = "DTASK_COOKIE";
 
 /// Everything behind one `cluster`: the client, and for local:// and spawn:// what the process runs besides.
 class cluster_core {
@@ -94,7 +92,7 @@ class cluster_core {
     plan.program = std::string(options.command);
     for (const std::string_view word : options.arguments) plan.arguments.emplace_back(word);
     for (std::string word : {std::string("worker"), std::string("--connect"), "tcp://" + net::to_string(at), std::string("--slots"), std::to_string(options.slots), std::string("--name"),
-                             std::string("spawn-{}"), std::string("--until-stdin-ends")})
+                             std::string("spawn-{}"), std::string("--until-stdin-ends"), std::string("--log"), std::string("warning")})
       plan.arguments.push_back(std::move(word));
     plan.environment.push_back(std::string(cookie_variable) + "=" + std::to_string(options.cookie));
     plan.count = count;

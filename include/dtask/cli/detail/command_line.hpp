@@ -1,0 +1,64 @@
+#pragma once
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <optional>
+#include <string>
+
+#include "dtask/base/config.hpp"
+#include "dtask/base/deadline.hpp"
+#include "dtask/base/log.hpp"
+#include "dtask/cli/exit_code.hpp"
+
+DTASK_BEGIN
+namespace detail {
+
+/// Parses; an exit code where the program is to end now: 0 after help, 2 with one line after a mistake.
+inline std::optional<int> parse(CLI::App& app, int argc, const char* const* argv) {
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& asked) {
+    return app.exit(asked);
+  } catch (const CLI::ParseError& mistake) {
+    complain(app.get_name(), std::string(mistake.what()) + ": see " + app.get_name() + " --help");
+    return exit_code::usage;
+  }
+  return std::nullopt;
+}
+
+/// The name under which a program was started, without its folder.
+inline std::string short_name(const char* path) {
+  const std::string name = path != nullptr ? path : "dtask";
+  const auto slash = name.rfind('/');
+  return slash == std::string::npos ? name : name.substr(slash + 1);
+}
+
+/// An option in seconds, with fractions.
+inline void add_seconds(CLI::App& app, const std::string& name, duration& value, const std::string& what) {
+  const double shown = std::chrono::duration<double>(value).count();
+  app.add_option_function<double>(
+         name, [&value](double seconds) { value = std::chrono::duration_cast<duration>(std::chrono::duration<double>(seconds)); },
+         what)
+      ->type_name("SECONDS")
+      ->default_str(CLI::detail::to_string(shown))
+      ->check(CLI::Range(0.001, 31536000.0));
+}
+inline void add_log_level(CLI::App& app, log_level usual) {
+  set_log_level(usual);
+  app.add_option_function<std::string>(
+         "--log",
+         [](const std::string& word) {
+           for (const log_level level : {log_level::debug, log_level::info, log_level::warning, log_level::error, log_level::off})
+             if (word == to_string(level)) set_log_level(level);
+         },
+         "what is logged to stderr: this level and above")
+      ->type_name("LEVEL")
+      ->default_str(std::string(to_string(usual)))
+      ->check(CLI::IsMember({"debug", "info", "warning", "error", "off"}));
+}
+
+}  // namespace detail
+DTASK_END

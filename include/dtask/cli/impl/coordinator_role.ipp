@@ -1,0 +1,74 @@
+#pragma once
+#include <cerrno>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <string>
+
+#include "dtask/cli/detail/command_line.hpp"
+#include "dtask/cli/detail/end_signals.hpp"
+#include "dtask/cli/exit_code.hpp"
+#include "dtask/node/cookie.hpp"
+#include "dtask/node/coordinator.hpp"
+
+DTASK_BEGIN
+namespace detail {
+
+/// The port for scripts: the file appears whole.
+inline void write_port_file(const std::string& path, std::uint16_t port) {
+  const std::string draft = path + ".new";
+  {
+    std::ofstream out(draft);
+    out << port << "\n";
+    if (!out.flush()) throw error(errc::io_error, "cannot write the port file: " + std::string(std::strerror(errno)), draft, "check --port-file");
+  }
+  if (std::rename(draft.c_str(), path.c_str()) != 0) throw error(errc::io_error, "cannot write the port file: " + std::string(std::strerror(errno)), path, "check --port-file");
+}
+
+}  // namespace detail
+
+inline int coordinator_role(int argc, const char* const* argv) {
+  const std::string program = detail::short_name(argv[0]);
+  CLI::App app("Accepts jobs from clients and places them on workers.", program);
+  std::string listen = "127.0.0.1:7700", port_file;
+  bool open_to_all = false;
+  control::coordinator_options options;
+  app.add_option("--listen", listen, "where clients and workers connect; port 0: any free one")->type_name("HOST:PORT")->capture_default_str();
+  app.add_option("--port-file", port_file, "write the port there once it listens, for scripts")->type_name("FILE");
+  app.add_flag("--open-to-all", open_to_all, "allow an address that other machines reach. There is no authentication: whoever reaches the port can run jobs and read results");
+  detail::add_seconds(app, "--heartbeat", options.heartbeat, "how often peers must be heard from");
+  detail::add_seconds(app, "--suspect-after", options.suspect_after, "silence after which a worker gets no new jobs");
+  detail::add_seconds(app, "--lost-after", options.lost_after, "silence after which a worker is lost and its jobs are placed again");
+  detail::add_seconds(app, "--reattach-within", options.reattach_within, "a worker whose connection broke may come back this long and keep its jobs");
+  detail::add_seconds(app, "--session-grace", options.session_grace, "a client whose connection broke may come back this long and keep its jobs");
+  detail::add_seconds(app, "--drain-within", options.drain_within, "an orderly end waits this long for jobs");
+  app.add_option("--queue-bytes", options.queue_bytes, "memory for all jobs; above it new ones are answered 'overloaded'")->type_name("BYTES")->capture_default_str();
+  app.add_option("--broadcast-bytes", options.broadcast_bytes, "memory for broadcast values")->type_name("BYTES")->capture_default_str();
+  detail::add_log_level(app, log_level::info);
+  if (const auto end = detail::parse(app, argc, argv)) return *end;
+  try {
+    const net::host_port at = net::parse_host_port(listen).value();
+    options.cookie = take_cookie();
+    coordinator c(at, open_to_all, options);
+    detail::end_signals signals([&c](int signal, unsigned count) {
+      if (count == 1) c.drain();
+      else if (count == 2) c.stop();
+      else std::_Exit(exit_code::by_signal + signal);
+    });
+    const net::host_port got = c.address();
+    if (!port_file.empty()) detail::write_port_file(port_file, got.port);
+    log(log_level::info, "listening", "tcp://" + net::to_string(got));
+    if (open_to_all) log(log_level::warning, "open_to_all", "no authentication: whoever reaches " + net::to_string(got) + " can run jobs and read results");
+    c.wait();
+    return exit_code::success;
+  } catch (const error& e) {
+    detail::complain(program, e.what());
+    return e.code() == errc::io_error ? exit_code::usage : detail::exit_code_of(e.code());
+  } catch (...) {
+    return detail::explain(program, std::current_exception());
+  }
+}
+
+DTASK_END

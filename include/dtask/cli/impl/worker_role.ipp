@@ -1,0 +1,81 @@
+#pragma once
+#include <unistd.h>
+
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <thread>
+
+#include "dtask/cli/detail/command_line.hpp"
+#include "dtask/cli/detail/end_signals.hpp"
+#include "dtask/cli/exit_code.hpp"
+#include "dtask/node/cookie.hpp"
+#include "dtask/node/worker.hpp"
+
+DTASK_BEGIN
+
+inline int worker_role(int argc, const char* const* argv, std::span<const job_entry> jobs) {
+  const std::string program = detail::short_name(argv[0]);
+  CLI::App app("Runs jobs for a coordinator until it is told to leave.", program);
+  std::string url, name;
+  std::uint32_t slots = 0;
+  bool until_stdin_ends = false;
+  control::worker_options options;
+  app.add_option("--connect", url, "the coordinator: tcp://HOST:PORT")->required()->type_name("URL");
+  app.add_option("--slots", slots, "jobs at once; 0: one per core")->capture_default_str()->check(CLI::Range(0u, 4096u));
+  app.add_option("--name", name, "the name of this worker in results and in the status; default: the program's")->type_name("WORD");
+  app.add_flag("--until-stdin-ends", until_stdin_ends, "leave when standard input ends: the way in which spawn:// ties a worker to the process that started it");
+  detail::add_seconds(app, "--abandon-after", options.abandon_after, "a job that ignores stop for this long is abandoned, and its slot is lost");
+  detail::add_seconds(app, "--unreachable-after", options.unreachable_after, "end without a coordinator for this long");
+  detail::add_seconds(app, "--drain-within", options.drain_within, "an orderly end waits this long for running jobs");
+  detail::add_log_level(app, log_level::info);
+  if (const auto end = detail::parse(app, argc, argv)) return *end;
+  try {
+    const net::url where = net::parse_url(url).value();
+    if (where.kind != net::url::scheme::tcp) throw error(errc::invalid_argument, "a worker connects to a coordinator that listens", {}, "write --connect tcp://HOST:PORT");
+    worker w(where.at, jobs, slots, name, take_cookie(), options);
+    detail::end_signals signals([&w](int signal, unsigned count) {
+      if (count == 1) w.drain();
+      else if (count == 2) w.stop();
+      else std::_Exit(exit_code::by_signal + signal);
+    });
+    if (until_stdin_ends) {
+      // Not joined: it ends with the process at the latest. Should anything keep the worker then, it does not keep the process.
+      std::thread([&w] {
+        char some[256];
+        while (::read(STDIN_FILENO, some, sizeof some) > 0) {
+        }
+        w.stop();
+        std::this_thread::sleep_for(std::chrono::seconds(2));
+        std::_Exit(exit_code::cluster);
+      }).detach();
+    }
+    const control::exit how = w.wait();
+    int code = exit_code::success;
+    switch (how.reason) {
+      case control::exit_reason::drained:
+      case control::exit_reason::stopped: break;
+      case control::exit_reason::refused:
+      case control::exit_reason::unreachable:
+        detail::complain(program, how.why.what());
+        code = exit_code::cluster;
+        break;
+      case control::exit_reason::no_slots:
+        detail::complain(program, "all slots are held by jobs that ignore stop: let such jobs ask ctx.stop().check(), and start this worker anew");
+        code = exit_code::no_slots;
+        break;
+    }
+    const bool clean = w.retire();
+    // The thread that waits for the end of standard input, and those of jobs left behind, must not see this function's objects die.
+    if (!clean || until_stdin_ends) {
+      std::fflush(nullptr);
+      std::_Exit(code);
+    }
+    return code;
+  } catch (...) {
+    return detail::explain(program, std::current_exception());
+  }
+}
+
+DTASK_END

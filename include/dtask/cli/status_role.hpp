@@ -1,0 +1,19 @@
+#pragma once
+#include <string>
+
+#include "dtask/base/config.hpp"
+#include "dtask/wire/message.hpp"
+
+DTASK_BEGIN
+
+/// The role status: `NAME --on tcp://HOST:PORT [--json]` prints what a coordinator counts: workers, slots, jobs by state, bytes. Returns the exit code.
+int status_role(int argc, const char* const* argv);
+
+/// A status as a readable table, several lines.
+std::string status_table(const wire::status_report& report);
+/// A status as one line of JSON.
+std::string status_json(const wire::status_report& report);
+
+DTASK_END
+
+#include "dtask/cli/impl/status_role.ipp"

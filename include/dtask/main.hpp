@@ -1,0 +1,4 @@
+#pragma once
+/// The whole library with `dtask::main<jobs>`.
+#include "dtask/cli.hpp"
+#include "dtask/dtask.hpp"
