@@ -68,8 +68,11 @@ class cluster_core {
     // Children are told by their pipe; while they leave, the coordinator still answers them.
     processes_.reset();
     std::shared_ptr<job_runner> runner;
-    if (worker_) runner = thread_.call([this] { return worker_->take_down(); });
-    if (coordinator_) thread_.call([this] { coordinator_->take_down(); });
+    // In one go, so that none of the two sees the other one gone and complains.
+    thread_.call([&] {
+      if (coordinator_) coordinator_->take_down();
+      if (worker_) runner = worker_->take_down();
+    });
     if (runner) job_runner::retire(std::move(runner));
     worker_.reset();
     coordinator_.reset();
