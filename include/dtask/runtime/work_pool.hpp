@@ -18,6 +18,7 @@
 #include "dtask/runtime/detail/thread_barrier.hpp"
 #include "dtask/runtime/detail/timer_thread.hpp"
 #include "dtask/task/fork_lane.hpp"
+#include "dtask/task/short_lock.hpp"
 
 DTASK_BEGIN
 
