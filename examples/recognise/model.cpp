@@ -146,7 +146,17 @@ struct model::parts {
   }
 };
 
-model_info describe(const dtask::bytes& weights) { return read(weights).info; }
+model_info describe(const dtask::bytes& weights) {
+  const description d = read(weights);
+  if (d.info.architecture == "fashion_cnn") {
+    fashion_cnn network;
+    fill(network, d.file);
+  } else {
+    mobilenet_v2 network(d.info.classes, d.same_padding);
+    fill(network, d.file);
+  }
+  return d.info;
+}
 
 model::model(const dtask::bytes& weights, precision in) : parts_(std::make_unique<parts>()) {
   const description d = read(weights);
@@ -198,5 +208,11 @@ std::vector<std::vector<ranked>> model::classify(std::span<const std::uint8_t> p
 }
 
 void set_threads(int each) { at::set_num_threads(std::max(1, each)); }
+
+void parallel(int count, const std::function<void(int)>& work) {
+  at::parallel_for(0, count, 1, [&work](std::int64_t first, std::int64_t last) {
+    for (std::int64_t i = first; i < last; ++i) work(static_cast<int>(i));
+  });
+}
 
 }  // namespace recognise

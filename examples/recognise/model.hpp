@@ -2,6 +2,7 @@
 /// A network that names what is on pictures. This header needs no LibTorch, so that programs using it compile in a second.
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -34,7 +35,7 @@ struct model_info {
   }
 };
 
-/// What a safetensors file says about its network, read from its header alone. Throws `dtask::error(bad_data)`.
+/// What a safetensors file says about its network, every array checked by name and shape. Throws `dtask::error(bad_data)` with the reason.
 model_info describe(const dtask::bytes& weights);
 
 /// A network with its weights, ready to run. One thread at a time; several objects run side by side.
@@ -59,6 +60,9 @@ class model {
 
 /// Threads that each running network may use (LibTorch's intra-op threads). Called before the first network runs.
 void set_threads(int each);
+
+/// Calls `work(i)` for i from 0 to `count` - 1 on those threads. `work` must not throw.
+void parallel(int count, const std::function<void(int)>& work);
 
 /// What training ended with.
 struct trained {

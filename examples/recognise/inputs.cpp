@@ -1,0 +1,133 @@
+#include "inputs.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <cstdint>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include "dtask/base/error.hpp"
+#include "dtask/base/read_file.hpp"
+#include "dtask/data/idx.hpp"
+
+namespace recognise {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+/// The largest JPEG or PNG file that is read.
+constexpr std::uint64_t file_limit = std::uint64_t{256} << 20;
+
+bool named_like_a_picture(const fs::path& path) {
+  std::string ending = path.extension().string();
+  std::transform(ending.begin(), ending.end(), ending.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return ending == ".jpg" || ending == ".jpeg" || ending == ".png";
+}
+
+/// Whether a file is an IDX file, plain or gzip, judged by its first bytes and for gzip by its name.
+bool is_idx(const fs::path& path) {
+  struct closer {
+    void operator()(std::FILE* f) const noexcept { std::fclose(f); }
+  };
+  if (!fs::is_regular_file(path)) return false;
+  const std::unique_ptr<std::FILE, closer> file(std::fopen(path.c_str(), "rb"));
+  unsigned char head[3] = {};
+  if (!file || std::fread(head, 1, 3, file.get()) != 3) return false;
+  if (head[0] == 0 && head[1] == 0 && head[2] == 8) return true;
+  return head[0] == 0x1f && head[1] == 0x8b && !named_like_a_picture(path);
+}
+
+}  // namespace
+
+inputs::inputs(const std::vector<std::string>& paths, const std::string& labels, const model_info& info, std::size_t batch_size) : picture_bytes_(info.picture_bytes()) {
+  for (const std::string& path : paths) add_path(path, info);
+  if (!labels.empty()) add_labels(labels);
+  std::vector<std::size_t> cut;
+  const auto close = [&] {
+    if (!cut.empty()) cuts_.push_back(std::move(cut));
+    cut.clear();
+  };
+  for (std::size_t i = 0; i < inputs_.size(); ++i) {
+    if (!inputs_[i].error.empty()) continue;
+    // A batch is either files or one piece of an IDX file.
+    if (!cut.empty() && (cut.size() == batch_size || inputs_[cut.back()].array != inputs_[i].array)) close();
+    cut.push_back(i);
+  }
+  close();
+}
+
+void inputs::add_path(const std::string& path, const model_info& info) {
+  std::error_code failed;
+  if (fs::is_directory(path, failed)) {
+    std::vector<std::string> found;
+    for (auto at = fs::directory_iterator(path, failed); !failed && at != fs::directory_iterator(); at.increment(failed))
+      if (named_like_a_picture(at->path()) && !at->is_directory()) found.push_back(at->path().string());
+    if (failed || found.empty()) {
+      inputs_.push_back({path, failed ? "cannot read folder: " + failed.message() : "no JPEG or PNG files in this folder", 0, 0, {}});
+      return;
+    }
+    std::sort(found.begin(), found.end());
+    for (std::string& name : found) inputs_.push_back({std::move(name), {}, 0, 0, {}});
+    return;
+  }
+  try {
+    if (is_idx(path)) add_idx(path, dtask::read_file(path), info);
+    else inputs_.push_back({path, {}, 0, 0, {}});
+  } catch (const std::exception& e) {
+    inputs_.push_back({path, e.what(), 0, 0, {}});
+  }
+}
+
+void inputs::add_idx(const std::string& path, const dtask::bytes& file, const model_info& info) {
+  dtask::idx_array array = dtask::read_idx(file).value();
+  const auto side = [&array](std::size_t d) { return array.shape.size() > d ? array.shape[d] : 0; };
+  if (array.shape.size() != 3 || info.channels != 1 || side(1) != static_cast<std::size_t>(info.height) || side(2) != static_cast<std::size_t>(info.width))
+    throw dtask::error(dtask::errc::bad_data, "the pictures of this IDX file are not what the weights ask for (" + std::to_string(info.width) + " x " + std::to_string(info.height) + " pixels, " +
+                                                  std::to_string(info.channels) + (info.channels == 1 ? " channel)" : " channels)"),
+                       {}, "use the weights that belong to them");
+  const std::size_t count = array.count();
+  arrays_.push_back(std::move(array.data));
+  for (std::size_t i = 0; i < count; ++i) inputs_.push_back({path + "[" + std::to_string(i) + "]", {}, arrays_.size(), i, {}});
+}
+
+void inputs::add_labels(const std::string& path) {
+  const dtask::idx_array labels = dtask::read_idx(dtask::read_file(path)).value();
+  std::size_t at = 0;
+  for (input& one : inputs_) {
+    if (one.array == 0) continue;
+    if (at < labels.data.size()) one.label = std::to_integer<int>(labels.data[at]);
+    ++at;
+  }
+  if (labels.shape.size() != 1 || at != labels.count())
+    throw dtask::error(dtask::errc::bad_data, "there are " + std::to_string(labels.data.size()) + " labels for " + std::to_string(at) + " pictures of IDX files", path,
+                       "give the label file that belongs to the pictures");
+  labelled_ = true;
+}
+
+batch inputs::make(std::size_t i) {
+  batch out;
+  std::vector<std::size_t>& members = cuts_[i];
+  const input& first = inputs_[members.front()];
+  if (first.array != 0) {
+    out.pixels = arrays_[first.array - 1].slice(first.position * picture_bytes_, members.size() * picture_bytes_);
+    return out;
+  }
+  std::vector<std::size_t> read;
+  for (const std::size_t member : members) {
+    try {
+      out.files.push_back(dtask::read_file(inputs_[member].name, file_limit));
+      read.push_back(member);
+    } catch (const std::exception& e) {
+      inputs_[member].error = e.what();
+    }
+  }
+  members = std::move(read);
+  return out;
+}
+
+}  // namespace recognise

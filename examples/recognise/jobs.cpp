@@ -1,0 +1,93 @@
+#include "jobs.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <mutex>
+#include <span>
+#include <thread>
+#include <utility>
+
+#include "dtask/base/error.hpp"
+#include "dtask/data.hpp"
+
+namespace recognise {
+
+namespace {
+
+/// LibTorch's threads per network: the cores of this machine, shared by all slots of all workers on it. Whoever starts several workers on one machine says so in DTASK_LOCAL_WORKERS.
+void share_cores(std::uint32_t slots) {
+  static std::once_flag once;
+  std::call_once(once, [slots] {
+    const char* text = std::getenv("DTASK_LOCAL_WORKERS");
+    const unsigned workers = text != nullptr ? static_cast<unsigned>(std::clamp(std::atoi(text), 1, 4096)) : 1;
+    set_threads(static_cast<int>(std::thread::hardware_concurrency() / (workers * std::max(slots, 1U))));
+  });
+}
+
+/// One file as the pixels that the network wants, or the reason why not.
+std::string unpack(const dtask::bytes& file, const model_info& info, std::span<std::uint8_t> to) {
+  const auto picture = dtask::decode_picture(file.span(), {.target_width = info.width, .target_height = info.height});
+  if (!picture) return picture.error().what();
+  if (info.channels == 3) {
+    dtask::resize_bilinear(*picture, info.width, info.height, to);
+    return {};
+  }
+  const dtask::picture small = dtask::resize_bilinear(*picture, info.width, info.height);
+  for (std::size_t i = 0; i < to.size(); ++i) {
+    const std::uint8_t* rgb = small.rgb.data() + 3 * i;
+    to[i] = static_cast<std::uint8_t>((299U * rgb[0] + 587U * rgb[1] + 114U * rgb[2] + 500U) / 1000U);  // ITU-R BT.601
+  }
+  return {};
+}
+
+std::span<const std::uint8_t> raw(const dtask::bytes& b) { return {reinterpret_cast<const std::uint8_t*>(b.data()), b.size()}; }
+
+}  // namespace
+
+recognise_job::recognise_job(dtask::worker_context& w) {
+  share_cores(w.slots());
+  model_ = std::make_unique<model>(w.blob("weights"));
+}
+
+std::vector<answer> recognise_job::operator()(dtask::job_context& ctx, const batch& in) {
+  const model_info& info = model_->info();
+  if (in.files.empty()) {
+    std::vector<answer> answers;
+    for (auto& top : model_->classify(raw(in.pixels))) answers.push_back({std::move(top), {}});
+    return answers;
+  }
+  const std::size_t each = info.picture_bytes();
+  std::vector<answer> answers(in.files.size());
+  std::vector<std::uint8_t> pixels(each * in.files.size());
+  parallel(static_cast<int>(in.files.size()), [&](int n) {
+    const auto i = static_cast<std::size_t>(n);
+    try {
+      answers[i].error = unpack(in.files[i], info, std::span(pixels).subspan(i * each, each));
+    } catch (const std::exception& e) {
+      answers[i].error = e.what();
+    }
+  });
+  ctx.stop().check();
+  // The good ones move together, so that the network sees no gaps.
+  std::vector<std::size_t> good;
+  for (std::size_t i = 0; i < answers.size(); ++i) {
+    if (!answers[i].error.empty()) continue;
+    if (good.size() != i) std::copy_n(pixels.begin() + static_cast<std::ptrdiff_t>(i * each), each, pixels.begin() + static_cast<std::ptrdiff_t>(good.size() * each));
+    good.push_back(i);
+  }
+  if (good.empty()) return answers;
+  auto found = model_->classify(std::span(pixels).first(good.size() * each));
+  for (std::size_t k = 0; k < good.size(); ++k) answers[good[k]].top = std::move(found[k]);
+  return answers;
+}
+
+lesson_result train_job::operator()(dtask::job_context& ctx, const lesson& in) const {
+  const dtask::idx_array pictures = dtask::read_idx(in.pictures).value(), labels = dtask::read_idx(in.labels).value();
+  share_cores(1);
+  const dtask::stop_token stop = ctx.stop();
+  const auto asked = [](void* token) { return static_cast<const dtask::stop_token*>(token)->stop_requested(); };
+  trained got = train_fashion(raw(pictures.data), raw(labels.data), in.passes, in.seed, asked, const_cast<dtask::stop_token*>(&stop));
+  return {std::move(got.weights), got.loss, got.seconds};
+}
+
+}  // namespace recognise
