@@ -23,10 +23,13 @@ namespace fs = std::filesystem;
 /// The largest JPEG or PNG file that is read.
 constexpr std::uint64_t file_limit = std::uint64_t{256} << 20;
 
+/// Other formats too: their files get a reason instead of being passed over in silence.
 bool named_like_a_picture(const fs::path& path) {
   std::string ending = path.extension().string();
   std::transform(ending.begin(), ending.end(), ending.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return ending == ".jpg" || ending == ".jpeg" || ending == ".png";
+  for (const std::string_view known : {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".heic", ".avif"})
+    if (ending == known) return true;
+  return false;
 }
 
 /// Whether a file is an IDX file, plain or gzip, judged by its first bytes and for gzip by its name.
@@ -68,7 +71,7 @@ void inputs::add_path(const std::string& path, const model_info& info) {
     for (auto at = fs::directory_iterator(path, failed); !failed && at != fs::directory_iterator(); at.increment(failed))
       if (named_like_a_picture(at->path()) && !at->is_directory()) found.push_back(at->path().string());
     if (failed || found.empty()) {
-      inputs_.push_back({path, failed ? "cannot read folder: " + failed.message() : "no JPEG or PNG files in this folder", 0, 0, {}});
+      inputs_.push_back({path, failed ? "cannot read folder: " + failed.message() : "no pictures in this folder", 0, 0, {}});
       return;
     }
     std::sort(found.begin(), found.end());

@@ -23,7 +23,7 @@ struct input {
 /// Everything that was named on the command line. Files of pictures are read when their batch is made, IDX files at once.
 class inputs {
  public:
-  /// `paths`: JPEG, PNG or IDX files (plain or gz), and folders, whose JPEG and PNG files are taken in the order of their names. `labels`: an IDX file for the pictures of the IDX files in order, or empty.
+  /// `paths`: JPEG, PNG or IDX files (plain or gz), and folders, whose files named like pictures are taken in the order of their names. `labels`: an IDX file for the pictures of the IDX files in order, or empty.
   /// What is unusable becomes an input with an error. Throws `dtask::error` for labels that do not fit.
   inputs(const std::vector<std::string>& paths, const std::string& labels, const model_info& info, std::size_t batch_size);
 

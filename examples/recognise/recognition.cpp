@@ -1,0 +1,156 @@
+#include "recognition.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <map>
+#include <memory>
+#include <optional>
+#include <ranges>
+#include <utility>
+
+#include "dtask/base/error.hpp"
+#include "dtask/base/log.hpp"
+#include "dtask/base/read_file.hpp"
+#include "inputs.hpp"
+#include "jobs.hpp"
+#include "output.hpp"
+
+namespace recognise {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+void complain(const std::exception& e) { std::fprintf(stderr, "recognise: %s\n", dtask::escaped(e.what(), 2048).c_str()); }
+
+/// What was asked for, loaded and checked.
+struct prepared {
+  dtask::bytes weights;
+  std::vector<std::string> classes;
+  inputs in;
+};
+std::unique_ptr<prepared> prepare(const recognition_options& options) {
+  try {
+    dtask::bytes weights = dtask::read_file(options.weights);
+    const model_info info = describe(weights);
+    std::vector<std::string> classes = read_classes(options.classes, info.classes);
+    inputs in(options.paths, options.labels, info, options.batch);
+    return std::make_unique<prepared>(prepared{std::move(weights), std::move(classes), std::move(in)});
+  } catch (const std::exception& e) {
+    complain(e);
+    return nullptr;
+  }
+}
+
+/// Whether the pictures of a batch are to blame for its end, and not the cluster.
+bool unusable_batch(dtask::errc code) {
+  switch (code) {
+    case dtask::errc::job_failed:
+    case dtask::errc::job_abandoned:
+    case dtask::errc::quarantined:
+    case dtask::errc::encode_failed:
+    case dtask::errc::decode_failed:
+    case dtask::errc::too_large: return true;
+    default: return false;
+  }
+}
+
+/// Writes what is known, in input order, and counts.
+class report {
+ public:
+  report(const prepared& with, bool json) : with_(with), json_(json) {
+    if (!json_) print(table_head());
+  }
+
+  /// One batch: its pictures, and what a worker answered for each.
+  void take(const std::vector<std::size_t>& members, const std::vector<answer>& answers, const std::string& worker, std::uint32_t attempt) {
+    for (std::size_t k = 0; k < members.size(); ++k) {
+      const input& one = skip_to(members[k]);
+      if (k >= answers.size() || answers[k].top.empty()) {
+        unusable(one, k >= answers.size() ? "no answer" : answers[k].error);
+        continue;
+      }
+      const std::vector<ranked>& top = answers[k].top;
+      ++recognised_;
+      ++by_worker_[worker];
+      again_ += attempt > 1;
+      if (one.label) right_ += top.front().index == *one.label;
+      print(json_ ? json_line(one.name, top, with_.classes, worker, attempt) : table_row(one.name, top, with_.classes));
+    }
+  }
+  void unusable(const std::vector<std::size_t>& members, const std::string& why) {
+    for (const std::size_t m : members) unusable(skip_to(m), why);
+  }
+  /// The inputs after the last batch, and the summary.
+  void finish() {
+    skip_to(with_.in.all().size());
+    std::fflush(stdout);
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin_;
+    std::string workers;
+    for (const auto& [name, count] : by_worker_) workers += (workers.empty() ? "" : ", ") + dtask::escaped(name) + " " + std::to_string(count);
+    std::fprintf(stderr, "%zu of %zu pictures recognised, %zu unusable, %zu placed again; %.1f pictures/s over %.2f s\n", recognised_, with_.in.all().size(), unusable_, again_,
+                 static_cast<double>(recognised_) / took.count(), took.count());
+    if (!workers.empty()) std::fprintf(stderr, "by worker: %s\n", workers.c_str());
+    if (with_.in.labelled() && recognised_ != 0)
+      std::fprintf(stderr, "right: %zu of %zu (%.2f %%)\n", right_, recognised_, 100.0 * static_cast<double>(right_) / static_cast<double>(recognised_));
+  }
+  bool complete() const noexcept { return unusable_ == 0; }
+
+ private:
+  /// Reports the unusable inputs before number `i`.
+  const input& skip_to(std::size_t i) {
+    static const input none;
+    const std::vector<input>& all = with_.in.all();
+    while (next_ < i) {
+      const input& one = all[next_++];
+      if (!one.error.empty()) unusable(one, one.error);
+    }
+    ++next_;
+    return i < all.size() ? all[i] : none;
+  }
+  void unusable(const input& one, const std::string& why) {
+    ++unusable_;
+    print(json_ ? json_line(one.name, why) : table_row(one.name, why));
+  }
+  static void print(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
+
+  const prepared& with_;
+  bool json_;
+  std::size_t next_ = 0, recognised_ = 0, unusable_ = 0, again_ = 0, right_ = 0;
+  std::map<std::string, std::size_t> by_worker_;
+  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+};
+
+}  // namespace
+
+dtask::task<int> recognise_all(dtask::cluster& c, const recognition_options& options) {
+  const std::unique_ptr<prepared> with = prepare(options);
+  if (!with) co_return wrong_usage;
+  std::optional<dtask::error> failed;
+  report out(*with, options.json);
+  try {
+    co_await c.broadcast("weights", with->weights);
+    auto batches = std::views::iota(std::size_t{0}, with->in.batches()) | std::views::transform([with = with.get()](std::size_t i) { return with->in.make(i); });
+    // The window also bounds the files in memory.
+    auto answers = c.map<recognise_job>(std::move(batches), {.order = dtask::ordered, .window = 32, .deadline = 10min});
+    for (std::size_t i = 0; auto r = co_await answers.next(); ++i) {
+      if (*r) out.take(with->in.members(i), **r, r->worker(), r->attempts());
+      else if (unusable_batch(r->error().code())) out.unusable(with->in.members(i), r->error().what());
+      else failed = r->error();
+      if (failed) break;
+    }
+  } catch (const dtask::error& e) {
+    if (e.code() == dtask::errc::cancelled) throw;
+    failed = e;
+  }
+  if (failed) {
+    std::fflush(stdout);
+    complain(*failed);
+    co_return cluster_failed;
+  }
+  out.finish();
+  co_return out.complete() ? all_recognised : some_unusable;
+}
+
+}  // namespace recognise
