@@ -2,6 +2,7 @@
 /// Coroutines without threads or sockets: tasks, waiting, structure. Standard library only.
 #include "dtask/task/awaitable.hpp"
 #include "dtask/task/channel.hpp"
+#include "dtask/task/debug.hpp"
 #include "dtask/task/environment.hpp"
 #include "dtask/task/event.hpp"
 #include "dtask/task/fork_lane.hpp"

@@ -6,5 +6,6 @@
 #include "dtask/wire/limits.hpp"
 #include "dtask/wire/link.hpp"
 #include "dtask/wire/message.hpp"
+#include "dtask/wire/one_of.hpp"
 #include "dtask/wire/outbox.hpp"
 #include "dtask/wire/transfer.hpp"

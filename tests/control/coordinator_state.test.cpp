@@ -583,7 +583,7 @@ TEST_CASE("large payloads travel in chunks, both ways, and small messages pass t
   const std::size_t size = 40u << 20;
   std::size_t chunks = 0, largest = 0;
   c.spy = [&](const wire::message& m, bool) {
-    if (const auto* piece = std::get_if<wire::chunk>(&m)) {
+    if (const auto* piece = m.get_if<wire::chunk>()) {
       ++chunks;
       largest = std::max(largest, piece->data.size());
     }
@@ -618,7 +618,7 @@ TEST_CASE("strangers") {
     c.coordinator->take_actions(out, c.now);
     for (auto& a : out)
       if (auto* s = std::get_if<control::send>(&a); s != nullptr && s->link == link)
-        if (auto* r = std::get_if<wire::refuse>(&s->what)) return r->text + "/" + std::string(to_string(r->code));
+        if (auto* r = s->what.get_if<wire::refuse>()) return r->text + "/" + std::string(to_string(r->code));
     return std::string();
   };
   SUBCASE("say something else than hello") {

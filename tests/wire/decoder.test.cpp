@@ -19,7 +19,7 @@ using dtask::error;
 
 namespace {
 
-constexpr std::size_t message_types = std::variant_size_v<wire::message>;
+constexpr std::size_t message_types = wire::message::size;
 
 wire::decoder accepted_decoder() {
   wire::decoder in(wire::side::connecting);
@@ -147,7 +147,7 @@ TEST_CASE("a large block is received where it stays") {
   const std::byte* const inside = room[0].data();
   REQUIRE_FALSE(feed(in, std::span(raw).subspan(100), got));
   REQUIRE(got.size() == 1);
-  const bytes& data = std::get<wire::chunk>(got[0]).data;
+  const bytes& data = got[0].get_if<wire::chunk>()->data;
   CHECK(data == sent);
   CHECK(inside > data.begin());
   CHECK(inside < data.end());
@@ -178,7 +178,7 @@ TEST_CASE("the ends of a transfer receive its chunks side by side when the pool 
         std::vector<wire::message> got;
         REQUIRE_FALSE(feed(in, test::encode(wire::message(*c)), got));
         REQUIRE(got.size() == 1);
-        auto& piece = std::get<wire::chunk>(got[0]);
+        auto& piece = *got[0].get_if<wire::chunk>();
         if (transfer == 1 && piece.part == p.blobs[1].size()) {
           if (last != nullptr) adjacent = adjacent && last == piece.data.begin();
           last = piece.data.end();
@@ -227,7 +227,7 @@ TEST_CASE("a sink that says stop keeps the rest for later") {
   in.commit(raw.size());
   std::vector<std::uint64_t> stamps;
   const auto one_only = [&](wire::message&& m) {
-    stamps.push_back(std::get<wire::ping>(m).stamp);
+    stamps.push_back(m.get_if<wire::ping>()->stamp);
     return false;
   };
   CHECK_FALSE(in.parse(one_only));
@@ -251,7 +251,7 @@ TEST_CASE("small payloads share one exact block and do not hold the receive buff
   const std::size_t list = test::live_bytes() - before;
   REQUIRE_FALSE(feed(in, raw, got));
   CHECK(test::live_bytes() - before - list < 300);
-  const dtask::payload& p = std::get<wire::submit>(got[1]).arguments.whole;
+  const dtask::payload& p = got[1].get_if<wire::submit>()->arguments.whole;
   CHECK(p.body.view() == "body");
   REQUIRE(p.blobs.size() == 3);
   CHECK(p.blobs[0].view() == "one");

@@ -28,7 +28,12 @@ class filler {
     return std::move(out).freeze();
   }
   /// A message of the given position in the variant.
-  wire::message message(std::size_t index) { return make(index, std::make_index_sequence<std::variant_size_v<wire::message>>()); }
+  wire::message message(std::size_t index) {
+    wire::message out;
+    out.emplace_index(index);
+    out.visit([this](auto& m) { fill(m); });
+    return out;
+  }
 
   void fill(bool& x) { x = below(2) == 1; }
   template <class T>
@@ -84,12 +89,6 @@ class filler {
   }
 
  private:
-  template <std::size_t... I>
-  wire::message make(std::size_t index, std::index_sequence<I...>) {
-    wire::message out;
-    (void)((index == I && (fill(out.emplace<I>()), true)) || ...);
-    return out;
-  }
   std::mt19937_64 random_;
 };
 
@@ -101,7 +100,10 @@ inline constexpr bool is_vector<std::vector<T>> = true;
 template <class T>
 bool same(const T& a, const T& b) {
   if constexpr (std::is_same_v<T, wire::message>) {
-    return a.index() == b.index() && std::visit([&](const auto& x) { return same(x, std::get<std::remove_cvref_t<decltype(x)>>(b)); }, a);
+    if (a.index() != b.index()) return false;
+    bool equal = false;
+    a.visit([&](const auto& x) { equal = same(x, *b.template get_if<std::remove_cvref_t<decltype(x)>>()); });
+    return equal;
   } else if constexpr (is_vector<T>) {
     if (a.size() != b.size()) return false;
     for (std::size_t i = 0; i < a.size(); ++i)

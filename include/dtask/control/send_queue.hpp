@@ -22,13 +22,7 @@ namespace control {
 
 /// The payload of a message that has one, else nullptr.
 inline wire::carried* carried_of(wire::message& m) noexcept {
-  return std::visit(
-      [](auto& what) -> wire::carried* {
-        if constexpr (requires { what.arguments; }) return &what.arguments;
-        else if constexpr (requires { what.value; }) return &what.value;
-        else return nullptr;
-      },
-      m);
+  return wire::carried_in(m);
 }
 
 /// What waits to be sent on one link: large payloads, cut into chunks that take turns with each other and let small messages pass, never more than a window of bytes

@@ -5,6 +5,7 @@
 
 #include "dtask/base/error.hpp"
 #include "dtask/task/detail/frame_pool.hpp"
+#include "dtask/task/detail/live_task.hpp"
 #include "dtask/task/detail/transfer.hpp"
 #include "dtask/task/environment.hpp"
 #include "dtask/task/scheduler.hpp"
@@ -33,6 +34,9 @@ class promise_base : public work_item {
     template <class Promise>
     transfer await_suspend(std::coroutine_handle<Promise> h) const noexcept {
       promise_base& self = h.promise();
+#if DTASK_DEBUG
+      self.live.ended();
+#endif
       if (!self.on_done) [[likely]] return transfer_to(self.continuation);
       const std::coroutine_handle<> next = self.on_done->done(*self.on_done, self);
       if (next) return transfer_to(next);
@@ -43,6 +47,14 @@ class promise_base : public work_item {
   std::suspend_always initial_suspend() const noexcept { return {}; }
   final_awaiter final_suspend() const noexcept { return {}; }
 
+#if DTASK_DEBUG
+  template <class A>
+  A&& await_transform(A&& awaitable, const std::source_location at = std::source_location::current()) noexcept {
+    live.awaits_at(at);
+    return static_cast<A&&>(awaitable);
+  }
+  live_task live;
+#endif
   const environment* env = &root_environment;
   std::coroutine_handle<> continuation;  ///< who awaits, where `on_done` is null
   completion* on_done = nullptr;

@@ -105,6 +105,7 @@ class [[nodiscard("dtask: on does nothing until it is awaited")]] on_op {
       env_.where = &op_.to_;
       child.env = &env_;
       child.on_done = this;
+      note_parent(child, parent.promise());
       child.run = &task_promise<T>::start;
       op_.to_.post(child);
       return true;

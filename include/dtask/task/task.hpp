@@ -39,7 +39,12 @@ class task_promise : public task_promise_result<T> {
   using value_type = T;
   using handle = std::coroutine_handle<task_promise>;
   task<T> get_return_object() noexcept;
-  void unhandled_exception() noexcept { fail(std::current_exception()); }
+  void unhandled_exception() noexcept {
+    fail(std::current_exception());
+#if DTASK_DEBUG
+    exception_stacks::note(this->slot.exception(), this->live);
+#endif
+  }
   handle self() noexcept { return handle::from_promise(*this); }
   void fail(std::exception_ptr e) noexcept {
     this->slot.fail(std::move(e));
@@ -99,6 +104,7 @@ class [[nodiscard("dtask: a task does nothing until it is awaited")]] task {
       }
       child.env = env;
       child.continuation = parent;
+      detail::note_parent(child, parent.promise());
       return detail::transfer_to(handle_);
     }
     T await_resume() { return handle_.promise().slot.take(); }

@@ -10,7 +10,6 @@
 #include <span>
 #include <string>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "dtask/base/bytes.hpp"
@@ -180,7 +179,7 @@ class decoder {
   }
 
   step check_head(const frame_header& head) {
-    if (head.type == 0 || head.type > std::variant_size_v<message>) return fail(error(errc::protocol_error, "unknown frame type " + std::to_string(head.type)));
+    if (head.type == 0 || head.type > message::size) return fail(error(errc::protocol_error, "unknown frame type " + std::to_string(head.type)));
     if (head.flags != 0) return malformed(head, "unknown flags");
     const bool greeting = head.type <= type_of<pong>;
     if (side_ == side::listening && head.type == type_of<welcome>) return fail(error(errc::protocol_error, "a welcome frame from a peer that connected to this side"));
@@ -195,22 +194,14 @@ class decoder {
     return step::wait;
   }
 
-  template <class Message>
-  void read_as(detail::reader& in) {
-    auto& m = current_.emplace(std::in_place_type<Message>);
-    detail::fields(in, std::get<Message>(m));
-    in.finish();
-  }
-  template <std::size_t... Index>
-  void read_type(std::uint8_t type, detail::reader& in, std::index_sequence<Index...>) {
-    (void)((type == Index + 1 && (read_as<std::variant_alternative_t<Index, message>>(in), true)) || ...);
-  }
   step decode(const frame_header& head, const std::byte* body) {
     detail::reader in(body, head.body, head, limits_, outside_);
-    read_type(head.type, in, std::make_index_sequence<std::variant_size_v<message>>());
+    current_.emplace().emplace_index(head.type - std::size_t{1});
+    current_->visit([&in](auto& m) { detail::fields(in, m); });
+    in.finish();
     if (in.fault() != nullptr) return malformed(head, in.fault());
-    if (const auto* accepted = std::get_if<welcome>(&*current_)) set_limits(accepted->limits);
-    if (const auto* ended = std::get_if<abort_transfer>(&*current_)) landing_.forget(ended->transfer);
+    if (const auto* accepted = current_->get_if<welcome>()) set_limits(accepted->limits);
+    if (const auto* ended = current_->get_if<abort_transfer>()) landing_.forget(ended->transfer);
     next_outside_ = 0;
     have_ = 0;
     return outside_.empty() ? step::whole : receive_blocks();
@@ -237,11 +228,11 @@ class decoder {
   }
   // The one who forwards a payload lets its chunks go one by one; only the ends of a transfer want it in one piece.
   mutable_bytes block_for(std::size_t size) {
-    const chunk* piece = side_ == side::connecting ? std::get_if<chunk>(&*current_) : nullptr;
+    const chunk* piece = side_ == side::connecting ? current_->get_if<chunk>() : nullptr;
     return piece != nullptr ? landing_.place(*piece, size, limits_.transfers, *pool_) : pool_->take(size);
   }
   static bytes& part_of(message& m, std::uint32_t index) {
-    if (auto* piece = std::get_if<chunk>(&m)) return piece->data;
+    if (auto* piece = m.get_if<chunk>()) return piece->data;
     payload& whole = carried_in(m)->whole;
     return index == 0 ? whole.body : whole.blobs[index - 1];
   }

@@ -5,7 +5,6 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
-#include <variant>
 
 #include "dtask/base/config.hpp"
 #include "dtask/base/error.hpp"
@@ -117,35 +116,24 @@ inline error check_opening(std::string_view first) {
 constexpr std::string_view type_name(std::uint8_t type) noexcept {
   constexpr std::string_view names[] = {"hello", "welcome", "refuse", "goodbye",   "ping", "pong",   "chunk",    "abort_transfer", "credit", "submit",      "cancel", "result",       "state",       "acknowledge", "broadcast",
                                         "broadcast_done", "run", "stop", "recall", "returned", "started", "done", "slots", "blob", "blob_done", "end_session", "drain", "status_query", "status_report", "known_calls"};
-  static_assert(std::size(names) == std::variant_size_v<message>);
+  static_assert(std::size(names) == message::size);
   return type >= 1 && type <= std::size(names) ? names[type - 1] : "unknown";
 }
 
-namespace detail {
-template <class T, class... All>
-constexpr std::uint8_t type_index(const std::variant<All...>*) noexcept {
-  std::uint8_t at = 0, found = 0;
-  ((++at, std::is_same_v<T, All> ? void(found = at) : void()), ...);
-  return found;
-}
-}  // namespace detail
-
 /// The type in the head of a message's frame.
 template <class Message>
-inline constexpr std::uint8_t type_of = detail::type_index<Message>(static_cast<const message*>(nullptr));
+inline constexpr std::uint8_t type_of = static_cast<std::uint8_t>(message::index_of<Message> + 1);
 
 /// The payload that a message carries, or nullptr for a message without one (a `chunk` has bytes, not a payload).
 inline carried* carried_in(message& m) noexcept {
-  return std::visit(
-      [](auto& x) -> carried* {
-        if constexpr (requires { x.arguments; })
-          return &x.arguments;
-        else if constexpr (requires { x.value; })
-          return &x.value;
-        else
-          return nullptr;
-      },
-      m);
+  carried* found = nullptr;
+  m.visit([&found](auto& x) {
+    if constexpr (requires { x.arguments; })
+      found = &x.arguments;
+    else if constexpr (requires { x.value; })
+      found = &x.value;
+  });
+  return found;
 }
 
 }  // namespace wire

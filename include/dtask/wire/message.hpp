@@ -2,7 +2,6 @@
 #include <array>
 #include <cstdint>
 #include <string>
-#include <variant>
 #include <vector>
 
 #include "dtask/base/bytes.hpp"
@@ -13,6 +12,7 @@
 #include "dtask/base/payload.hpp"
 #include "dtask/base/retry_policy.hpp"
 #include "dtask/wire/limits.hpp"
+#include "dtask/wire/one_of.hpp"
 
 DTASK_BEGIN
 namespace wire {
@@ -277,7 +277,7 @@ struct status_report {
 
 /// Everything that can stand in a frame. The frame's type is the position here plus one: append only, never reorder.
 using message =
-    std::variant<hello, welcome, refuse, goodbye, ping, pong, chunk, abort_transfer, credit, submit, cancel, result, state, acknowledge, broadcast, broadcast_done, run,
+    one_of<hello, welcome, refuse, goodbye, ping, pong, chunk, abort_transfer, credit, submit, cancel, result, state, acknowledge, broadcast, broadcast_done, run,
                  stop, recall, returned, started, done, slots, blob, blob_done, end_session, drain, status_query, status_report, known_calls>;
 
 }  // namespace wire

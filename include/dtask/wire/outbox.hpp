@@ -5,7 +5,6 @@
 #include <span>
 #include <string>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "dtask/base/config.hpp"
@@ -34,12 +33,8 @@ class outbox {
     into.small.grow(frame_header::size);
     detail::writer out(into.small, into.large);
     frame_header head;
-    std::visit(
-        [&](auto& body) {
-          head.type = type_of<std::remove_cvref_t<decltype(body)>>;
-          detail::fields(out, body);
-        },
-        m);
+    head.type = static_cast<std::uint8_t>(m.index() + 1);
+    m.visit([&out](auto& body) { detail::fields(out, body); });
     const std::size_t body = into.small.size() - start - frame_header::size;
     const std::size_t most = head.type == type_of<hello> ? std::size_t{max_hello} : std::size_t{agreed.frame_body};
     if (out.overflow() || body > most || out.blob_bytes() > agreed.frame_blobs) {

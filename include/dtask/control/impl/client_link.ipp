@@ -72,8 +72,8 @@ inline void client_state::unsent(link_id link, std::size_t bytes, time_point) {
 inline void client_state::received(link_id link, wire::message&& what, time_point now) {
   if (!up_.is(link)) return;
   up_.heard(now);
-  if (!up_.ready() && !std::holds_alternative<wire::welcome>(what) && !std::holds_alternative<wire::refuse>(what)) return violation("something else before its welcome", now);
-  std::visit([&](auto& m) { on(std::move(m), now); }, what);
+  if (!up_.ready() && !what.get_if<wire::welcome>() && !what.get_if<wire::refuse>()) return violation("something else before its welcome", now);
+  what.visit([&](auto& m) { on(std::move(m), now); });
 }
 
 inline void client_state::on(wire::welcome&& m, time_point now) {

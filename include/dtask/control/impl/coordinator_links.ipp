@@ -59,8 +59,8 @@ inline void coordinator_state::received(link_id link, wire::message&& what, time
       reload(p->index);
     }
   }
-  if (p->role == kind::stranger && !std::holds_alternative<wire::hello>(what)) return violation(*p, "something else before its hello");
-  std::visit([&](auto& m) { on(*p, std::move(m), now); }, what);
+  if (p->role == kind::stranger && what.get_if<wire::hello>() == nullptr) return violation(*p, "something else before its hello");
+  what.visit([&](auto& m) { on(*p, std::move(m), now); });
 }
 
 inline void coordinator_state::closed(link_id link, const error& why, time_point now) {

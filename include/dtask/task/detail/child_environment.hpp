@@ -33,6 +33,7 @@ class [[nodiscard("dtask: this does nothing until it is awaited")]] changed_op {
       }
       child.env = &env_;
       child.continuation = parent;
+      note_parent(child, parent.promise());
       return transfer_to(op_.task_.handle());
     }
     T await_resume() {

@@ -37,6 +37,26 @@ class fork_group {
   fork_group& operator=(const fork_group&) = delete;
 
   /// Starts the children; the coroutine to go on with.
+  template <class Promise>
+  std::coroutine_handle<> start(std::coroutine_handle<Promise> parent) noexcept {
+#if DTASK_DEBUG
+    for (std::size_t i = 0; i < size_; ++i) note_parent(*children_[i].promise, parent.promise());
+#endif
+    return start(parent, *parent.promise().env);
+  }
+
+  /// To be called in `await_resume`: throws where the group was not started because of stop.
+  void check_started() const {
+    if (refused_) [[unlikely]] throw_stopped(*refused_);
+  }
+  /// The child that decided: the first to fail (all) or the first to end (any); -1: none.
+  std::ptrdiff_t decisive() const noexcept { return decisive_.load(std::memory_order_relaxed); }
+
+ private:
+  struct hook : completion {
+    fork_group* group = nullptr;
+  };
+
   std::coroutine_handle<> start(std::coroutine_handle<> parent, const environment& outer) noexcept {
     if (outer.stop->stop_requested()) [[unlikely]] {
       refused_ = &outer;
@@ -72,18 +92,6 @@ class fork_group {
     children_[0].promise->on_done = &spine_;
     return children_[0].handle;
   }
-
-  /// To be called in `await_resume`: throws where the group was not started because of stop.
-  void check_started() const {
-    if (refused_) [[unlikely]] throw_stopped(*refused_);
-  }
-  /// The child that decided: the first to fail (all) or the first to end (any); -1: none.
-  std::ptrdiff_t decisive() const noexcept { return decisive_.load(std::memory_order_relaxed); }
-
- private:
-  struct hook : completion {
-    fork_group* group = nullptr;
-  };
 
   void note(promise_base& child) noexcept {
     if (policy_ == policy::all && !child.failed) [[likely]] return;

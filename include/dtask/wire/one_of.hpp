@@ -1,0 +1,107 @@
+#pragma once
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <new>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include "dtask/base/config.hpp"
+
+DTASK_BEGIN
+namespace wire {
+
+/// A value of exactly one of the types, each at most once in the list; the first one after default construction.
+///
+/// A `std::variant` of thirty messages costs every user more than a second of compilation, since each of its operations is a table of thirty
+/// functions behind layers of templates. This one is move-only, needs moves that do not throw, and is never empty.
+/// A moved-from value holds the moved-from message. Not thread-safe.
+template <class... Types>
+class one_of {
+ public:
+  static constexpr std::size_t size = sizeof...(Types);
+  /// The place of `Type` in the list; `size` if it is not there.
+  template <class Type>
+  static constexpr std::size_t index_of = [] {
+    std::size_t at = 0;
+    static_cast<void>(((std::is_same_v<Type, Types> ? true : (++at, false)) || ...));
+    return at;
+  }();
+
+  one_of() noexcept : one_of(first()) {}
+  template <class Type, class Value = std::remove_cvref_t<Type>>
+    requires(index_of<Value> < size)
+  one_of(Type&& value) : index_(static_cast<std::uint8_t>(index_of<Value>)) {
+    ::new (static_cast<void*>(store_)) Value(std::forward<Type>(value));
+  }
+  one_of(one_of&& other) noexcept : index_(other.index_) { move_in(other); }
+  one_of& operator=(one_of&& other) noexcept {
+    if (this != &other) {
+      destroy();
+      index_ = other.index_;
+      move_in(other);
+    }
+    return *this;
+  }
+  ~one_of() { destroy(); }
+
+  std::size_t index() const noexcept { return index_; }
+  /// Puts a new `Type` made from the arguments in place of what was here.
+  template <class Type, class... Arguments>
+  Type& emplace(Arguments&&... arguments) {
+    Type value{std::forward<Arguments>(arguments)...};
+    destroy();
+    index_ = static_cast<std::uint8_t>(index_of<Type>);
+    return *::new (static_cast<void*>(store_)) Type(std::move(value));
+  }
+  /// Puts a new value of the type with this index here. Precondition: `index < size`.
+  void emplace_index(std::size_t index) {
+    destroy();
+    index_ = static_cast<std::uint8_t>(index);
+    each([this]<class Type>(Type*) { ::new (static_cast<void*>(store_)) Type(); });
+  }
+  /// The value if it is a `Type`, else nullptr.
+  template <class Type>
+  Type* get_if() noexcept {
+    static_assert(index_of<Type> < size);
+    return index_ == index_of<Type> ? std::launder(reinterpret_cast<Type*>(store_)) : nullptr;
+  }
+  template <class Type>
+  const Type* get_if() const noexcept {
+    return const_cast<one_of*>(this)->template get_if<Type>();
+  }
+
+  /// Calls `visitor` with the value.
+  template <class Visitor>
+  void visit(Visitor&& visitor) {
+    each([&]<class Type>(Type*) { visitor(*std::launder(reinterpret_cast<Type*>(store_))); });
+  }
+  template <class Visitor>
+  void visit(Visitor&& visitor) const {
+    each([&]<class Type>(Type*) { visitor(*std::launder(reinterpret_cast<const Type*>(store_))); });
+  }
+
+ private:
+  using first = std::tuple_element_t<0, std::tuple<Types...>>;
+  template <class Call>
+  void each(Call&& call) const {
+    static_cast<void>(((index_ == index_of<Types> && (call(static_cast<Types*>(nullptr)), true)) || ...));
+  }
+  void move_in(one_of& other) noexcept {
+    each([&]<class Type>(Type*) {
+      static_assert(std::is_nothrow_move_constructible_v<Type>);
+      ::new (static_cast<void*>(store_)) Type(std::move(*std::launder(reinterpret_cast<Type*>(other.store_))));
+    });
+  }
+  void destroy() noexcept {
+    each([this]<class Type>(Type*) { std::launder(reinterpret_cast<Type*>(store_))->~Type(); });
+  }
+
+  alignas(Types...) std::byte store_[std::max({sizeof(Types)...})];
+  std::uint8_t index_;
+};
+
+}  // namespace wire
+DTASK_END
