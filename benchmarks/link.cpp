@@ -1,5 +1,6 @@
-// One dtask link over loopback TCP against raw Asio sockets doing the same: small messages with W in flight, and a 64 MiB payload one way with a short answer.
-// Two threads, one io_context each, in one process; medians of alternating runs, so that both see the same machine.
+// One dtask link over loopback TCP against raw Asio sockets doing the same: small messages with W in flight, and a 64
+// MiB payload one way with a short answer. Two threads, one io_context each, in one process; medians of alternating
+// runs, so that both see the same machine.
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/io_context.hpp>
 #include <chrono>
@@ -33,7 +34,8 @@ constexpr std::size_t frame = wire::frame_header::size;
 
 // ---- dtask ----
 
-/// One end of a link: answers pings, puts payloads together and answers each with a goodbye; the rest goes to `on_message`.
+/// One end of a link: answers pings, puts payloads together and answers each with a goodbye; the rest goes to
+/// `on_message`.
 struct end final : wire::link_events {
   explicit end(io_context& where) : io(where) {}
   io_context& io;
@@ -66,14 +68,16 @@ struct end final : wire::link_events {
   void closed(const dtask::error&) override { io.stop(); }
 };
 
-/// Runs `begin(end)` on the end that connected or on the one that accepted; the other one answers. Seconds until it has closed the link.
+/// Runs `begin(end)` on the end that connected or on the one that accepted; the other one answers. Seconds until it has
+/// closed the link.
 double over_link(bool accepted, const std::function<void(end&)>& begin) {
   io_context server_io(1), client_io(1);
   end server(server_io), here(client_io);
-  auto listener = net::listener::open(server_io.get_executor(), {"127.0.0.1", 0}, {}, [&](std::unique_ptr<net::link> l) {
-    server.link = std::move(l);
-    server.link->start(server);
-  });
+  auto listener =
+      net::listener::open(server_io.get_executor(), {"127.0.0.1", 0}, {}, [&](std::unique_ptr<net::link> l) {
+        server.link = std::move(l);
+        server.link->start(server);
+      });
   const net::host_port at = listener.value()->address();
   net::connector connector(client_io.get_executor(), at, {}, [&](dtask::result<std::unique_ptr<net::link>> l) {
     here.link = std::move(l).value();
@@ -97,14 +101,14 @@ double over_link(bool accepted, const std::function<void(end&)>& begin) {
 
 double link_messages(std::uint64_t count, std::uint64_t window) {
   return static_cast<double>(count) / over_link(false, [&](end& e) {
-    auto sent = std::make_shared<std::uint64_t>(0);
-    auto back = std::make_shared<std::uint64_t>(0);
-    e.on_message = [&e, sent, back, count](const wire::message&) {
-      if (*sent < count) e.link->send(wire::ping{++*sent});
-      if (++*back == count) e.link->close();
-    };
-    while (*sent < window) e.link->send(wire::ping{++*sent});
-  });
+           auto sent = std::make_shared<std::uint64_t>(0);
+           auto back = std::make_shared<std::uint64_t>(0);
+           e.on_message = [&e, sent, back, count](const wire::message&) {
+             if (*sent < count) e.link->send(wire::ping{++*sent});
+             if (++*back == count) e.link->close();
+           };
+           while (*sent < window) e.link->send(wire::ping{++*sent});
+         });
 }
 
 double link_payloads(int count) {
@@ -144,7 +148,8 @@ double link_payloads(int count) {
 // ---- raw Asio ----
 
 /// Two connected raw sockets, the other end on a thread of its own.
-double over_sockets(const std::function<void(bench::raw::socket&)>& server, const std::function<double(bench::raw::socket&, io_context&)>& client) {
+double over_sockets(const std::function<void(bench::raw::socket&)>& server,
+                    const std::function<double(bench::raw::socket&, io_context&)>& client) {
   io_context server_io(1), client_io(1);
   bench::raw::acceptor acceptor(server_io, bench::raw::tcp::endpoint(bench::raw::asio::ip::address_v4::loopback(), 0));
   bench::raw::socket here = bench::raw::connect(client_io, acceptor.local_endpoint().port());
@@ -166,9 +171,10 @@ struct echo {
   void read() {
     s.async_read_some(bench::raw::asio::buffer(buffer), [this](const boost::system::error_code& ec, std::size_t n) {
       if (ec) return;
-      bench::raw::asio::async_write(s, bench::raw::asio::buffer(buffer.data(), n), [this](const boost::system::error_code& failed, std::size_t) {
-        if (!failed) read();
-      });
+      bench::raw::asio::async_write(s, bench::raw::asio::buffer(buffer.data(), n),
+                                    [this](const boost::system::error_code& failed, std::size_t) {
+                                      if (!failed) read();
+                                    });
     });
   }
 };
@@ -184,9 +190,10 @@ struct flood {
     sent += frames;
     if (frames == 0) return read();
     out.resize(frames * frame);
-    bench::raw::asio::async_write(s, bench::raw::asio::buffer(out), [this](const boost::system::error_code& ec, std::size_t) {
-      if (!ec) read();
-    });
+    bench::raw::asio::async_write(s, bench::raw::asio::buffer(out),
+                                  [this](const boost::system::error_code& ec, std::size_t) {
+                                    if (!ec) read();
+                                  });
   }
   void read() {
     s.async_read_some(bench::raw::asio::buffer(in), [this](const boost::system::error_code& ec, std::size_t n) {
@@ -223,15 +230,18 @@ struct swallow {
   std::vector<char> buffer;
   std::size_t have = 0;
   void read() {
-    s.async_read_some(bench::raw::asio::buffer(buffer.data() + have, std::min(large - have, bench::raw::bytes_per_call)), [this](const boost::system::error_code& ec, std::size_t n) {
-      if (ec) return;
-      have += n;
-      if (have < large) return read();
-      have = 0;
-      bench::raw::asio::async_write(s, bench::raw::asio::buffer("k", 1), [this](const boost::system::error_code& failed, std::size_t) {
-        if (!failed) read();
-      });
-    });
+    s.async_read_some(
+        bench::raw::asio::buffer(buffer.data() + have, std::min(large - have, bench::raw::bytes_per_call)),
+        [this](const boost::system::error_code& ec, std::size_t n) {
+          if (ec) return;
+          have += n;
+          if (have < large) return read();
+          have = 0;
+          bench::raw::asio::async_write(s, bench::raw::asio::buffer("k", 1),
+                                        [this](const boost::system::error_code& failed, std::size_t) {
+                                          if (!failed) read();
+                                        });
+        });
   }
 };
 struct pour {
@@ -241,15 +251,17 @@ struct pour {
   std::size_t sent = 0;
   char answer = 0;
   void write() {
-    s.async_write_some(bench::raw::asio::buffer(data.data() + sent, std::min(large - sent, bench::raw::bytes_per_call)), [this](const boost::system::error_code& ec, std::size_t n) {
-      if (ec) return;
-      sent += n;
-      if (sent < large) return write();
-      sent = 0;
-      s.async_read_some(bench::raw::asio::buffer(&answer, 1), [this](const boost::system::error_code& failed, std::size_t) {
-        if (!failed && --left > 0) write();
-      });
-    });
+    s.async_write_some(bench::raw::asio::buffer(data.data() + sent, std::min(large - sent, bench::raw::bytes_per_call)),
+                       [this](const boost::system::error_code& ec, std::size_t n) {
+                         if (ec) return;
+                         sent += n;
+                         if (sent < large) return write();
+                         sent = 0;
+                         s.async_read_some(bench::raw::asio::buffer(&answer, 1),
+                                           [this](const boost::system::error_code& failed, std::size_t) {
+                                             if (!failed && --left > 0) write();
+                                           });
+                       });
   }
 };
 
@@ -275,7 +287,8 @@ double raw_payloads(int count) {
   return static_cast<double>(large) * count / took * 1e-9;
 }
 
-void compare(const std::string& name, const std::string& unit, const std::string& reference, const std::function<double()>& ours, const std::function<double()>& theirs) {
+void compare(const std::string& name, const std::string& unit, const std::string& reference,
+             const std::function<double()>& ours, const std::function<double()>& theirs) {
   std::vector<double> a, b;
   for (int i = 0; i < 5; ++i) {
     a.push_back(ours());
@@ -289,7 +302,11 @@ void compare(const std::string& name, const std::string& unit, const std::string
 int main() {
   for (const std::uint64_t window : {1u, 16u, 256u, 1024u}) {
     const std::uint64_t count = window == 1 ? 10000 : window == 16 ? 100000 : 1000000;
-    compare("link messages, " + std::to_string(window) + " in flight", "1/s", "raw Asio, batched", [=] { return link_messages(count, window); }, [=] { return raw_messages(count, window); });
+    compare(
+        "link messages, " + std::to_string(window) + " in flight", "1/s", "raw Asio, batched",
+        [=] { return link_messages(count, window); }, [=] { return raw_messages(count, window); });
   }
-  compare("link payload 64 MiB", "GB/s", "raw Asio, 4 MiB calls", [] { return link_payloads(10); }, [] { return raw_payloads(10); });
+  compare(
+      "link payload 64 MiB", "GB/s", "raw Asio, 4 MiB calls", [] { return link_payloads(10); },
+      [] { return raw_payloads(10); });
 }

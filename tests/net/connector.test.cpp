@@ -60,10 +60,11 @@ TEST_CASE("a connector may be destroyed by its own answer") {
   const dead_port dead(io);
   std::unique_ptr<net::connector> c;
   bool called = false;
-  c = std::make_unique<net::connector>(io.get_executor(), net::host_port{"127.0.0.1", dead.port()}, net::connector_options{}, [&](dtask::result<std::unique_ptr<net::link>>) {
-    c.reset();
-    called = true;
-  });
+  c = std::make_unique<net::connector>(io.get_executor(), net::host_port{"127.0.0.1", dead.port()},
+                                       net::connector_options{}, [&](dtask::result<std::unique_ptr<net::link>>) {
+                                         c.reset();
+                                         called = true;
+                                       });
   REQUIRE(run_until(io, [&] { return called; }));
 }
 

@@ -75,13 +75,16 @@ struct world {
   std::unique_ptr<net::connector> connector;
 
   void listen(const net::listener_options& options = {}, const std::string& host = "127.0.0.1") {
-    auto opened = net::listener::open(io.get_executor(), {host, 0}, options, [this](std::unique_ptr<net::link> l) { accepted.push_back(std::move(l)); });
+    auto opened = net::listener::open(io.get_executor(), {host, 0}, options,
+                                      [this](std::unique_ptr<net::link> l) { accepted.push_back(std::move(l)); });
     REQUIRE_MESSAGE(opened.has_value(), (opened ? "" : opened.error().what()));
     listener = std::move(opened).value();
   }
   void connect(end& to, const net::connector_options& options = {}) {
     std::optional<dtask::result<std::unique_ptr<net::link>>> answer;
-    connector = std::make_unique<net::connector>(io.get_executor(), listener->address(), options, [&](dtask::result<std::unique_ptr<net::link>> r) { answer.emplace(std::move(r)); });
+    connector = std::make_unique<net::connector>(
+        io.get_executor(), listener->address(), options,
+        [&](dtask::result<std::unique_ptr<net::link>> r) { answer.emplace(std::move(r)); });
     REQUIRE(run_until(io, [&] { return answer.has_value(); }));
     REQUIRE_MESSAGE(answer->has_value(), (*answer ? "" : answer->error().what()));
     to.take(std::move(*answer).value());
@@ -115,8 +118,12 @@ inline std::vector<std::byte> encode(wire::message m) {
   REQUIRE_FALSE(out.push(std::move(m), {}));
   return out.take_all();
 }
-inline void write(asio::ip::tcp::socket& s, const std::vector<std::byte>& raw) { asio::write(s, asio::buffer(raw.data(), raw.size())); }
-inline void write(asio::ip::tcp::socket& s, std::string_view raw) { asio::write(s, asio::buffer(raw.data(), raw.size())); }
+inline void write(asio::ip::tcp::socket& s, const std::vector<std::byte>& raw) {
+  asio::write(s, asio::buffer(raw.data(), raw.size()));
+}
+inline void write(asio::ip::tcp::socket& s, std::string_view raw) {
+  asio::write(s, asio::buffer(raw.data(), raw.size()));
+}
 
 /// Log lines of this program, instead of stderr, as long as it lives.
 class captured_log {

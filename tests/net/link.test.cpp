@@ -55,8 +55,10 @@ void exchange(world& w, end& client, end& server) {
   wire::assembler in(out.what.lengths);
   std::size_t pings = 0;
   server.on_message = [&](const wire::message& m) {
-    if (const auto* c = m.get_if<wire::chunk>()) REQUIRE_FALSE(in.accept(*c));
-    else ++pings;
+    if (const auto* c = m.get_if<wire::chunk>())
+      REQUIRE_FALSE(in.accept(*c));
+    else
+      ++pings;
     server.got.pop_back();
   };
   client.on_drained = [&] {
@@ -212,7 +214,8 @@ TEST_CASE("a peer that closes in the middle of a frame or of a block is named wi
     REQUIRE(run_until(w.io, [&] { return server.why.has_value(); }));
     CHECK(server.why->code() == errc::protocol_error);
     CHECK(std::string(server.why->what()) ==
-          (in_block ? "the peer closed in the middle of a block of 500000 bytes " + from : "the peer closed in the middle of a frame (20 bytes of it had come) " + from));
+          (in_block ? "the peer closed in the middle of a block of 500000 bytes " + from
+                    : "the peer closed in the middle of a frame (20 bytes of it had come) " + from));
     CHECK(server.got.size() == 1);
   }
 }
@@ -243,7 +246,8 @@ TEST_CASE("a peer that breaks the protocol is told why, and the link ends") {
   CHECK(server.why->cause() == "unknown frame type 99");
   wire::decoder in(wire::side::connecting);
   std::vector<wire::message> got;
-  CHECK_FALSE(in.feed(std::span(answer).first(n), [&](wire::message&& m) { return got.push_back(std::move(m)), true; }));
+  CHECK_FALSE(
+      in.feed(std::span(answer).first(n), [&](wire::message&& m) { return got.push_back(std::move(m)), true; }));
   REQUIRE(got.size() == 1);
   CHECK(got[0].get_if<wire::refuse>()->code == errc::protocol_error);
 }

@@ -16,11 +16,13 @@ TEST_CASE("a listener on port 0 tells its port; the same port again is refused w
   world w;
   w.listen();
   CHECK(w.listener->port() != 0);
-  const auto again = net::listener::open(w.io.get_executor(), w.listener->address(), {}, [](std::unique_ptr<net::link>) {});
+  const auto again =
+      net::listener::open(w.io.get_executor(), w.listener->address(), {}, [](std::unique_ptr<net::link>) {});
   REQUIRE_FALSE(again.has_value());
   CHECK(again.error().code() == errc::io_error);
   CHECK(std::string(again.error().what()) ==
-        "cannot listen on " + net::to_string(w.listener->address()) + ": Address already in use: choose another port, or end the program that has this one");
+        "cannot listen on " + net::to_string(w.listener->address()) +
+            ": Address already in use: choose another port, or end the program that has this one");
 }
 
 TEST_CASE("addresses beyond loopback need the option that says so") {
@@ -33,7 +35,8 @@ TEST_CASE("addresses beyond loopback need the option that says so") {
     CHECK(std::string(refused.error().what()).find("no authentication") != std::string::npos);
   }
   CHECK(net::listener::open(io.get_executor(), {"localhost", 0}, {}, nobody).has_value());
-  CHECK(net::listener::open(io.get_executor(), {"no such host", 0}, {}, nobody).error().code() == errc::invalid_argument);
+  CHECK(net::listener::open(io.get_executor(), {"no such host", 0}, {}, nobody).error().code() ==
+        errc::invalid_argument);
 }
 
 TEST_CASE("a peer is handed over with its hello, and what follows it in the same write") {

@@ -14,13 +14,36 @@ TEST_CASE("cluster addresses are read and written") {
   CHECK(net::parse_url("local://4").value() == url{url::scheme::local, {}, 4});
   CHECK(net::parse_url("local://").value() == url{url::scheme::local, {}, 0});
   CHECK(net::parse_url("spawn://2").value() == url{url::scheme::spawn, {}, 2});
-  for (const char* text : {"tcp://127.0.0.1:7700", "tcp://[::1]:7700", "local://", "local://12", "spawn://2"}) CHECK(net::to_string(net::parse_url(text).value()) == text);
+  for (const char* text : {"tcp://127.0.0.1:7700", "tcp://[::1]:7700", "local://", "local://12", "spawn://2"})
+    CHECK(net::to_string(net::parse_url(text).value()) == text);
 }
 
 TEST_CASE("a wrong cluster address says what is wrong and what can be written") {
-  for (const char* text : {"", "127.0.0.1:7700", "http://x:1", "tcp://", "tcp://host", "tcp://:7700", "tcp://host:", "tcp://host:x", "tcp://host:65536", "tcp://host:-1", "tcp://host:+1", "tcp://::1:7700",
-                           "tcp://[::1]", "tcp://[::1", "tcp://[::1]7700", "tcp://ho st:1", "tcp://user@host:1", "tcp://host:1/path", "local://x", "local://-1", "local://0", "local://4097", "spawn://1 ",
-                           "tcp://host:99999999999999999999", "tcp://[]:1"}) {
+  for (const char* text : {"",
+                           "127.0.0.1:7700",
+                           "http://x:1",
+                           "tcp://",
+                           "tcp://host",
+                           "tcp://:7700",
+                           "tcp://host:",
+                           "tcp://host:x",
+                           "tcp://host:65536",
+                           "tcp://host:-1",
+                           "tcp://host:+1",
+                           "tcp://::1:7700",
+                           "tcp://[::1]",
+                           "tcp://[::1",
+                           "tcp://[::1]7700",
+                           "tcp://ho st:1",
+                           "tcp://user@host:1",
+                           "tcp://host:1/path",
+                           "local://x",
+                           "local://-1",
+                           "local://0",
+                           "local://4097",
+                           "spawn://1 ",
+                           "tcp://host:99999999999999999999",
+                           "tcp://[]:1"}) {
     CAPTURE(text);
     const auto r = net::parse_url(text);
     REQUIRE_FALSE(r.has_value());

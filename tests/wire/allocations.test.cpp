@@ -14,7 +14,8 @@ namespace {
 std::atomic<std::size_t> live{0}, peak{0};
 }  // namespace
 
-// The sanitizers bring an operator new of their own: nothing is counted there, and the limits are checked in the other trees.
+// The sanitizers bring an operator new of their own: nothing is counted there, and the limits are checked in the other
+// trees.
 #if !DTASK_ASAN && !DTASK_TSAN
 namespace {
 

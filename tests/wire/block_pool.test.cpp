@@ -60,7 +60,8 @@ TEST_CASE("classes waste at most a quarter") {
 TEST_CASE("idle blocks stay under the cap") {
   block_pool pool(3u << 20);
   {
-    const mutable_bytes a = pool.take(1u << 20), b = pool.take(1u << 20), c = pool.take(1u << 20), d = pool.take(1u << 20);
+    const mutable_bytes a = pool.take(1u << 20), b = pool.take(1u << 20), c = pool.take(1u << 20),
+                        d = pool.take(1u << 20);
   }
   CHECK(pool.idle_bytes() == 3u << 20);
   pool.set_cap(1u << 20);

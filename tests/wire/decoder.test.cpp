@@ -39,7 +39,8 @@ error feed_text(wire::decoder& in, std::string_view raw) {
 }
 
 /// A frame made by hand.
-std::vector<std::byte> frame(std::uint8_t type, std::vector<std::byte> body, std::uint64_t blob_bytes = 0, std::uint32_t flags = 0) {
+std::vector<std::byte> frame(std::uint8_t type, std::vector<std::byte> body, std::uint64_t blob_bytes = 0,
+                             std::uint32_t flags = 0) {
   wire::frame_header h;
   h.type = type;
   h.body = static_cast<std::uint32_t>(body.size());
@@ -118,7 +119,8 @@ TEST_CASE("byte by byte and in random cuts the messages are the same") {
     wire::decoder in = accepted_decoder();
     std::vector<wire::message> got;
     for (std::size_t at = 0; at < raw.size();) {
-      const std::size_t n = seed == 1 ? 1 : std::min<std::size_t>(raw.size() - at, 1 + cut.below(seed % 2 ? 20 : 30000));
+      const std::size_t n =
+          seed == 1 ? 1 : std::min<std::size_t>(raw.size() - at, 1 + cut.below(seed % 2 ? 20 : 30000));
       const error bad = feed(in, std::span(raw).subspan(at, n), got);
       REQUIRE_MESSAGE(!bad, bad.what());
       at += n;
@@ -153,7 +155,9 @@ TEST_CASE("a large block is received where it stays") {
   CHECK(inside < data.end());
 }
 
-TEST_CASE("the ends of a transfer receive its chunks side by side when the pool has a block for the part, the middle does not") {
+TEST_CASE(
+    "the ends of a transfer receive its chunks side by side when the pool has a block for the part, the middle does "
+    "not") {
   test::filler fill(6);
   dtask::payload p;
   p.body = fill.block(100);
@@ -263,7 +267,9 @@ TEST_CASE("small payloads share one exact block and do not hold the receive buff
 // ---- peers that are not dtask, or not friendly ----
 
 TEST_CASE("what is not dtask is known at the first bytes, however they are cut") {
-  for (const std::string_view raw : {std::string_view("GET / HTTP/1.1\r\nHost: x\r\n\r\n"), std::string_view("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"), std::string_view("garbage")}) {
+  for (const std::string_view raw :
+       {std::string_view("GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
+        std::string_view("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"), std::string_view("garbage")}) {
     wire::decoder whole(wire::side::listening);
     CHECK(feed_text(whole, raw).code() == errc::protocol_error);
     wire::decoder bits(wire::side::listening);
@@ -292,7 +298,8 @@ TEST_CASE("a stranger may only greet") {
   wire::decoder early(wire::side::listening);
   CHECK(feed(early, test::encode(wire::submit{}), got).cause() == "a submit frame before the hello was accepted");
   wire::decoder posing(wire::side::listening);
-  CHECK(feed(posing, test::encode(wire::welcome{}), got).cause() == "a welcome frame from a peer that connected to this side");
+  CHECK(feed(posing, test::encode(wire::welcome{}), got).cause() ==
+        "a welcome frame from a peer that connected to this side");
   wire::decoder large(wire::side::listening);
   wire::frame_header h;
   h.type = wire::type_of<wire::hello>;
@@ -372,24 +379,46 @@ TEST_CASE("counts and tables that lie are refused with a reason, within 4 x fram
   };
   const auto whole = [](std::uint32_t parts) { return body_writer().put(std::uint8_t{0}).put(parts); };
   const std::vector<evil> corpus = {
-      {"list count", frame(wire::type_of<wire::acknowledge>, body_writer().put(0xffffffffu).put(std::uint64_t{1}).raw), "a count is larger than the rest of the frame"},
-      {"text length", frame(wire::type_of<wire::goodbye>, body_writer().put(0x7fffffffu).fill(10).raw), "a count is larger than the rest of the frame"},
-      {"truncated", frame(wire::type_of<wire::slots>, body_writer().put(1u).put(std::uint16_t{1}).raw), "the frame is shorter than its message"},
-      {"too long", frame(wire::type_of<wire::slots>, body_writer().put(1u).put(1u).put(1u).raw), "the frame is longer than its message"},
-      {"body on an empty message", frame(wire::type_of<wire::ping>, body_writer().put(1u).raw), "the frame is longer than its message"},
+      {"list count", frame(wire::type_of<wire::acknowledge>, body_writer().put(0xffffffffu).put(std::uint64_t{1}).raw),
+       "a count is larger than the rest of the frame"},
+      {"text length", frame(wire::type_of<wire::goodbye>, body_writer().put(0x7fffffffu).fill(10).raw),
+       "a count is larger than the rest of the frame"},
+      {"truncated", frame(wire::type_of<wire::slots>, body_writer().put(1u).put(std::uint16_t{1}).raw),
+       "the frame is shorter than its message"},
+      {"too long", frame(wire::type_of<wire::slots>, body_writer().put(1u).put(1u).put(1u).raw),
+       "the frame is longer than its message"},
+      {"body on an empty message", frame(wire::type_of<wire::ping>, body_writer().put(1u).raw),
+       "the frame is longer than its message"},
       {"part count", carried_frame(whole(0x40000000)), "a count is larger than the rest of the frame"},
-      {"more blocks than allowed", carried_frame(whole(1026).fill(4 * 1026)), "a payload has more blocks than the limit"},
-      {"part longer than the frame", carried_frame(whole(1).put(std::uint32_t{16384})), "its data is longer than the frame"},
-      {"outside bytes not announced", carried_frame(whole(1).put(0xffffffffu)), "the lengths of its blocks do not add up to those announced in the head"},
-      {"announced bytes without a part", carried_frame(whole(0), 5), "the lengths of its blocks do not add up to those announced in the head"},
-      {"sum wraps at 32 bits", carried_frame(whole(2).put(0xffffffffu).put(20001u), 20000), "the lengths of its blocks do not add up to those announced in the head"},
-      {"transfer 0", carried_frame(body_writer().put(std::uint8_t{1}).put(std::uint64_t{0}).put(1u).put(std::uint64_t{5})), "an announced payload has no number"},
-      {"announced 2^63", carried_frame(body_writer().put(std::uint8_t{1}).put(std::uint64_t{1}).put(1u).put(std::uint64_t{1} << 63)), "an announced payload is over the limit"},
-      {"announced sum wraps", carried_frame(body_writer().put(std::uint8_t{1}).put(std::uint64_t{1}).put(2u).put(std::uint64_t{1} << 32).put(~std::uint64_t{0})),
+      {"more blocks than allowed", carried_frame(whole(1026).fill(4 * 1026)),
+       "a payload has more blocks than the limit"},
+      {"part longer than the frame", carried_frame(whole(1).put(std::uint32_t{16384})),
+       "its data is longer than the frame"},
+      {"outside bytes not announced", carried_frame(whole(1).put(0xffffffffu)),
+       "the lengths of its blocks do not add up to those announced in the head"},
+      {"announced bytes without a part", carried_frame(whole(0), 5),
+       "the lengths of its blocks do not add up to those announced in the head"},
+      {"sum wraps at 32 bits", carried_frame(whole(2).put(0xffffffffu).put(20001u), 20000),
+       "the lengths of its blocks do not add up to those announced in the head"},
+      {"transfer 0",
+       carried_frame(body_writer().put(std::uint8_t{1}).put(std::uint64_t{0}).put(1u).put(std::uint64_t{5})),
+       "an announced payload has no number"},
+      {"announced 2^63",
+       carried_frame(body_writer().put(std::uint8_t{1}).put(std::uint64_t{1}).put(1u).put(std::uint64_t{1} << 63)),
        "an announced payload is over the limit"},
-      {"neither whole nor announced", carried_frame(body_writer().put(std::uint8_t{2})), "a payload is neither whole nor announced"},
+      {"announced sum wraps",
+       carried_frame(body_writer()
+                         .put(std::uint8_t{1})
+                         .put(std::uint64_t{1})
+                         .put(2u)
+                         .put(std::uint64_t{1} << 32)
+                         .put(~std::uint64_t{0})),
+       "an announced payload is over the limit"},
+      {"neither whole nor announced", carried_frame(body_writer().put(std::uint8_t{2})),
+       "a payload is neither whole nor announced"},
       {"flags", frame(wire::type_of<wire::drain>, {}, 0, 1), "unknown flags"},
-      {"flag of two", frame(wire::type_of<wire::known_calls>, body_writer().put(0u).put(std::uint8_t{2}).raw), "a flag is neither 0 nor 1"},
+      {"flag of two", frame(wire::type_of<wire::known_calls>, body_writer().put(0u).put(std::uint8_t{2}).raw),
+       "a flag is neither 0 nor 1"},
       {"choice", frame(wire::type_of<wire::state>, body_writer().put(std::uint8_t{9}).raw), "a choice is out of range"},
   };
   for (const evil& e : corpus) {
@@ -447,7 +476,8 @@ TEST_CASE("limits that one could not work with are refused") {
   h.limits.frame_blobs = 1;
   wire::decoder in(wire::side::listening);
   std::vector<wire::message> got;
-  CHECK(feed(in, test::encode(wire::message(h)), got).cause() == "malformed hello frame: its limits are too small to work with");
+  CHECK(feed(in, test::encode(wire::message(h)), got).cause() ==
+        "malformed hello frame: its limits are too small to work with");
 }
 
 TEST_CASE("a hundred thousand random mutations give messages or reasons, within bounds") {
@@ -465,7 +495,8 @@ TEST_CASE("a hundred thousand random mutations give messages or reasons, within 
   const std::size_t peak = peak_of([&] {
     for (int i = 0; i < 100000; ++i) {
       std::vector<std::byte> raw = corpus[random.below(corpus.size())];
-      for (std::uint64_t k = 1 + random.below(4); k-- > 0;) raw[random.below(raw.size())] = static_cast<std::byte>(random.below(256));
+      for (std::uint64_t k = 1 + random.below(4); k-- > 0;)
+        raw[random.below(raw.size())] = static_cast<std::byte>(random.below(256));
       if (random.below(4) == 0) raw.resize(random.below(raw.size()) + 1);
       wire::decoder in(random.below(2) == 0 ? wire::side::connecting : wire::side::listening);
       if (random.below(4) != 0) in.set_limits({});

@@ -20,7 +20,9 @@ TEST_CASE("the head of a frame is 32 little-endian bytes") {
   std::array<std::byte, wire::frame_header::size> raw{};
   wire::store(raw.data(), h);
   const std::string_view text(reinterpret_cast<const char*>(raw.data()), raw.size());
-  CHECK(text == "DT\x01\x03\x04\x03\x02\x01\x18\x17\x16\x15\x14\x13\x12\x11\x28\x27\x26\x25\x24\x23\x22\x21\x34\x33\x32\x31\x44\x43\x42\x41"sv);
+  CHECK(
+      text ==
+      "DT\x01\x03\x04\x03\x02\x01\x18\x17\x16\x15\x14\x13\x12\x11\x28\x27\x26\x25\x24\x23\x22\x21\x34\x33\x32\x31\x44\x43\x42\x41"sv);
   const wire::frame_header back = wire::load_header(raw.data());
   CHECK(back.version == 1);
   CHECK(back.type == 3);
@@ -42,7 +44,8 @@ TEST_CASE("the first four bytes tell a dtask peer from others") {
   CHECK(wire::check_opening("DELETE /x"sv).cause().ends_with("it looks like HTTP"));
   CHECK(wire::check_opening("\x16\x03\x01\x02"sv).cause().ends_with("it looks like TLS"));
   CHECK(wire::check_opening("SSH-2.0"sv).cause().ends_with("it looks like SSH"));
-  CHECK(wire::check_opening("\xff\0\0\0"sv).cause() == "not a dtask peer: its first bytes are \"\\xff\\x00\\x00\\x00\"");
+  CHECK(wire::check_opening("\xff\0\0\0"sv).cause() ==
+        "not a dtask peer: its first bytes are \"\\xff\\x00\\x00\\x00\"");
 }
 
 TEST_CASE("every message has a name and a stable number") {

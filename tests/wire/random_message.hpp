@@ -11,7 +11,8 @@
 
 #include "dtask/wire.hpp"
 
-// Messages with every field filled at random, and their comparison field by field. Both go through Boost.PFR, so a field that the codec forgot is found.
+// Messages with every field filled at random, and their comparison field by field. Both go through Boost.PFR, so a
+// field that the codec forgot is found.
 namespace test {
 
 using dtask::bytes;
@@ -37,10 +38,8 @@ class filler {
 
   void fill(bool& x) { x = below(2) == 1; }
   template <class T>
-    requires std::is_integral_v<T>
-  void fill(T& x) {
-    x = static_cast<T>(random_());
-  }
+  requires std::is_integral_v<T>
+  void fill(T& x) { x = static_cast<T>(random_()); }
   void fill(dtask::duration& x) { x = dtask::duration(static_cast<std::int64_t>(random_() >> 1)); }
   void fill(std::string& x) {
     x.resize(1 + below(40));
@@ -83,7 +82,7 @@ class filler {
     for (T& e : x) fill(e);
   }
   template <class T>
-    requires std::is_aggregate_v<T>
+  requires std::is_aggregate_v<T>
   void fill(T& x) {
     boost::pfr::for_each_field(x, [this](auto& field) { this->fill(field); });
   }
@@ -113,7 +112,9 @@ bool same(const T& a, const T& b) {
     return a == b;
   } else {
     bool all = true;
-    boost::pfr::for_each_field(a, [&](const auto& field, auto index) { all = all && same(field, boost::pfr::get<decltype(index)::value>(b)); });
+    boost::pfr::for_each_field(a, [&](const auto& field, auto index) {
+      all = all && same(field, boost::pfr::get<decltype(index)::value>(b));
+    });
     return all;
   }
 }

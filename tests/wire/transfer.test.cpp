@@ -101,7 +101,8 @@ TEST_CASE("chunks that lie side by side are one part without a copy; others are 
 }
 
 TEST_CASE("the last chunk of a part is long enough to travel outside of its frame's body") {
-  for (const std::size_t size : {std::size_t{65537}, std::size_t{70000}, std::size_t{65536 + 16384}, std::size_t{65536 + 16385}}) {
+  for (const std::size_t size :
+       {std::size_t{65537}, std::size_t{70000}, std::size_t{65536 + 16384}, std::size_t{65536 + 16385}}) {
     CAPTURE(size);
     payload p;
     p.body = bytes::copy(std::string(size, 'x'));

@@ -35,7 +35,13 @@ class connector_core : public std::enable_shared_from_this<connector_core> {
   using connected = std::function<void(result<std::unique_ptr<link>>)>;
 
   connector_core(executor ex, host_port to, const connector_options& options, connected take)
-      : to_(std::move(to)), options_(options), resolver_(ex), socket_(ex), attempt_(ex), total_(ex), take_(std::move(take)) {}
+      : to_(std::move(to)),
+        options_(options),
+        resolver_(ex),
+        socket_(ex),
+        attempt_(ex),
+        total_(ex),
+        take_(std::move(take)) {}
 
   void start() {
     total_.expires_after(std::chrono::duration_cast<std::chrono::steady_clock::duration>(options_.total_within));
@@ -49,13 +55,15 @@ class connector_core : public std::enable_shared_from_this<connector_core> {
       boost::asio::post(socket_.get_executor(), [self = shared_from_this()] { self->try_next(); });
       return;
     }
-    resolver_.async_resolve(to_.host, std::to_string(to_.port), [self = shared_from_this()](const boost::system::error_code& failed, const tcp::resolver::results_type& found) {
-      if (!self->take_) return;
-      if (failed) return self->give_up("the host name cannot be resolved: " + failed.message());
-      for (const auto& entry : found)
-        if (self->addresses_.size() < self->options_.addresses) self->addresses_.push_back(entry.endpoint());
-      self->try_next();
-    });
+    resolver_.async_resolve(
+        to_.host, std::to_string(to_.port),
+        [self = shared_from_this()](const boost::system::error_code& failed, const tcp::resolver::results_type& found) {
+          if (!self->take_) return;
+          if (failed) return self->give_up("the host name cannot be resolved: " + failed.message());
+          for (const auto& entry : found)
+            if (self->addresses_.size() < self->options_.addresses) self->addresses_.push_back(entry.endpoint());
+          self->try_next();
+        });
   }
   void cancel() {
     take_ = nullptr;
@@ -79,7 +87,8 @@ class connector_core : public std::enable_shared_from_this<connector_core> {
       if (!self->take_) return;
       boost::system::error_code ignored;
       self->attempt_.cancel();
-      // On loopback a connect to a port that nobody listens on can meet itself; such a connection would speak with its own echo.
+      // On loopback a connect to a port that nobody listens on can meet itself; such a connection would speak with its
+      // own echo.
       if (!ec && self->socket_.local_endpoint(ignored) == at) return self->failed(at, "nobody listens there");
       if (ec || self->timed_out_) return self->failed(at, self->timed_out_ ? "no answer in time" : ec.message());
       self->succeed(at);
@@ -132,11 +141,13 @@ class connector_core : public std::enable_shared_from_this<connector_core> {
 
 /// An attempt to connect over TCP: resolves the name, tries its addresses one after the other, each for a bounded time.
 ///
-/// Thread safety: used on the thread that runs its io_context, which must outlive it. Destroying it gives the attempt up, and nothing is called any more; a resolution that is
-/// under way ends in the background, and the io_context's destructor waits for it.
+/// Thread safety: used on the thread that runs its io_context, which must outlive it. Destroying it gives the attempt
+/// up, and nothing is called any more; a resolution that is under way ends in the background, and the io_context's
+/// destructor waits for it.
 class connector {
  public:
-  /// Gets the link, whose `start` has to be called, or `unreachable` with what each address answered. Called once, never from inside the constructor.
+  /// Gets the link, whose `start` has to be called, or `unreachable` with what each address answered. Called once,
+  /// never from inside the constructor.
   using connected = std::function<void(result<std::unique_ptr<link>>)>;
 
   connector(executor ex, host_port to, const connector_options& options, connected take)

@@ -16,17 +16,18 @@ using executor = boost::asio::io_context::executor_type;
 
 /// What a link is told at its start.
 struct link_options {
-  wire::limits limits;                            ///< what this side offers in its hello or welcome
+  wire::limits limits;                             ///< what this side offers in its hello or welcome
   duration close_grace = std::chrono::seconds(2);  ///< how long `close` waits for the peer to take what is queued
 };
 
 /// A real connection: over TCP, or a pipe inside the process.
 ///
-/// Thread safety: used only on the thread that runs its io_context, which must outlive it. Destroying a link ends the connection at once, without a `closed` event.
-/// It may be destroyed inside any of its events.
+/// Thread safety: used only on the thread that runs its io_context, which must outlive it. Destroying a link ends the
+/// connection at once, without a `closed` event. It may be destroyed inside any of its events.
 class link : public wire::link {
  public:
-  /// Begins to receive, and to report to `events`, which must stay until `closed` has been reported or the link is destroyed. Call it once.
+  /// Begins to receive, and to report to `events`, which must stay until `closed` has been reported or the link is
+  /// destroyed. Call it once.
   virtual void start(wire::link_events& events) = 0;
 };
 

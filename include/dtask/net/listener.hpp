@@ -25,9 +25,11 @@ namespace net {
 
 /// What a listener is told at its start.
 struct listener_options {
-  bool beyond_loopback = false;                       ///< may listen on addresses that other machines reach. There is no authentication: whoever reaches the port can run jobs
-  std::uint32_t max_strangers = 256;                  ///< connections without a hello at once; one more ends the oldest
-  duration hello_within = std::chrono::seconds(5);    ///< a connection that has not sent a whole hello after this time is ended
+  bool beyond_loopback = false;  ///< may listen on addresses that other machines reach. There is no authentication:
+                                 ///< whoever reaches the port can run jobs
+  std::uint32_t max_strangers = 256;  ///< connections without a hello at once; one more ends the oldest
+  duration hello_within =
+      std::chrono::seconds(5);  ///< a connection that has not sent a whole hello after this time is ended
   link_options links;
 };
 
@@ -49,7 +51,8 @@ class listener_core : public std::enable_shared_from_this<listener_core> {
     if (!ec) address_ = acceptor_.local_endpoint(ec);
     if (!ec) return {};
     return error(errc::io_error, "cannot listen on " + to_string(at) + ": " + ec.message(), {},
-                 ec == boost::asio::error::address_in_use ? "choose another port, or end the program that has this one" : "check the address");
+                 ec == boost::asio::error::address_in_use ? "choose another port, or end the program that has this one"
+                                                          : "check the address");
   }
   void start() { accept(); }
   void close() {
@@ -74,7 +77,8 @@ class listener_core : public std::enable_shared_from_this<listener_core> {
   void accept() {
     if (closed_) return;
     next_ = tcp_socket(acceptor_.get_executor());
-    acceptor_.async_accept(next_, [self = shared_from_this()](const boost::system::error_code& ec) { self->on_accept(ec); });
+    acceptor_.async_accept(next_,
+                           [self = shared_from_this()](const boost::system::error_code& ec) { self->on_accept(ec); });
   }
   void on_accept(const boost::system::error_code& ec) {
     if (closed_) return;
@@ -84,8 +88,10 @@ class listener_core : public std::enable_shared_from_this<listener_core> {
       return accept();
     }
     if (ec == boost::asio::error::connection_aborted || ec == boost::asio::error::interrupted) return accept();
-    // No descriptor or memory left for one more. Accepting at once would spin; a stranger that may be idle gives its place.
-    if (!std::exchange(out_of_resources_, true)) log(log_level::error, "accept_failed", to_string(address_) + ": " + ec.message() + "; trying again every 100 ms");
+    // No descriptor or memory left for one more. Accepting at once would spin; a stranger that may be idle gives its
+    // place.
+    if (!std::exchange(out_of_resources_, true))
+      log(log_level::error, "accept_failed", to_string(address_) + ": " + ec.message() + "; trying again every 100 ms");
     if (!strangers_.empty()) turn_away_oldest("out of descriptors");
     pause_.expires_after(std::chrono::milliseconds(100));
     pause_.async_wait([self = shared_from_this()](const boost::system::error_code& stopped) {
@@ -97,8 +103,10 @@ class listener_core : public std::enable_shared_from_this<listener_core> {
     const tcp::endpoint from = next_.remote_endpoint(ec);
     if (ec) return;  // gone already
     if (strangers_.size() >= options_.max_strangers) turn_away_oldest("too many connections without a hello");
-    const auto until = std::chrono::steady_clock::now() + std::chrono::duration_cast<std::chrono::steady_clock::duration>(options_.hello_within);
-    const auto core = std::make_shared<tcp_core>(std::move(next_), wire::side::listening, options_.links, to_string(from));
+    const auto until = std::chrono::steady_clock::now() +
+                       std::chrono::duration_cast<std::chrono::steady_clock::duration>(options_.hello_within);
+    const auto core =
+        std::make_shared<tcp_core>(std::move(next_), wire::side::listening, options_.links, to_string(from));
     const place at = strangers_.insert(strangers_.end(), stranger{core, until});
     core->await_greeting([weak = weak_from_this(), at](const error& why) {
       if (const auto self = weak.lock(); self && !self->closed_) self->greeted(at, why);
@@ -129,7 +137,8 @@ class listener_core : public std::enable_shared_from_this<listener_core> {
       self->watching_ = false;
       if (ec || self->closed_) return;
       const auto now = std::chrono::steady_clock::now();
-      while (!self->strangers_.empty() && self->strangers_.front().until <= now) self->turn_away_oldest("no hello in time");
+      while (!self->strangers_.empty() && self->strangers_.front().until <= now)
+        self->turn_away_oldest("no hello in time");
       self->watch();
     });
   }
@@ -149,23 +158,28 @@ class listener_core : public std::enable_shared_from_this<listener_core> {
 
 }  // namespace detail
 
-/// Accepts TCP connections and hands over those whose first message has arrived. Peers that are not dtask, speak another version, or say nothing in time are
-/// ended here with one line in the log each (`stranger_refused`).
+/// Accepts TCP connections and hands over those whose first message has arrived. Peers that are not dtask, speak
+/// another version, or say nothing in time are ended here with one line in the log each (`stranger_refused`).
 ///
-/// Thread safety: used on the thread that runs its io_context, which must outlive it. Destroying it stops accepting; links that it handed over stay.
+/// Thread safety: used on the thread that runs its io_context, which must outlive it. Destroying it stops accepting;
+/// links that it handed over stay.
 class listener {
  public:
-  /// Gets each link whose peer has said hello; call its `start` to receive that hello first. Its limits are a stranger's until `set_limits`.
+  /// Gets each link whose peer has said hello; call its `start` to receive that hello first. Its limits are a
+  /// stranger's until `set_limits`.
   using accepted = std::function<void(std::unique_ptr<link>)>;
 
-  /// Listens on `at`, port 0 meaning any free port. A host name is resolved here, which may block. Errors: `invalid_argument` for an address beyond loopback without
-  /// `beyond_loopback`, `io_error` for one that cannot be listened on.
-  static result<std::unique_ptr<listener>> open(executor ex, const host_port& at, const listener_options& options, accepted take) {
+  /// Listens on `at`, port 0 meaning any free port. A host name is resolved here, which may block. Errors:
+  /// `invalid_argument` for an address beyond loopback without `beyond_loopback`, `io_error` for one that cannot be
+  /// listened on.
+  static result<std::unique_ptr<listener>> open(executor ex, const host_port& at, const listener_options& options,
+                                                accepted take) {
     auto where = resolve(ex, at);
     if (!where) return where.error();
     if (!options.beyond_loopback && !where->address().is_loopback())
-      return error(errc::invalid_argument, "refusing to listen on " + to_string(at) + ", which other machines can reach", {},
-                   "there is no authentication: whoever reaches the port can run jobs; use 127.0.0.1, or allow it explicitly");
+      return error(
+          errc::invalid_argument, "refusing to listen on " + to_string(at) + ", which other machines can reach", {},
+          "there is no authentication: whoever reaches the port can run jobs; use 127.0.0.1, or allow it explicitly");
     auto core = std::make_shared<detail::listener_core>(ex, options, std::move(take));
     if (error bad = core->open(*where)) return bad;
     core->start();
@@ -191,7 +205,9 @@ class listener {
     boost::asio::ip::basic_resolver<detail::tcp, executor> resolver(ex);
     const auto found = resolver.resolve(at.host, std::to_string(at.port), boost::asio::ip::resolver_base::passive, ec);
     if (ec || found.empty())
-      return error(errc::invalid_argument, "cannot listen on " + to_string(at) + ": " + (ec ? ec.message() : "no address"), {}, "check the host name, or give an address");
+      return error(errc::invalid_argument,
+                   "cannot listen on " + to_string(at) + ": " + (ec ? ec.message() : "no address"), {},
+                   "check the host name, or give an address");
     return found.begin()->endpoint();
   }
 

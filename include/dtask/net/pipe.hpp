@@ -31,7 +31,8 @@ struct pipe_state {
   };
   pipe_state(executor a, executor b) : ends{end(a), end(b)} {}
 
-  /// Runs `action(core)` on the thread of an end, if that end is open. Posting under the lock keeps its io_context alive meanwhile: an end is closed before its context goes.
+  /// Runs `action(core)` on the thread of an end, if that end is open. Posting under the lock keeps its io_context
+  /// alive meanwhile: an end is closed before its context goes.
   template <class Action>
   void tell(std::size_t which, Action action) {
     const std::lock_guard hold(guard);
@@ -50,11 +51,15 @@ struct pipe_state {
   std::array<end, 2> ends;
 };
 
-/// One end of a pipe inside the process. What it sends is encoded as for a socket; the other end copies the bytes out of its outbox and says when it has.
+/// One end of a pipe inside the process. What it sends is encoded as for a socket; the other end copies the bytes out
+/// of its outbox and says when it has.
 class pipe_core final : public link_core {
  public:
   pipe_core(std::shared_ptr<pipe_state> state, std::size_t which, wire::side at, const link_options& options)
-      : link_core(state->ends[which].where, at, options, "pipe"), state_(std::move(state)), which_(which), grace_(executor_) {}
+      : link_core(state->ends[which].where, at, options, "pipe"),
+        state_(std::move(state)),
+        which_(which),
+        grace_(executor_) {}
 
  private:
   static constexpr std::size_t per_turn = std::size_t{4} << 20;
@@ -68,7 +73,9 @@ class pipe_core final : public link_core {
     const std::size_t used = outbox_->gather(some, per_turn);
     if (used == 0) return;
     under_way_ = true;
-    state_->tell(other(), [from = outbox_, data = slices(some.begin(), some.begin() + static_cast<std::ptrdiff_t>(used))](pipe_core& to) { to.arrive(data); });
+    state_->tell(other(),
+                 [from = outbox_, data = slices(some.begin(), some.begin() + static_cast<std::ptrdiff_t>(used))](
+                     pipe_core& to) { to.arrive(data); });
   }
   void receive() override {
     if (std::exchange(receiving_, true)) return;
@@ -106,13 +113,16 @@ class pipe_core final : public link_core {
     pump();
   }
   void other_ended() {
-    if (!receiving_) early_end_ = true;
-    else broke(end_of_stream());
+    if (!receiving_)
+      early_end_ = true;
+    else
+      broke(end_of_stream());
   }
 
   void finish_sending() override {
     // All of it was taken, so nobody has to be waited for.
-    boost::asio::post(executor_, [self = shared_from_this(), this] { broke(error(errc::closed, "closed by this side", peer())); });
+    boost::asio::post(executor_,
+                      [self = shared_from_this(), this] { broke(error(errc::closed, "closed by this side", peer())); });
   }
   void limit_end() override {
     grace_.expires_after(std::chrono::duration_cast<std::chrono::steady_clock::duration>(options_.close_grace));
@@ -147,8 +157,9 @@ struct pipe_ends {
   std::unique_ptr<link> listening;
 };
 
-/// Makes a pipe. Messages go through the real encoding, so what works here works over TCP; large blocks are copied once.
-/// Each end lives on its own io_context (which may be the same one) and is used on its thread. An io_context must outlive its end.
+/// Makes a pipe. Messages go through the real encoding, so what works here works over TCP; large blocks are copied
+/// once. Each end lives on its own io_context (which may be the same one) and is used on its thread. An io_context must
+/// outlive its end.
 inline pipe_ends make_pipe(executor connecting, executor listening, const link_options& options = {}) {
   const auto state = std::make_shared<detail::pipe_state>(connecting, listening);
   const auto a = std::make_shared<detail::pipe_core>(state, std::size_t{0}, wire::side::connecting, options);

@@ -41,7 +41,8 @@ struct url {
 
 inline std::string to_string(const url& u) {
   if (u.kind == url::scheme::tcp) return "tcp://" + to_string(u.at);
-  return std::string(u.kind == url::scheme::local ? "local://" : "spawn://") + (u.count == 0 ? std::string() : std::to_string(u.count));
+  return std::string(u.kind == url::scheme::local ? "local://" : "spawn://") +
+         (u.count == 0 ? std::string() : std::to_string(u.count));
 }
 
 namespace detail {
@@ -52,34 +53,40 @@ inline bool read_number(std::string_view text, std::uint32_t most, std::uint32_t
   return ec == std::errc() && end == text.data() + text.size() && out <= most;
 }
 inline error bad_address(std::string_view text, std::string_view why, std::string_view remedy) {
-  return error(errc::invalid_argument, "cannot read the address \"" + escaped(text, 200) + "\": " + std::string(why), {}, std::string(remedy));
+  return error(errc::invalid_argument, "cannot read the address \"" + escaped(text, 200) + "\": " + std::string(why),
+               {}, std::string(remedy));
 }
 }  // namespace detail
 
 /// Reads `HOST:PORT`. Port 0 is accepted: it means any free port to a listener. `invalid_argument` says what is wrong.
 inline result<host_port> parse_host_port(std::string_view text) {
-  constexpr std::string_view remedy = "write HOST:PORT, an IPv6 address in brackets, as in 127.0.0.1:7700 or [::1]:7700";
+  constexpr std::string_view remedy =
+      "write HOST:PORT, an IPv6 address in brackets, as in 127.0.0.1:7700 or [::1]:7700";
   std::string_view host, port;
   if (text.starts_with('[')) {
     const std::size_t close = text.find(']');
     if (close == std::string_view::npos) return detail::bad_address(text, "the bracket is not closed", remedy);
     host = text.substr(1, close - 1);
-    if (close + 1 >= text.size() || text[close + 1] != ':') return detail::bad_address(text, "no port after the bracket", remedy);
+    if (close + 1 >= text.size() || text[close + 1] != ':')
+      return detail::bad_address(text, "no port after the bracket", remedy);
     port = text.substr(close + 2);
   } else {
     const std::size_t colon = text.rfind(':');
     if (colon == std::string_view::npos) return detail::bad_address(text, "no port", remedy);
     host = text.substr(0, colon);
     port = text.substr(colon + 1);
-    if (host.find(':') != std::string_view::npos) return detail::bad_address(text, "an IPv6 address without brackets", remedy);
+    if (host.find(':') != std::string_view::npos)
+      return detail::bad_address(text, "an IPv6 address without brackets", remedy);
   }
   if (host.empty()) return detail::bad_address(text, "no host", remedy);
   if (host.size() > 255) return detail::bad_address(text, "the host is too long", remedy);
   for (const char c : host)
-    if (static_cast<unsigned char>(c) <= 0x20 || static_cast<unsigned char>(c) >= 0x7f || c == '/' || c == '@' || c == '[' || c == ']')
+    if (static_cast<unsigned char>(c) <= 0x20 || static_cast<unsigned char>(c) >= 0x7f || c == '/' || c == '@' ||
+        c == '[' || c == ']')
       return detail::bad_address(text, "the host has a character that no host has", remedy);
   std::uint32_t number = 0;
-  if (!detail::read_number(port, 65535, number)) return detail::bad_address(text, "the port is not a number from 0 to 65535", remedy);
+  if (!detail::read_number(port, 65535, number))
+    return detail::bad_address(text, "the port is not a number from 0 to 65535", remedy);
   return host_port{std::string(host), static_cast<std::uint16_t>(number)};
 }
 
@@ -101,7 +108,8 @@ inline result<url> parse_url(std::string_view text) {
   out.kind = scheme == "local" ? url::scheme::local : url::scheme::spawn;
   if (rest.empty()) return out;
   constexpr std::uint32_t most = 4096;
-  if (!detail::read_number(rest, most, out.count) || out.count == 0) return detail::bad_address(text, "N is not a number from 1 to 4096", remedy);
+  if (!detail::read_number(rest, most, out.count) || out.count == 0)
+    return detail::bad_address(text, "N is not a number from 1 to 4096", remedy);
   return out;
 }
 

@@ -19,11 +19,13 @@
 DTASK_BEGIN
 namespace wire {
 
-/// Reusable, uninitialised blocks for payload bytes, in size classes a quarter of a power of two apart (at most 25 % slack).
+/// Reusable, uninitialised blocks for payload bytes, in size classes a quarter of a power of two apart (at most 25 %
+/// slack).
 ///
-/// Touching fresh memory costs more than moving the bytes: a receive buffer over 32 MiB that is new each time has a third of the bandwidth of one
-/// that is used again. Blocks that nobody refers to any more stay here, up to `cap` bytes; what exceeds it goes back to the system.
-/// Thread safety: all functions may be called from any thread; blocks may be released on any thread and outlive the pool object.
+/// Touching fresh memory costs more than moving the bytes: a receive buffer over 32 MiB that is new each time has a
+/// third of the bandwidth of one that is used again. Blocks that nobody refers to any more stay here, up to `cap`
+/// bytes; what exceeds it goes back to the system. Thread safety: all functions may be called from any thread; blocks
+/// may be released on any thread and outlive the pool object.
 class block_pool {
  public:
   /// Blocks below this size are ordinary allocations: pooling them costs more than it saves.
@@ -92,7 +94,8 @@ class block_pool {
   static void* allocate(unsigned index) {
     void* block = ::operator new(bytes_of(index), alignment_of(index));
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
-    // Such a block is kept for long: fewer and larger page faults on its first use. Only advice, so its result does not matter.
+    // Such a block is kept for long: fewer and larger page faults on its first use. Only advice, so its result does not
+    // matter.
     if (bytes_of(index) >= huge_from) ::madvise(block, bytes_of(index), MADV_HUGEPAGE);
 #endif
     return block;

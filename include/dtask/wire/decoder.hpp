@@ -32,19 +32,23 @@ constexpr limits smaller(const limits& a, const limits& b) noexcept {
           std::min(a.payload, b.payload),       std::min(a.transfers, b.transfers),     std::min(a.jobs, b.jobs)};
 }
 
-/// Which end of a link a decoder serves. The one that listens expects a hello first; the one that connected expects the answer to its own.
+/// Which end of a link a decoder serves. The one that listens expects a hello first; the one that connected expects the
+/// answer to its own.
 enum class side : std::uint8_t { listening, connecting };
 
 /// Turns the bytes of one direction of a link into messages, as they come, in any cuts.
 ///
-/// Every length is checked before memory is allocated for it; whatever the peer sends, what this holds stays below 4 x the frame + 64 KiB. Blocks over 16 KiB are received
-/// where they will stay: `room` hands out the block's memory itself. Until limits are agreed the peer is a stranger: greetings only, no block, a body of at most `max_hello`.
-/// The small bytes of a message get one block of their own, so nothing decoded keeps the receive buffer alive.
-/// Thread safety: none; it belongs to the link's thread.
+/// Every length is checked before memory is allocated for it; whatever the peer sends, what this holds stays below 4 x
+/// the frame + 64 KiB. Blocks over 16 KiB are received where they will stay: `room` hands out the block's memory
+/// itself. Until limits are agreed the peer is a stranger: greetings only, no block, a body of at most `max_hello`. The
+/// small bytes of a message get one block of their own, so nothing decoded keeps the receive buffer alive. Thread
+/// safety: none; it belongs to the link's thread.
 class decoder {
  public:
-  /// `own`: the limits that this side offers. On the connecting side those in a received `welcome` come into force at once, cut to `own`.
-  explicit decoder(side at, const limits& own = {}, block_pool& pool = block_pool::shared()) : side_(at), own_(own), limits_(own), pool_(&pool) {}
+  /// `own`: the limits that this side offers. On the connecting side those in a received `welcome` come into force at
+  /// once, cut to `own`.
+  explicit decoder(side at, const limits& own = {}, block_pool& pool = block_pool::shared())
+      : side_(at), own_(own), limits_(own), pool_(&pool) {}
 
   /// The peer is no stranger any more.
   void set_limits(const limits& agreed) noexcept {
@@ -73,9 +77,9 @@ class decoder {
     end_ += count;
   }
 
-  /// Decodes what is there. `sink(message&&)` is called for each whole message and returns whether to go on; after `false` the rest waits for the next
-  /// call, and `room` must not be used before.
-  /// Returns `ok`, or why the link must end: `protocol_error`, `version_mismatch` or `too_large`, with a sentence; then no later call gives a message.
+  /// Decodes what is there. `sink(message&&)` is called for each whole message and returns whether to go on; after
+  /// `false` the rest waits for the next call, and `room` must not be used before. Returns `ok`, or why the link must
+  /// end: `protocol_error`, `version_mismatch` or `too_large`, with a sentence; then no later call gives a message.
   template <class Sink>
   error parse(Sink&& sink) {
     if (fault_) return fault_;
@@ -89,7 +93,8 @@ class decoder {
     }
   }
 
-  /// `room`, `commit` and `parse` for bytes that are already in memory. Where `sink` returns false the rest of `from` is dropped.
+  /// `room`, `commit` and `parse` for bytes that are already in memory. Where `sink` returns false the rest of `from`
+  /// is dropped.
   template <class Sink>
   error feed(std::span<const std::byte> from, Sink&& sink) {
     bool more = true;
@@ -111,8 +116,12 @@ class decoder {
   /// What the end of the stream means here: `ok` between two frames, else `protocol_error` that says what is missing.
   error at_end() const {
     if (fault_) return fault_;
-    if (next_outside_ < outside_.size()) return error(errc::protocol_error, "the peer closed in the middle of a block of " + std::to_string(outside_[next_outside_].size) + " bytes");
-    if (end_ != begin_) return error(errc::protocol_error, "the peer closed in the middle of a frame (" + std::to_string(end_ - begin_) + " bytes of it had come)");
+    if (next_outside_ < outside_.size())
+      return error(errc::protocol_error, "the peer closed in the middle of a block of " +
+                                             std::to_string(outside_[next_outside_].size) + " bytes");
+    if (end_ != begin_)
+      return error(errc::protocol_error, "the peer closed in the middle of a frame (" + std::to_string(end_ - begin_) +
+                                             " bytes of it had come)");
     return {};
   }
   /// Whether a part of a frame has been received.
@@ -133,7 +142,8 @@ class decoder {
       return;
     }
     // A frame larger than the buffer: it grows as the bytes come, not as they are announced.
-    if (filled() == capacity_) return reallocate(std::max(usual, std::min(capacity_ * 2, std::max(wanted_, capacity_ + frame_header::size))));
+    if (filled() == capacity_)
+      return reallocate(std::max(usual, std::min(capacity_ * 2, std::max(wanted_, capacity_ + frame_header::size))));
     if (begin_ != 0 && capacity_ - end_ < capacity_ / 4) {
       std::memmove(buffer_.get(), buffer_.get() + begin_, filled());
       end_ -= begin_;
@@ -158,7 +168,8 @@ class decoder {
     return step::fault;
   }
   step malformed(const frame_header& head, std::string_view why) {
-    return fail(error(errc::protocol_error, "malformed " + std::string(type_name(head.type)) + " frame: " + std::string(why)));
+    return fail(
+        error(errc::protocol_error, "malformed " + std::string(type_name(head.type)) + " frame: " + std::string(why)));
   }
 
   step advance() try {
@@ -166,7 +177,8 @@ class decoder {
     if (filled() < opening_size) return step::wait;
     const std::byte* at = buffer_.get() + begin_;
     // Looked at before the whole head is there: a stranger that speaks something else may never send 32 bytes.
-    if (error bad = check_opening({reinterpret_cast<const char*>(at), std::min(filled(), frame_header::size)})) return fail(std::move(bad));
+    if (error bad = check_opening({reinterpret_cast<const char*>(at), std::min(filled(), frame_header::size)}))
+      return fail(std::move(bad));
     if (filled() < frame_header::size) return step::wait;
     const frame_header head = load_header(at);
     if (const step bad = check_head(head); bad == step::fault) return bad;
@@ -179,17 +191,22 @@ class decoder {
   }
 
   step check_head(const frame_header& head) {
-    if (head.type == 0 || head.type > message::size) return fail(error(errc::protocol_error, "unknown frame type " + std::to_string(head.type)));
+    if (head.type == 0 || head.type > message::size)
+      return fail(error(errc::protocol_error, "unknown frame type " + std::to_string(head.type)));
     if (head.flags != 0) return malformed(head, "unknown flags");
     const bool greeting = head.type <= type_of<pong>;
-    if (side_ == side::listening && head.type == type_of<welcome>) return fail(error(errc::protocol_error, "a welcome frame from a peer that connected to this side"));
-    if (stranger_ && !greeting) return fail(error(errc::protocol_error, "a " + std::string(type_name(head.type)) + " frame before the hello was accepted"));
+    if (side_ == side::listening && head.type == type_of<welcome>)
+      return fail(error(errc::protocol_error, "a welcome frame from a peer that connected to this side"));
+    if (stranger_ && !greeting)
+      return fail(error(errc::protocol_error,
+                        "a " + std::string(type_name(head.type)) + " frame before the hello was accepted"));
     const std::uint32_t body_limit = greeting ? max_hello : limits_.frame_body;
     const std::uint32_t blob_limit = greeting ? 0 : limits_.frame_blobs;
     if (head.body > body_limit || head.blob_bytes > blob_limit)
       return fail(error(errc::too_large,
-                        "a " + std::string(type_name(head.type)) + " frame of " + std::to_string(head.body) + " + " + std::to_string(head.blob_bytes) +
-                            " bytes is over the limit of " + std::to_string(body_limit) + " + " + std::to_string(blob_limit),
+                        "a " + std::string(type_name(head.type)) + " frame of " + std::to_string(head.body) + " + " +
+                            std::to_string(head.blob_bytes) + " bytes is over the limit of " +
+                            std::to_string(body_limit) + " + " + std::to_string(blob_limit),
                         {}, "larger payloads travel in chunks"));
     return step::wait;
   }

@@ -15,7 +15,8 @@
 DTASK_BEGIN
 namespace wire {
 
-/// The fixed head of every frame: 32 bytes, little endian, no padding. Its layout is the same in every version of the protocol.
+/// The fixed head of every frame: 32 bytes, little endian, no padding. Its layout is the same in every version of the
+/// protocol.
 ///
 /// | bytes  | field      |                                                                                          |
 /// |--------|------------|------------------------------------------------------------------------------------------|
@@ -40,9 +41,11 @@ struct frame_header {
   std::uint32_t flags = 0;
 };
 
-/// Parts of a payload longer than this travel out of band, after the frame's body; shorter ones inside it. A rule of the protocol: the receiver tells by the length.
+/// Parts of a payload longer than this travel out of band, after the frame's body; shorter ones inside it. A rule of
+/// the protocol: the receiver tells by the length.
 inline constexpr std::size_t splice_over = std::size_t{16} << 10;
-/// Bytes of a frame's body that `fits_in_frame` leaves for the message around the payload. The texts of a `failure` are cut so that they stay within it.
+/// Bytes of a frame's body that `fits_in_frame` leaves for the message around the payload. The texts of a `failure` are
+/// cut so that they stay within it.
 inline constexpr std::size_t frame_reserve = std::size_t{64} << 10;
 /// Each text of a `failure` is cut to this many bytes when it is sent.
 inline constexpr std::size_t max_text = std::size_t{12} << 10;
@@ -58,7 +61,8 @@ template <class Integer>
 constexpr Integer load_le(const std::byte* from) noexcept {
   using U = std::make_unsigned_t<Integer>;
   U bits = 0;
-  for (std::size_t i = 0; i < sizeof(U); ++i) bits = static_cast<U>(bits | static_cast<U>(static_cast<U>(from[i]) << (8 * i)));
+  for (std::size_t i = 0; i < sizeof(U); ++i)
+    bits = static_cast<U>(bits | static_cast<U>(static_cast<U>(from[i]) << (8 * i)));
   return static_cast<Integer>(bits);
 }
 }  // namespace detail
@@ -92,30 +96,38 @@ inline frame_header load_header(const std::byte* from) noexcept {
 /// The bytes of a frame that `check_opening` needs.
 inline constexpr std::size_t opening_size = 4;
 
-/// Whether these first bytes of a frame (at least `opening_size`) are those of a dtask peer that speaks this version: `ok`, `protocol_error` with a guess at what the peer is,
-/// or `version_mismatch` with both versions.
+/// Whether these first bytes of a frame (at least `opening_size`) are those of a dtask peer that speaks this version:
+/// `ok`, `protocol_error` with a guess at what the peer is, or `version_mismatch` with both versions.
 inline error check_opening(std::string_view first) {
   using namespace std::string_view_literals;
-  if (static_cast<unsigned char>(first[0]) == frame_header::magic[0] && static_cast<unsigned char>(first[1]) == frame_header::magic[1]) {
+  if (static_cast<unsigned char>(first[0]) == frame_header::magic[0] &&
+      static_cast<unsigned char>(first[1]) == frame_header::magic[1]) {
     const auto version = static_cast<unsigned char>(first[2]);
     if (version == protocol_version) return {};
     return error(errc::version_mismatch,
-                 "the peer speaks version " + std::to_string(version) + " of the dtask protocol, this side version " + std::to_string(protocol_version), {},
-                 "build both programs against the same version of dtask");
+                 "the peer speaks version " + std::to_string(version) + " of the dtask protocol, this side version " +
+                     std::to_string(protocol_version),
+                 {}, "build both programs against the same version of dtask");
   }
   std::string_view guess;
-  for (const std::string_view verb : {"GET "sv, "POST"sv, "PUT "sv, "HEAD"sv, "OPTI"sv, "DELE"sv, "PATC"sv, "CONN"sv, "HTTP"sv, "PRI "sv})
+  for (const std::string_view verb :
+       {"GET "sv, "POST"sv, "PUT "sv, "HEAD"sv, "OPTI"sv, "DELE"sv, "PATC"sv, "CONN"sv, "HTTP"sv, "PRI "sv})
     if (first.starts_with(verb)) guess = "; it looks like HTTP"sv;
   if (first.starts_with("\x16\x03"sv)) guess = "; it looks like TLS"sv;
   if (first.starts_with("SSH-"sv)) guess = "; it looks like SSH"sv;
-  return error(errc::protocol_error, "not a dtask peer: its first bytes are \"" + escaped(first.substr(0, 16)) + "\"" + std::string(guess), {},
-               "connect only dtask programs to this port");
+  return error(errc::protocol_error,
+               "not a dtask peer: its first bytes are \"" + escaped(first.substr(0, 16)) + "\"" + std::string(guess),
+               {}, "connect only dtask programs to this port");
 }
 
 /// The name of a message type, for errors and logs; `type` is the one in the frame's head.
 constexpr std::string_view type_name(std::uint8_t type) noexcept {
-  constexpr std::string_view names[] = {"hello", "welcome", "refuse", "goodbye",   "ping", "pong",   "chunk",    "abort_transfer", "credit", "submit",      "cancel", "result",       "state",       "acknowledge", "broadcast",
-                                        "broadcast_done", "run", "stop", "recall", "returned", "started", "done", "slots", "blob", "blob_done", "end_session", "drain", "status_query", "status_report", "known_calls"};
+  constexpr std::string_view names[] = {"hello",          "welcome", "refuse",         "goodbye",       "ping",
+                                        "pong",           "chunk",   "abort_transfer", "credit",        "submit",
+                                        "cancel",         "result",  "state",          "acknowledge",   "broadcast",
+                                        "broadcast_done", "run",     "stop",           "recall",        "returned",
+                                        "started",        "done",    "slots",          "blob",          "blob_done",
+                                        "end_session",    "drain",   "status_query",   "status_report", "known_calls"};
   static_assert(std::size(names) == message::size);
   return type >= 1 && type <= std::size(names) ? names[type - 1] : "unknown";
 }

@@ -10,30 +10,34 @@
 DTASK_BEGIN
 namespace wire {
 
-/// What a link tells the one who drives it. All calls come from the link's own thread, one at a time, never from inside `send` or `close`.
+/// What a link tells the one who drives it. All calls come from the link's own thread, one at a time, never from inside
+/// `send` or `close`.
 class link_events {
  public:
-  /// A whole message was received and checked against the limits. Frames that came in one read arrive one after the other, then `batch_end`.
+  /// A whole message was received and checked against the limits. Frames that came in one read arrive one after the
+  /// other, then `batch_end`.
   virtual void received(message m) = 0;
   /// All messages of one read have been delivered: the place to decide, and to send in one batch.
   virtual void batch_end() = 0;
   /// `unsent()` fell to or below the low-water mark after it had been above.
   virtual void drained() = 0;
-  /// The link is gone; nothing follows. The error names the cause (closed by the peer, protocol error, time) and the peer.
+  /// The link is gone; nothing follows. The error names the cause (closed by the peer, protocol error, time) and the
+  /// peer.
   virtual void closed(const error& why) = 0;
 
  protected:
   ~link_events() = default;
 };
 
-/// One connection between two nodes as node/ and sim/ see it: messages in order, or the end. Over TCP, an in-process pipe, or a simulated network.
+/// One connection between two nodes as node/ and sim/ see it: messages in order, or the end. Over TCP, an in-process
+/// pipe, or a simulated network.
 ///
 /// Thread safety: all functions are called on the link's own thread only.
 class link {
  public:
   virtual ~link() = default;
-  /// Queues a message; it is flushed at the end of the turn. After the end of the link it is dropped silently (the `closed` event has said so).
-  /// Precondition: the message respects the limits in force.
+  /// Queues a message; it is flushed at the end of the turn. After the end of the link it is dropped silently (the
+  /// `closed` event has said so). Precondition: the message respects the limits in force.
   virtual void send(message m) = 0;
   /// Hands to the system now, within this call, as much of what is queued as it takes; the rest follows as usual.
   virtual void flush() {}

@@ -20,7 +20,8 @@ namespace wire {
 /// What a peer is to the coordinator. An observer may only ask for the status.
 enum class role : std::uint8_t { client = 0, worker = 1, observer = 2 };
 
-/// A job that a peer knows: the name with its version, the hash over the argument and result types, and those types in words for the error of a mismatch.
+/// A job that a peer knows: the name with its version, the hash over the argument and result types, and those types in
+/// words for the error of a mismatch.
 struct job_type {
   std::string name;
   std::uint64_t schema = 0;
@@ -31,11 +32,12 @@ struct job_type {
 /// XXH3-128 of a broadcast value.
 using digest = std::array<std::uint64_t, 2>;
 
-/// A payload inside a message: whole, or announced. An announced one (`transfer != 0`) has its parts' lengths here, the body's first and then each blob's, and its
-/// bytes follow in `chunk` messages of the same link and direction, in order, possibly between other messages.
+/// A payload inside a message: whole, or announced. An announced one (`transfer != 0`) has its parts' lengths here, the
+/// body's first and then each blob's, and its bytes follow in `chunk` messages of the same link and direction, in
+/// order, possibly between other messages.
 struct carried {
   payload whole;
-  std::uint64_t transfer = 0;          ///< unique among the open transfers of this link and direction; 0: nothing follows
+  std::uint64_t transfer = 0;  ///< unique among the open transfers of this link and direction; 0: nothing follows
   std::vector<std::uint64_t> lengths;  ///< of an announced payload: body, blobs...
 };
 
@@ -44,7 +46,7 @@ struct failure {
   errc code = errc::ok;
   std::string type;
   std::string message;
-  std::string place;   ///< host, worker, attempt
+  std::string place;  ///< host, worker, attempt
   std::string remedy;
 };
 
@@ -58,15 +60,16 @@ struct hello {
   std::uint16_t version_max = protocol_version;
   wire::role role = wire::role::client;
   wire::limits limits;
-  std::string name;            ///< of the program or worker, for people
+  std::string name;  ///< of the program or worker, for people
   std::string host;
   std::uint32_t pid = 0;
-  std::uint32_t slots = 0;     ///< worker: jobs that it runs at once
-  std::uint64_t session = 0;   ///< client: the session to resume; worker: its former id; 0: a new one
-  std::uint64_t key = 0;       ///< the secret that came with that session
-  std::uint64_t epoch = 0;     ///< of the coordinator that gave the session
-  std::uint64_t cookie = 0;    ///< proves a child of spawn://; 0: none
-  std::vector<job_type> jobs;  ///< what it runs (worker) or may submit (client); messages name a job by its position here
+  std::uint32_t slots = 0;    ///< worker: jobs that it runs at once
+  std::uint64_t session = 0;  ///< client: the session to resume; worker: its former id; 0: a new one
+  std::uint64_t key = 0;      ///< the secret that came with that session
+  std::uint64_t epoch = 0;    ///< of the coordinator that gave the session
+  std::uint64_t cookie = 0;   ///< proves a child of spawn://; 0: none
+  std::vector<job_type>
+      jobs;  ///< what it runs (worker) or may submit (client); messages name a job by its position here
   struct running_job {
     std::uint64_t job = 0;
     std::uint32_t fence = 0;
@@ -78,15 +81,15 @@ struct hello {
 /// The coordinator's answer to a hello that it accepts.
 struct welcome {
   std::uint16_t version = protocol_version;
-  wire::limits limits;            ///< the smaller of both sides
-  std::uint64_t epoch = 0;        ///< drawn anew at each start of the coordinator
-  std::uint64_t session = 0;      ///< client session or worker id
-  std::uint64_t key = 0;          ///< needed to resume it
-  bool resumed = false;           ///< whether the state of the named session is still there
-  duration heartbeat{};           ///< how often the peer must be heard from
-  duration lost_after{};          ///< silence after which the coordinator counts the peer as lost
-  std::uint64_t credit = 0;       ///< bytes that the peer may send before the first `credit`
-  std::uint64_t window = 0;       ///< all the credit there is: a job whose cost is above it can never be sent
+  wire::limits limits;        ///< the smaller of both sides
+  std::uint64_t epoch = 0;    ///< drawn anew at each start of the coordinator
+  std::uint64_t session = 0;  ///< client session or worker id
+  std::uint64_t key = 0;      ///< needed to resume it
+  bool resumed = false;       ///< whether the state of the named session is still there
+  duration heartbeat{};       ///< how often the peer must be heard from
+  duration lost_after{};      ///< silence after which the coordinator counts the peer as lost
+  std::uint64_t credit = 0;   ///< bytes that the peer may send before the first `credit`
+  std::uint64_t window = 0;   ///< all the credit there is: a job whose cost is above it can never be sent
 };
 
 /// The last message of a link that one side will not go on with.
@@ -108,12 +111,14 @@ struct pong {
   std::uint64_t stamp = 0;
 };
 
-/// The next piece of an announced payload, `offset` bytes into the concatenation of its parts. A chunk never crosses from one part into the next.
+/// The next piece of an announced payload, `offset` bytes into the concatenation of its parts. A chunk never crosses
+/// from one part into the next.
 struct chunk {
   std::uint64_t transfer = 0;
   std::uint64_t offset = 0;
   bytes data;
-  std::uint64_t part = 0;  ///< length of the part in which it lies, as announced; 0: not said. A hint for where to receive it
+  std::uint64_t part =
+      0;  ///< length of the part in which it lies, as announced; 0: not said. A hint for where to receive it
 };
 /// The rest of an announced payload does not come; what came is void.
 struct abort_transfer {
@@ -132,15 +137,17 @@ struct submit {
   std::uint64_t call = 0;  ///< unique in the session
   std::uint32_t job = 0;   ///< position in the client's hello
   effect effect_class = effect::at_most_once;
-  bool watch = false;      ///< send a `state` at each change
-  std::uint32_t attempts = 0;  ///< attempts already known to have been spent (resubmission after a lost coordinator)
+  bool watch = false;            ///< send a `state` at each change
+  std::uint32_t attempts = 0;    ///< attempts already known to have been spent (resubmission after a lost coordinator)
   std::uint64_t broadcasts = 0;  ///< number of broadcasts of this session that the job must see
   duration remaining = default_deadline;  ///< until its deadline; no_deadline: none
-  duration no_worker_after = std::chrono::seconds(60);  ///< time without any worker for this job until it ends with no_worker
+  duration no_worker_after =
+      std::chrono::seconds(60);  ///< time without any worker for this job until it ends with no_worker
   retry_policy retry;
   carried arguments;
 };
-/// client → coordinator: this call's result is no longer wanted; a result still comes, `cancelled` or what was already there.
+/// client → coordinator: this call's result is no longer wanted; a result still comes, `cancelled` or what was already
+/// there.
 struct cancel {
   std::uint64_t call = 0;
 };
@@ -158,8 +165,8 @@ struct state {
   job_state now = job_state::queued;
   std::uint32_t attempt = 0;
 };
-/// The receiver of these results has them, the sender may forget them: the calls of a client (a resumed session gets unacknowledged results again), or the
-/// jobs of a worker (one that reconnects sends unacknowledged results again).
+/// The receiver of these results has them, the sender may forget them: the calls of a client (a resumed session gets
+/// unacknowledged results again), or the jobs of a worker (one that reconnects sends unacknowledged results again).
 struct acknowledge {
   std::vector<std::uint64_t> calls;
 };
@@ -180,10 +187,10 @@ struct broadcast_done {
 
 /// coordinator → worker: a lease to run one attempt.
 struct run {
-  std::uint64_t job = 0;    ///< the coordinator's id of the job
-  std::uint32_t fence = 0;  ///< counts the leases of this job; comes back with everything about this one
+  std::uint64_t job = 0;      ///< the coordinator's id of the job
+  std::uint32_t fence = 0;    ///< counts the leases of this job; comes back with everything about this one
   std::uint32_t attempt = 1;  ///< executions that were started before, plus one
-  std::uint32_t type = 0;   ///< position in the worker's hello
+  std::uint32_t type = 0;     ///< position in the worker's hello
   std::uint64_t session = 0;
   effect effect_class = effect::at_most_once;
   std::uint64_t broadcasts = 0;  ///< start only when this many broadcasts of the session are held
@@ -243,7 +250,8 @@ struct end_session {
 /// Either way between coordinator and worker: take no new jobs, finish the running ones, then say goodbye.
 struct drain {};
 
-/// coordinator → client, after a welcome that resumed a session: the calls that it holds, whole. Those that are missing when `last` has come were lost on the way.
+/// coordinator → client, after a welcome that resumed a session: the calls that it holds, whole. Those that are missing
+/// when `last` has come were lost on the way.
 struct known_calls {
   std::vector<std::uint64_t> calls;
   bool last = true;
@@ -276,9 +284,9 @@ struct status_report {
 };
 
 /// Everything that can stand in a frame. The frame's type is the position here plus one: append only, never reorder.
-using message =
-    one_of<hello, welcome, refuse, goodbye, ping, pong, chunk, abort_transfer, credit, submit, cancel, result, state, acknowledge, broadcast, broadcast_done, run,
-                 stop, recall, returned, started, done, slots, blob, blob_done, end_session, drain, status_query, status_report, known_calls>;
+using message = one_of<hello, welcome, refuse, goodbye, ping, pong, chunk, abort_transfer, credit, submit, cancel,
+                       result, state, acknowledge, broadcast, broadcast_done, run, stop, recall, returned, started,
+                       done, slots, blob, blob_done, end_session, drain, status_query, status_report, known_calls>;
 
 }  // namespace wire
 DTASK_END

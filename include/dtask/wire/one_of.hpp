@@ -15,9 +15,9 @@ namespace wire {
 
 /// A value of exactly one of the types, each at most once in the list; the first one after default construction.
 ///
-/// A `std::variant` of thirty messages costs every user more than a second of compilation, since each of its operations is a table of thirty
-/// functions behind layers of templates. This one is move-only, needs moves that do not throw, and is never empty.
-/// A moved-from value holds the moved-from message. Not thread-safe.
+/// A `std::variant` of thirty messages costs every user more than a second of compilation, since each of its operations
+/// is a table of thirty functions behind layers of templates. This one is move-only, needs moves that do not throw, and
+/// is never empty. A moved-from value holds the moved-from message. Not thread-safe.
 template <class... Types>
 class one_of {
  public:
@@ -32,8 +32,7 @@ class one_of {
 
   one_of() noexcept : one_of(first()) {}
   template <class Type, class Value = std::remove_cvref_t<Type>>
-    requires(index_of<Value> < size)
-  one_of(Type&& value) : index_(static_cast<std::uint8_t>(index_of<Value>)) {
+  requires(index_of<Value> < size) one_of(Type&& value) : index_(static_cast<std::uint8_t>(index_of<Value>)) {
     ::new (static_cast<void*>(store_)) Value(std::forward<Type>(value));
   }
   one_of(one_of&& other) noexcept : index_(other.index_) { move_in(other); }

@@ -18,15 +18,18 @@
 DTASK_BEGIN
 namespace wire {
 
-/// What waits to be written on one link: messages encoded into one contiguous buffer, with the large blocks spliced in by reference.
+/// What waits to be written on one link: messages encoded into one contiguous buffer, with the large blocks spliced in
+/// by reference.
 ///
-/// Many small messages become one system call, and the bytes of a large block go from their owner to the socket without a copy. Two buffers take turns:
-/// one grows while the other is written, so what `gather` returned stays valid until it is consumed. Thread safety: none; it belongs to the link's thread.
+/// Many small messages become one system call, and the bytes of a large block go from their owner to the socket without
+/// a copy. Two buffers take turns: one grows while the other is written, so what `gather` returned stays valid until it
+/// is consumed. Thread safety: none; it belongs to the link's thread.
 class outbox {
  public:
   using slice = std::span<const std::byte>;
 
-  /// Encodes a message behind those already queued. A message over the limits is not queued; the error (`too_large`) says which limit: its sender should have cut it or sent it in chunks.
+  /// Encodes a message behind those already queued. A message over the limits is not queued; the error (`too_large`)
+  /// says which limit: its sender should have cut it or sent it in chunks.
   error push(message&& m, const limits& agreed) {
     batch& into = batches_[filling_];
     const std::size_t start = into.small.size(), splices = into.large.size();
@@ -41,10 +44,12 @@ class outbox {
       const std::size_t blob_bytes = static_cast<std::size_t>(out.blob_bytes());
       into.small.cut(start);
       into.large.erase(into.large.begin() + static_cast<std::ptrdiff_t>(splices), into.large.end());
-      return error(errc::too_large, std::string(type_name(head.type)) + " message of " + std::to_string(body) + " + " + std::to_string(blob_bytes) +
-                                        " bytes is over the frame limit of " + std::to_string(most) + " + " + std::to_string(agreed.frame_blobs));
+      return error(errc::too_large, std::string(type_name(head.type)) + " message of " + std::to_string(body) + " + " +
+                                        std::to_string(blob_bytes) + " bytes is over the frame limit of " +
+                                        std::to_string(most) + " + " + std::to_string(agreed.frame_blobs));
     }
-    for (std::size_t i = splices; i < into.large.size(); ++i) into.large[i].at = into.small.size();  // blocks follow the whole body
+    for (std::size_t i = splices; i < into.large.size(); ++i)
+      into.large[i].at = into.small.size();  // blocks follow the whole body
     head.body = static_cast<std::uint32_t>(body);
     head.id = out.id();
     head.extra = out.extra();
@@ -58,7 +63,8 @@ class outbox {
   /// Bytes queued and not yet consumed.
   std::size_t unsent() const noexcept { return unsent_; }
 
-  /// Fills `out` with the next bytes to write, at most about `most` of them, and returns how many slices it used. They stay valid until they are consumed, whatever is pushed meanwhile.
+  /// Fills `out` with the next bytes to write, at most about `most` of them, and returns how many slices it used. They
+  /// stay valid until they are consumed, whatever is pushed meanwhile.
   std::size_t gather(std::span<slice> out, std::size_t most) {
     if (written_out()) {
       batches_[filling_ ^ 1].clear();
@@ -156,7 +162,8 @@ class outbox {
 
   std::array<batch, 2> batches_;
   std::size_t filling_ = 0;
-  std::size_t small_done_ = 0;   // of the batch being written: bytes of its small buffer, blocks, and bytes of the current block
+  std::size_t small_done_ =
+      0;  // of the batch being written: bytes of its small buffer, blocks, and bytes of the current block
   std::size_t large_index_ = 0;
   std::size_t large_done_ = 0;
   std::size_t unsent_ = 0;

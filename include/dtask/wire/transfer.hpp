@@ -20,8 +20,9 @@
 DTASK_BEGIN
 namespace wire {
 
-/// A payload in the blocks in which it arrived or is kept: the lengths of its parts (the body's first, then each blob's) and the blocks of all parts in order,
-/// as many as have arrived. No block crosses from one part into the next. What a coordinator keeps and forwards without ever joining it.
+/// A payload in the blocks in which it arrived or is kept: the lengths of its parts (the body's first, then each
+/// blob's) and the blocks of all parts in order, as many as have arrived. No block crosses from one part into the next.
+/// What a coordinator keeps and forwards without ever joining it.
 struct pieces {
   std::vector<std::uint64_t> lengths;
   std::vector<bytes> blocks;
@@ -56,24 +57,31 @@ inline pieces pieces_of(const payload& whole) {
 /// Why a payload may not be sent at all under these limits (`too_large`), or `ok`.
 inline error check_payload(const payload& whole, const limits& agreed) {
   if (whole.blobs.size() > agreed.blobs)
-    return error(errc::too_large, "a payload of " + std::to_string(whole.blobs.size()) + " blocks is over the limit of " + std::to_string(agreed.blobs), {},
-                 "put the data into fewer blocks, or raise limits::blobs on both sides");
+    return error(errc::too_large,
+                 "a payload of " + std::to_string(whole.blobs.size()) + " blocks is over the limit of " +
+                     std::to_string(agreed.blobs),
+                 {}, "put the data into fewer blocks, or raise limits::blobs on both sides");
   if (whole.size() > agreed.payload)
-    return error(errc::too_large, "a payload of " + std::to_string(whole.size()) + " bytes is over the limit of " + std::to_string(agreed.payload), {},
-                 "split the value, or raise limits::payload on both sides");
+    return error(errc::too_large,
+                 "a payload of " + std::to_string(whole.size()) + " bytes is over the limit of " +
+                     std::to_string(agreed.payload),
+                 {}, "split the value, or raise limits::payload on both sides");
   return {};
 }
 
-/// Whether a payload can travel whole inside the frame of its message. Otherwise the sender announces it and sends chunks.
+/// Whether a payload can travel whole inside the frame of its message. Otherwise the sender announces it and sends
+/// chunks.
 inline bool fits_in_frame(const payload& whole, const limits& agreed) noexcept {
   std::uint64_t in_body = std::uint64_t{4} * (whole.blobs.size() + 1), outside = 0;
   const auto count = [&](std::size_t size) { (size > splice_over ? outside : in_body) += size; };
   count(whole.body.size());
   for (const bytes& blob : whole.blobs) count(blob.size());
-  return whole.blobs.size() <= agreed.blobs && outside <= agreed.frame_blobs && in_body + frame_reserve <= agreed.frame_body;
+  return whole.blobs.size() <= agreed.blobs && outside <= agreed.frame_blobs &&
+         in_body + frame_reserve <= agreed.frame_body;
 }
 
-/// What stands in the message instead of a payload that follows in chunks. `transfer`: not 0, unique among the open transfers of this link and direction.
+/// What stands in the message instead of a payload that follows in chunks. `transfer`: not 0, unique among the open
+/// transfers of this link and direction.
 inline carried announce(std::vector<std::uint64_t> lengths, std::uint64_t transfer) {
   carried out;
   out.transfer = transfer;
@@ -81,10 +89,12 @@ inline carried announce(std::vector<std::uint64_t> lengths, std::uint64_t transf
   return out;
 }
 
-/// A position in the sending of pieces. `next` cuts the chunks as slices, without copying, each at most one frame; it works while blocks are still arriving.
+/// A position in the sending of pieces. `next` cuts the chunks as slices, without copying, each at most one frame; it
+/// works while blocks are still arriving.
 class chunk_cursor {
  public:
-  /// The next chunk, or nothing while no further block is there. `from` must be the same pieces each time, grown at their end at most.
+  /// The next chunk, or nothing while no further block is there. `from` must be the same pieces each time, grown at
+  /// their end at most.
   std::optional<chunk> next(const pieces& from, std::uint64_t transfer, const limits& agreed) {
     if (block_ == from.blocks.size()) return std::nullopt;
     const bytes& block = from.blocks[block_];
@@ -98,7 +108,9 @@ class chunk_cursor {
     out.part = part_length_;
     std::size_t size = std::min<std::size_t>(block.size() - within_, agreed.frame_blobs);
     // A last chunk so short that it travels inside the frame's body would not be received beside the others.
-    if (const std::size_t rest = block.size() - within_ - size; rest != 0 && rest <= splice_over && size > 2 * splice_over) size -= splice_over;
+    if (const std::size_t rest = block.size() - within_ - size;
+        rest != 0 && rest <= splice_over && size > 2 * splice_over)
+      size -= splice_over;
     out.data = block.slice(within_, size);
     sent_ += size;
     within_ += size;
@@ -132,9 +144,11 @@ class chunk_order {
   /// `ok`, or `protocol_error` with the reason; after an error the transfer is void.
   error accept(const chunk& piece) {
     if (piece.offset != received_)
-      return error(errc::protocol_error, "chunk out of order: it starts at byte " + std::to_string(piece.offset) + " of its payload, expected " + std::to_string(received_));
+      return error(errc::protocol_error, "chunk out of order: it starts at byte " + std::to_string(piece.offset) +
+                                             " of its payload, expected " + std::to_string(received_));
     if (piece.data.empty()) return error(errc::protocol_error, "empty chunk");
-    if (complete() || piece.data.size() > lengths_[part_] - within_) return error(errc::protocol_error, "a chunk goes beyond the announced length of its part");
+    if (complete() || piece.data.size() > lengths_[part_] - within_)
+      return error(errc::protocol_error, "a chunk goes beyond the announced length of its part");
     received_ += piece.data.size();
     within_ += piece.data.size();
     skip_empty();
@@ -187,12 +201,14 @@ class piece_collector {
 
 /// Receives an announced payload whole: each part in one contiguous block.
 ///
-/// A part whose chunks lie side by side in one block (the usual case, see `detail::landing`) stays there. For another one a block is taken from the pool once a third of it has
-/// arrived, so an announcement by itself allocates nothing and no sequence of chunks makes this hold much more than four times what was received.
+/// A part whose chunks lie side by side in one block (the usual case, see `detail::landing`) stays there. For another
+/// one a block is taken from the pool once a third of it has arrived, so an announcement by itself allocates nothing
+/// and no sequence of chunks makes this hold much more than four times what was received.
 class assembler {
  public:
   assembler() = default;
-  explicit assembler(std::vector<std::uint64_t> lengths, block_pool& pool = block_pool::shared()) : order_(std::move(lengths)), pool_(&pool) {}
+  explicit assembler(std::vector<std::uint64_t> lengths, block_pool& pool = block_pool::shared())
+      : order_(std::move(lengths)), pool_(&pool) {}
 
   /// `ok`, or `protocol_error`: then the transfer is void. Throws std::bad_alloc.
   error accept(chunk piece) {
@@ -232,7 +248,9 @@ class assembler {
       return true;
     }
     const std::shared_ptr<const void>& owner = adjacent_.owner();
-    if (adjacent_.size() != before || adjacent_.end() != data.begin() || owner.owner_before(data.owner()) || data.owner().owner_before(owner)) return false;
+    if (adjacent_.size() != before || adjacent_.end() != data.begin() || owner.owner_before(data.owner()) ||
+        data.owner().owner_before(owner))
+      return false;
     adjacent_ = bytes(owner, adjacent_.data(), adjacent_.size() + data.size());
     return true;
   }

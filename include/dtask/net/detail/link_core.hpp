@@ -18,7 +18,8 @@
 DTASK_BEGIN
 namespace net::detail {
 
-/// What all links share: encoding and decoding, the order of events, and the ways to end. The transport derives from it and moves the bytes.
+/// What all links share: encoding and decoding, the order of events, and the ways to end. The transport derives from it
+/// and moves the bytes.
 ///
 /// The link that its owner holds points here; asynchronous operations keep this alive, not the owner's link.
 class link_core : public std::enable_shared_from_this<link_core> {
@@ -82,7 +83,8 @@ class link_core : public std::enable_shared_from_this<link_core> {
   virtual void write() = 0;
   /// Begins to receive: `arrived` and `broke` follow.
   virtual void receive() = 0;
-  /// Everything queued has been written, and nothing will be any more: tells the peer, and waits for its end within the grace time. `broke` follows.
+  /// Everything queued has been written, and nothing will be any more: tells the peer, and waits for its end within the
+  /// grace time. `broke` follows.
   virtual void finish_sending() = 0;
   /// The close grace begins.
   virtual void limit_end() = 0;
@@ -117,7 +119,8 @@ class link_core : public std::enable_shared_from_this<link_core> {
   /// Writes, tells of the room that this made, and ends the link when it was to end.
   void pump() {
     write();
-    // The driver may queue more at once; each turn of this writes some, so it ends when the transport is full or the driver has nothing.
+    // The driver may queue more at once; each turn of this writes some, so it ends when the transport is full or the
+    // driver has nothing.
     while (!ended_ && drained_due()) {
       above_low_ = false;
       if (events_ == nullptr || ending_) break;
@@ -139,7 +142,8 @@ class link_core : public std::enable_shared_from_this<link_core> {
   bool ended() const noexcept { return ended_; }
   error end_of_stream() const {
     error bad = decoder_.at_end();
-    return bad ? error(bad.code(), bad.cause(), peer_) : error(errc::closed, "the connection was closed by the peer", peer_);
+    return bad ? error(bad.code(), bad.cause(), peer_)
+               : error(errc::closed, "the connection was closed by the peer", peer_);
   }
 
   const link_options options_;
@@ -175,8 +179,10 @@ class link_core : public std::enable_shared_from_this<link_core> {
     wire::refuse answer;
     answer.code = bad.code();
     answer.text = bad.what();
-    if (!outbox_->push(std::move(answer), decoder_.agreed())) begin_end(why);
-    else broke(why);
+    if (!outbox_->push(std::move(answer), decoder_.agreed()))
+      begin_end(why);
+    else
+      broke(why);
   }
   void begin_end(const error& why) {
     if (ending_ || ended_) return;
@@ -203,10 +209,10 @@ class link_core : public std::enable_shared_from_this<link_core> {
   std::function<void(const error&)> on_greeting_;
   std::optional<wire::message> first_;
   error why_;
-  bool corked_ = false;        // inside a batch of events: its sends are flushed together at its end
+  bool corked_ = false;  // inside a batch of events: its sends are flushed together at its end
   bool flush_posted_ = false;
   bool above_low_ = false;
-  bool ending_ = false;        // writes what is queued, delivers nothing more
+  bool ending_ = false;  // writes what is queued, delivers nothing more
   bool finished_ = false;
   bool ended_ = false;
 };

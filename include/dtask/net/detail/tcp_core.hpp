@@ -27,9 +27,12 @@ namespace net::detail {
 
 using tcp = boost::asio::ip::tcp;
 using tcp_socket = boost::asio::basic_stream_socket<tcp, executor>;
-using timer = boost::asio::basic_waitable_timer<std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>, executor>;
+using timer = boost::asio::basic_waitable_timer<std::chrono::steady_clock,
+                                                boost::asio::wait_traits<std::chrono::steady_clock>, executor>;
 
-inline std::string to_string(const tcp::endpoint& at) { return net::to_string(host_port{at.address().to_string(), at.port()}); }
+inline std::string to_string(const tcp::endpoint& at) {
+  return net::to_string(host_port{at.address().to_string(), at.port()});
+}
 
 /// A sequence of buffers that lies elsewhere, as Asio takes it.
 template <class Buffer>
@@ -45,16 +48,20 @@ struct buffer_range {
 /// A link over a connected TCP socket.
 class tcp_core final : public link_core {
  public:
-  /// `socket` is connected; options such as TCP_NODELAY are set here, since an `async_connect` over several addresses reopens the socket and loses them.
+  /// `socket` is connected; options such as TCP_NODELAY are set here, since an `async_connect` over several addresses
+  /// reopens the socket and loses them.
   tcp_core(tcp_socket socket, wire::side at, const link_options& options, std::string peer)
-      : link_core(socket.get_executor(), at, options, std::move(peer)), socket_(std::move(socket)), grace_(socket_.get_executor()) {
+      : link_core(socket.get_executor(), at, options, std::move(peer)),
+        socket_(std::move(socket)),
+        grace_(socket_.get_executor()) {
     boost::system::error_code ignored;  // a socket whose peer has gone already reports that at its first read
     socket_.set_option(tcp::no_delay(true), ignored);
     socket_.non_blocking(true, ignored);
   }
 
  private:
-  // One call moves at most this much: enough that the call itself costs nothing, little enough that one link does not starve the others of its thread.
+  // One call moves at most this much: enough that the call itself costs nothing, little enough that one link does not
+  // starve the others of its thread.
   static constexpr std::size_t per_call = std::size_t{4} << 20;
   static constexpr std::size_t per_turn = std::size_t{16} << 20;
   static constexpr std::size_t most_buffers = 64;  // what Asio takes in one call
@@ -67,7 +74,9 @@ class tcp_core final : public link_core {
     for (std::size_t i = 0; i < used; ++i) buffers_[i] = boost::asio::const_buffer(slices[i].data(), slices[i].size());
     return used;
   }
-  buffer_range<boost::asio::const_buffer> first(std::size_t used) const noexcept { return {buffers_.data(), buffers_.data() + used}; }
+  buffer_range<boost::asio::const_buffer> first(std::size_t used) const noexcept {
+    return {buffers_.data(), buffers_.data() + used};
+  }
 
   void write() override {
     if (writing_) return;
@@ -105,15 +114,18 @@ class tcp_core final : public link_core {
     if (ended() || reading_) return;
     reading_ = true;
     const auto room = decoder_.room();
-    read_into_ = {boost::asio::buffer(room[0].data(), std::min(room[0].size(), per_call)), boost::asio::buffer(room[1].data(), room[0].size() > per_call ? 0 : room[1].size())};
-    socket_.async_read_some(buffer_range<boost::asio::mutable_buffer>{read_into_.data(), read_into_.data() + (read_into_[1].size() == 0 ? 1 : 2)},
-                            [this, keep = self()](const boost::system::error_code& ec, std::size_t n) {
-                              reading_ = false;
-                              if (ended()) return;
-                              if (ec) return end_read(ec);
-                              if (!discarding()) decoder_.commit(n);
-                              if (deliver()) receive();
-                            });
+    read_into_ = {boost::asio::buffer(room[0].data(), std::min(room[0].size(), per_call)),
+                  boost::asio::buffer(room[1].data(), room[0].size() > per_call ? 0 : room[1].size())};
+    socket_.async_read_some(
+        buffer_range<boost::asio::mutable_buffer>{read_into_.data(),
+                                                  read_into_.data() + (read_into_[1].size() == 0 ? 1 : 2)},
+        [this, keep = self()](const boost::system::error_code& ec, std::size_t n) {
+          reading_ = false;
+          if (ended()) return;
+          if (ec) return end_read(ec);
+          if (!discarding()) decoder_.commit(n);
+          if (deliver()) receive();
+        });
   }
   void end_read(const boost::system::error_code& ec) {
     if (ec == boost::asio::error::eof) return broke(end_of_stream());
@@ -127,7 +139,8 @@ class tcp_core final : public link_core {
   void limit_end() override {
     grace_.expires_after(std::chrono::duration_cast<std::chrono::steady_clock::duration>(options_.close_grace));
     grace_.async_wait([this, keep = self()](const boost::system::error_code& ec) {
-      if (!ec && !ended()) broke(write_failed_ ? failure_ : error(errc::closed, "the peer did not end the connection in time", peer()));
+      if (!ec && !ended())
+        broke(write_failed_ ? failure_ : error(errc::closed, "the peer did not end the connection in time", peer()));
     });
   }
   void shut() noexcept override {

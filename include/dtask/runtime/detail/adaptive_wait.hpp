@@ -11,8 +11,9 @@ namespace detail {
 
 /// Decides how long a thread that waits for events should look for them before it sleeps.
 ///
-/// It learns from the waits themselves: where events come within `longest` of each other, as the answers to calls in flight do, it looks for about twice the usual wait; where they do
-/// not, it sleeps at once, and tries again once in a while. A thread that finds others running on its core while it looks has no core to spare and stops for a time.
+/// It learns from the waits themselves: where events come within `longest` of each other, as the answers to calls in
+/// flight do, it looks for about twice the usual wait; where they do not, it sleeps at once, and tries again once in a
+/// while. A thread that finds others running on its core while it looks has no core to spare and stops for a time.
 /// Thread safety: none; it belongs to the waiting thread.
 class adaptive_wait {
  public:

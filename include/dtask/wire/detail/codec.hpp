@@ -26,7 +26,9 @@ class append_buffer {
  public:
   append_buffer() = default;
   append_buffer(append_buffer&& other) noexcept
-      : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)), capacity_(std::exchange(other.capacity_, 0)) {}
+      : data_(std::exchange(other.data_, nullptr)),
+        size_(std::exchange(other.size_, 0)),
+        capacity_(std::exchange(other.capacity_, 0)) {}
   append_buffer& operator=(append_buffer&& other) noexcept {
     std::swap(data_, other.data_);
     std::swap(size_, other.size_);
@@ -84,13 +86,11 @@ class writer {
   writer(append_buffer& out, std::vector<splice>& splices) : out_(out), splices_(splices) {}
 
   template <class Integer>
-    requires std::is_integral_v<Integer>
-  void operator()(Integer& value) {
-    store_le(out_.grow(sizeof(Integer)), value);
-  }
+  requires std::is_integral_v<Integer>
+  void operator()(Integer& value) { store_le(out_.grow(sizeof(Integer)), value); }
   void operator()(bool& value) { *out_.grow(1) = static_cast<std::byte>(value); }
   template <class Enum>
-    requires std::is_enum_v<Enum>
+  requires std::is_enum_v<Enum>
   void choice(Enum& value, Enum) {
     store_le(out_.grow(sizeof(Enum)), static_cast<std::underlying_type_t<Enum>>(value));
   }
@@ -174,26 +174,26 @@ struct outside_part {
   std::uint32_t size;
 };
 
-/// Reads the fields of one message from the body of its frame. After the first fault everything reads as zero and `fault()` names the reason.
+/// Reads the fields of one message from the body of its frame. After the first fault everything reads as zero and
+/// `fault()` names the reason.
 class reader {
  public:
-  reader(const std::byte* from, std::size_t size, const frame_header& head, const limits& agreed, std::vector<outside_part>& outside)
+  reader(const std::byte* from, std::size_t size, const frame_header& head, const limits& agreed,
+         std::vector<outside_part>& outside)
       : at_(from), end_(from + size), head_(head), limits_(agreed), outside_(outside) {
     outside_.clear();
   }
 
   template <class Integer>
-    requires std::is_integral_v<Integer>
-  void operator()(Integer& value) {
-    value = take<Integer>();
-  }
+  requires std::is_integral_v<Integer>
+  void operator()(Integer& value) { value = take<Integer>(); }
   void operator()(bool& value) {
     const auto raw = take<std::uint8_t>();
     if (raw > 1) fail("a flag is neither 0 nor 1");
     value = raw == 1;
   }
   template <class Enum>
-    requires std::is_enum_v<Enum>
+  requires std::is_enum_v<Enum>
   void choice(Enum& value, Enum last) {
     const auto raw = take<std::underlying_type_t<Enum>>();
     if (raw > static_cast<std::underlying_type_t<Enum>>(last)) return fail("a choice is out of range");
@@ -244,7 +244,8 @@ class reader {
     const std::uint32_t parts = count(4);
     if (parts == 0) return;
     if (parts - 1 > limits_.blobs) return fail("a payload has more blocks than the limit");
-    // The bytes of all parts that lie in the body get one block together: one allocation, and nothing of the receive buffer stays pinned.
+    // The bytes of all parts that lie in the body get one block together: one allocation, and nothing of the receive
+    // buffer stays pinned.
     const std::byte* const table = at_;
     at_ += std::size_t{4} * parts;
     std::size_t inside = 0;
@@ -268,10 +269,12 @@ class reader {
     }
   }
 
-  /// Call after the last field. Checks that the body was used up and that the parts outside are those that the head announces.
+  /// Call after the last field. Checks that the body was used up and that the parts outside are those that the head
+  /// announces.
   void finish() {
     if (at_ != end_) fail("the frame is longer than its message");
-    if (outside_bytes_ != head_.blob_bytes) fail("the lengths of its blocks do not add up to those announced in the head");
+    if (outside_bytes_ != head_.blob_bytes)
+      fail("the lengths of its blocks do not add up to those announced in the head");
   }
   void fail(const char* why) noexcept {
     if (fault_ == nullptr) fault_ = why;
@@ -308,7 +311,8 @@ class reader {
     (*this)(value.transfer);
     if (value.transfer == 0) return fail("an announced payload has no number");
     const std::uint32_t parts = count(8);
-    if (parts == 0 || parts - 1 > limits_.blobs) return fail("an announced payload has no part, or more blocks than the limit");
+    if (parts == 0 || parts - 1 > limits_.blobs)
+      return fail("an announced payload has no part, or more blocks than the limit");
     value.lengths.resize(parts);
     std::uint64_t total = 0;
     for (std::uint64_t& length : value.lengths) {

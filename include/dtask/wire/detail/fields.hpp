@@ -8,14 +8,16 @@
 DTASK_BEGIN
 namespace wire::detail {
 
-// The fields of each message, in the order in which they stand in the frame. One list serves the writer and the reader. `a.id` and `a.extra` stand in the frame's head.
+// The fields of each message, in the order in which they stand in the frame. One list serves the writer and the reader.
+// `a.id` and `a.extra` stand in the frame's head.
 
 inline constexpr std::size_t no_limit = std::numeric_limits<std::size_t>::max();
 
 template <class A>
 void fields(A& a, limits& m) {
   a(m.frame_body), a(m.frame_blobs), a(m.blobs), a(m.payload), a(m.transfers), a(m.jobs);
-  a.require(m.frame_body >= 2 * frame_reserve && m.frame_blobs >= 4 * splice_over && m.blobs >= 1 && m.transfers >= 1, "its limits are too small to work with");
+  a.require(m.frame_body >= 2 * frame_reserve && m.frame_blobs >= 4 * splice_over && m.blobs >= 1 && m.transfers >= 1,
+            "its limits are too small to work with");
 }
 template <class A>
 void fields(A& a, failure& m) {
@@ -40,7 +42,8 @@ void fields(A& a, hello& m) {
     std::uint32_t reserved = 0;  // for what a job needs (later)
     each.name(j.name), each(j.schema), each.brief(j.signature), each(reserved);
   });
-  a.template list<13>(m.running, no_limit, [](A& each, hello::running_job& r) { each(r.job), each(r.fence), each(r.started); });
+  a.template list<13>(m.running, no_limit,
+                      [](A& each, hello::running_job& r) { each(r.job), each(r.fence), each(r.started); });
 }
 template <class A>
 void fields(A& a, welcome& m) {
@@ -79,7 +82,8 @@ void fields(A& a, credit& m) {
 
 template <class A>
 void fields(A& a, submit& m) {
-  a.id(m.call), a.extra(m.job), a.choice(m.effect_class, effect::pure), a(m.watch), a(m.attempts), a(m.broadcasts), a(m.remaining), a(m.no_worker_after);
+  a.id(m.call), a.extra(m.job), a.choice(m.effect_class, effect::pure), a(m.watch), a(m.attempts), a(m.broadcasts),
+      a(m.remaining), a(m.no_worker_after);
   fields(a, m.retry);
   a(m.arguments);
 }
@@ -110,7 +114,8 @@ void fields(A& a, broadcast_done& m) {
 
 template <class A>
 void fields(A& a, run& m) {
-  a.id(m.job), a.extra(m.fence), a(m.attempt), a(m.type), a(m.session), a.choice(m.effect_class, effect::pure), a(m.broadcasts), a(m.remaining), a(m.arguments);
+  a.id(m.job), a.extra(m.fence), a(m.attempt), a(m.type), a(m.session), a.choice(m.effect_class, effect::pure),
+      a(m.broadcasts), a(m.remaining), a(m.arguments);
 }
 template <class A>
 void fields(A& a, stop& m) {
@@ -162,11 +167,12 @@ void fields(A& a, status_query& m) {
 }
 template <class A>
 void fields(A& a, status_report& m) {
-  a.id(m.request), a(m.epoch), a(m.up), a(m.clients), a(m.queued), a(m.assigned), a(m.running), a(m.waiting_retry), a(m.succeeded), a(m.failed), a(m.cancelled),
-      a(m.placed_again), a(m.payload_bytes), a(m.payload_limit), a(m.broadcast_bytes), a(m.broadcast_limit);
+  a.id(m.request), a(m.epoch), a(m.up), a(m.clients), a(m.queued), a(m.assigned), a(m.running), a(m.waiting_retry),
+      a(m.succeeded), a(m.failed), a(m.cancelled), a(m.placed_again), a(m.payload_bytes), a(m.payload_limit),
+      a(m.broadcast_bytes), a(m.broadcast_limit);
   a.template list<56>(m.workers, no_limit, [](A& each, worker_status& w) {
-    each(w.id), each.text(w.name), each.text(w.host), each(w.pid), each(w.slots), each(w.lost_slots), each(w.running), each(w.prefetched), each(w.done), each.text(w.state),
-        each(w.silent);
+    each(w.id), each.text(w.name), each.text(w.host), each(w.pid), each(w.slots), each(w.lost_slots), each(w.running),
+        each(w.prefetched), each(w.done), each.text(w.state), each(w.silent);
   });
 }
 

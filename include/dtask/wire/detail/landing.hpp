@@ -14,14 +14,16 @@
 DTASK_BEGIN
 namespace wire::detail {
 
-/// Where the chunks of large parts are received: side by side in one block, so that the whole part needs no copy to be in one piece.
+/// Where the chunks of large parts are received: side by side in one block, so that the whole part needs no copy to be
+/// in one piece.
 ///
 /// Only a block that the pool has idle is used for that: a chunk's word about the length of its part allocates nothing.
 class landing {
  public:
   /// Room for the `size` bytes of this chunk.
   mutable_bytes place(const chunk& piece, std::size_t size, std::size_t most, block_pool& pool) {
-    const auto at = std::find_if(runs_.begin(), runs_.end(), [&](const run& r) { return r.transfer == piece.transfer; });
+    const auto at =
+        std::find_if(runs_.begin(), runs_.end(), [&](const run& r) { return r.transfer == piece.transfer; });
     if (at != runs_.end()) {
       if (at->next == piece.offset && size <= at->room) {
         mutable_bytes here(at->owner, at->free, size);
@@ -33,7 +35,8 @@ class landing {
     }
     if (piece.part > size && runs_.size() < most) {
       if (std::pair<std::shared_ptr<void>, std::byte*> idle = pool.take_idle(piece.part); idle.first) {
-        run& r = runs_.emplace_back(run{piece.transfer, piece.offset, static_cast<std::size_t>(piece.part), std::move(idle.first), idle.second});
+        run& r = runs_.emplace_back(run{piece.transfer, piece.offset, static_cast<std::size_t>(piece.part),
+                                        std::move(idle.first), idle.second});
         mutable_bytes here(r.owner, r.free, size);
         advance(r, size);
         return here;
