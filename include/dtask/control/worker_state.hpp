@@ -14,6 +14,7 @@
 #include "dtask/control/action.hpp"
 #include "dtask/control/options.hpp"
 #include "dtask/control/send_queue.hpp"
+#include "dtask/control/slab.hpp"
 #include "dtask/control/uplink.hpp"
 
 DTASK_BEGIN

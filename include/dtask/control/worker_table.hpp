@@ -20,6 +20,8 @@
 DTASK_BEGIN
 namespace control {
 
+class worker_class;
+
 /// What a worker was sent of a session's broadcasts.
 struct served_session {
   std::uint64_t session = 0;
