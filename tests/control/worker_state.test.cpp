@@ -1,0 +1,366 @@
+#include "dtask/control/worker_state.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "control/story.hpp"
+
+using namespace story;
+
+namespace {
+/// A worker whose coordinator is the test.
+struct lone {
+  time_point now{1h};
+  control::worker_options options;
+  control::worker_state state;
+  std::vector<wire::message> sent;
+  std::vector<control::run_job> runs;
+  std::vector<control::stop_job> stops;
+  std::vector<control::blob_available> blobs;
+  std::vector<std::uint64_t> sessions_ended;
+  std::optional<control::exit> exited;
+  int dials = 0, closes = 0;
+  bool started_first = true;
+
+  static control::worker_options with_digest(control::worker_options o) {
+    o.digest = &sum;
+    return o;
+  }
+  explicit lone(std::uint32_t slots, control::worker_options o = {})
+      : options(with_digest(o)), state({wire::role::worker, "w", "host", 1, slots, 0, {type("a/1"), type("b/1")}}, options, 1) {
+    state.start(now);
+    take();
+  }
+  void join(bool resumed = false, std::uint64_t epoch = 1, control::link_id link = 1) {
+    state.connected(link, now);
+    wire::welcome w;
+    w.epoch = epoch;
+    w.session = 11;
+    w.key = 22;
+    w.resumed = resumed;
+    w.heartbeat = 1s;
+    w.lost_after = 5s;
+    w.credit = w.window = 1 << 20;
+    get(w, link);
+  }
+  void get(wire::message m, control::link_id link = 1) {
+    state.received(link, std::move(m), now);
+    take();
+  }
+  void take() {
+    std::vector<control::worker_action> out;
+    for (;;) {
+      state.take_actions(out, now);
+      if (out.empty()) break;
+      for (auto& a : out) {
+        if (auto* s = std::get_if<control::send>(&a)) sent.push_back(std::move(s->what));
+        else if (auto* r = std::get_if<control::run_job>(&a)) {
+          started_first = started_first && std::any_of(sent.begin(), sent.end(), [&](const wire::message& m) {
+                            const auto* s2 = std::get_if<wire::started>(&m);
+                            return s2 != nullptr && s2->job == r->job && s2->fence == r->fence;
+                          });
+          runs.push_back(std::move(*r));
+        } else if (auto* t = std::get_if<control::stop_job>(&a)) stops.push_back(*t);
+        else if (auto* b = std::get_if<control::blob_available>(&a)) blobs.push_back(std::move(*b));
+        else if (auto* e = std::get_if<control::session_ended>(&a)) sessions_ended.push_back(e->session);
+        else if (auto* x = std::get_if<control::exit>(&a)) exited = *x;
+        else if (std::holds_alternative<control::dial>(a)) ++dials;
+        else if (std::holds_alternative<control::close_link>(a)) ++closes;
+      }
+    }
+    CHECK(state.check() == "");
+  }
+  void tick_to(time_point until) {
+    while (state.next_tick() <= until) {
+      now = std::max(now, state.next_tick());
+      state.tick(now);
+      take();
+      state.received(1, wire::pong{}, now);
+    }
+    now = until;
+  }
+  void run(std::uint64_t job, std::uint32_t fence = 1, std::uint64_t session = 5) {
+    wire::run r;
+    r.job = job;
+    r.fence = fence;
+    r.session = session;
+    get(r);
+  }
+  template <class M>
+  std::vector<M> all() const {
+    std::vector<M> out;
+    for (const auto& m : sent)
+      if (const auto* x = std::get_if<M>(&m)) out.push_back(*x);
+    return out;
+  }
+  void end(std::uint64_t job, std::uint32_t fence = 1, wire::failure why = {}, payload value = {}) {
+    state.job_finished(job, fence, std::move(why), std::move(value), now);
+    take();
+  }
+};
+wire::blob blob_of(std::uint64_t number, std::string name, std::string value) {
+  const bytes b = bytes::from(value);
+  const std::span<const std::byte> run = b.span();
+  return {5, number, std::move(name), sum(std::span<const std::span<const std::byte>>(&run, 1)), {{bytes{}, {b}}, 0, {}}};
+}
+}  // namespace
+
+TEST_CASE("hello names what it can run; started stands before run_job; done follows") {
+  lone w(2);
+  CHECK(w.dials == 1);
+  w.join();
+  const auto hello = w.all<wire::hello>();
+  REQUIRE(hello.size() == 1);
+  CHECK(hello[0].role == wire::role::worker);
+  CHECK(hello[0].jobs.size() == 2);
+  CHECK(hello[0].slots == 2);
+  for (std::uint64_t j = 1; j <= 3; ++j) w.run(j);
+  CHECK(w.runs.size() == 2);
+  CHECK(w.runs[0].slot != w.runs[1].slot);
+  CHECK(w.started_first);
+  w.end(1, 1, {}, text("value"));
+  CHECK(w.runs.size() == 3);
+  CHECK(w.runs[2].slot == w.runs[0].slot);
+  REQUIRE(w.all<wire::done>().size() == 1);
+  CHECK(w.all<wire::done>()[0].value.whole.body.view() == "value");
+}
+
+TEST_CASE("a run that came twice runs once") {
+  lone w(2);
+  w.join();
+  w.run(1);
+  w.run(1);
+  CHECK(w.runs.size() == 1);
+}
+
+TEST_CASE("recall gives back what waits, not what runs") {
+  lone w(1);
+  w.join();
+  w.run(1);
+  w.run(2);
+  w.get(wire::recall{1, 1});
+  w.get(wire::recall{2, 1});
+  REQUIRE(w.all<wire::returned>().size() == 1);
+  CHECK(w.all<wire::returned>()[0].job == 2);
+  w.end(1);
+  CHECK(w.runs.size() == 1);
+}
+
+TEST_CASE("results wait for credit") {
+  lone w(1);
+  w.join();
+  w.run(1);
+  w.end(1, 1, {}, {bytes{}, {bytes::from(std::string(3u << 20, 'x'))}});
+  std::size_t arrived = 0;
+  for (const auto& c : w.all<wire::chunk>()) arrived += c.data.size();
+  CHECK(arrived < (3u << 20));
+  w.get(wire::credit{1 << 20});
+  w.get(wire::credit{1 << 20});
+  w.get(wire::credit{1 << 20});
+  arrived = 0;
+  for (const auto& c : w.all<wire::chunk>()) arrived += c.data.size();
+  CHECK(arrived == (3u << 20));
+}
+
+TEST_CASE("a job waits for the broadcasts that were announced before it") {
+  lone w(1);
+  w.join();
+  const std::string value(3u << 20, 'w');
+  wire::blob head = blob_of(1, "weights", value);
+  head.value = {{}, 9, {0, value.size()}};
+  w.get(head);
+  w.run(1);
+  CHECK(w.runs.empty());
+  for (std::size_t at = 0; at < value.size(); at += 1u << 20) w.get(wire::chunk{9, at, bytes::copy(value.substr(at, 1u << 20))});
+  REQUIRE(w.blobs.size() == 1);
+  CHECK(w.blobs[0].value.size() == value.size());
+  CHECK(w.runs.size() == 1);
+  CHECK(w.all<wire::blob_done>().size() == 1);
+  SUBCASE("and skips one that it has") {
+    w.get(blob_of(1, "weights", value));
+    CHECK(w.blobs.size() == 1);
+    CHECK(w.all<wire::blob_done>().size() == 2);
+  }
+  SUBCASE("a session ends when nothing of it runs") {
+    w.get(wire::end_session{5});
+    CHECK(w.sessions_ended.empty());
+    w.end(1);
+    CHECK(w.sessions_ended == std::vector<std::uint64_t>{5});
+  }
+}
+
+TEST_CASE("a broadcast value that was damaged ends the link") {
+  lone w(1);
+  w.join();
+  wire::blob b = blob_of(1, "weights", "good");
+  b.value.whole.blobs[0] = bytes::copy("evil");
+  w.get(b);
+  CHECK(w.blobs.empty());
+  CHECK(w.closes == 1);
+}
+
+TEST_CASE("after a break the hello says what is left") {
+  lone w(1);
+  w.join();
+  w.run(1);
+  w.run(2);
+  wire::run half;
+  half.job = 3;
+  half.fence = 1;
+  half.arguments = {{}, 4, {100}};
+  w.get(half);
+  w.state.closed(1, error(errc::io_error, "reset"), w.now);
+  w.end(1, 1, {}, text("kept"));
+  CHECK(w.all<wire::done>().empty());
+  w.tick_to(w.now + 1s);
+  w.sent.clear();
+  w.join(true, 1, 2);
+  const auto hello = w.all<wire::hello>();
+  REQUIRE(hello.size() == 1);
+  CHECK(hello[0].session == 11);
+  CHECK(hello[0].key == 22);
+  std::vector<std::pair<std::uint64_t, bool>> left;
+  for (const auto& r : hello[0].running) left.emplace_back(r.job, r.started);
+  std::sort(left.begin(), left.end());
+  CHECK(left == std::vector<std::pair<std::uint64_t, bool>>{{1, true}, {2, true}});
+  REQUIRE(w.all<wire::done>().size() == 1);
+  CHECK(w.all<wire::done>()[0].value.whole.body.view() == "kept");
+  w.get(wire::acknowledge{{1}}, 2);
+  w.state.closed(2, error(errc::io_error, "reset"), w.now);
+  w.tick_to(w.now + 1s);
+  w.sent.clear();
+  w.join(true, 1, 3);
+  CHECK(w.all<wire::done>().empty());
+}
+
+TEST_CASE("a coordinator that does not know it: everything is stopped, slots come back as jobs end") {
+  lone w(2);
+  w.join();
+  w.run(1);
+  w.state.closed(1, error(errc::io_error, "reset"), w.now);
+  w.tick_to(w.now + 1s);
+  w.sent.clear();
+  w.join(false, 2, 2);
+  CHECK(w.stops.size() == 1);
+  REQUIRE(!w.all<wire::slots>().empty());
+  CHECK(w.all<wire::slots>().back().usable == 1);
+  w.end(1);
+  CHECK(w.all<wire::slots>().back().usable == 2);
+  CHECK(w.all<wire::done>().empty());
+}
+
+TEST_CASE("its deadline stops a job, and one that ignores that is abandoned") {
+  lone w(2);
+  w.join();
+  wire::run r;
+  r.job = 1;
+  r.fence = 1;
+  r.remaining = 2s;
+  w.get(r);
+  w.tick_to(w.now + 2s);
+  REQUIRE(w.stops.size() == 1);
+  CHECK(w.stops[0].why == errc::deadline_exceeded);
+  w.tick_to(w.now + 5s);
+  REQUIRE(w.all<wire::done>().size() == 1);
+  CHECK(w.all<wire::done>()[0].why.code == errc::job_abandoned);
+  CHECK(w.all<wire::slots>().back().usable == 1);
+  CHECK(w.all<wire::slots>().back().lost == 1);
+  CHECK(!w.exited);
+  w.end(1);
+  CHECK(w.all<wire::slots>().back().lost == 0);
+  CHECK(w.all<wire::done>().size() == 1);
+}
+
+TEST_CASE("no coordinator for a minute: it ends") {
+  lone w(1);
+  for (int i = 0; i < 200 && !w.exited; ++i) {
+    w.state.dial_failed(error(errc::unreachable, "connection refused"), w.now);
+    const time_point next = w.state.next_tick();
+    REQUIRE(next != never);
+    w.now = next;
+    w.state.tick(w.now);
+    w.take();
+  }
+  REQUIRE(w.exited.has_value());
+  CHECK(w.exited->reason == control::exit_reason::unreachable);
+  CHECK(w.now == time_point{1h} + 60s);
+  CHECK(w.dials > 55);
+  CHECK(w.dials < 100);
+}
+
+TEST_CASE("a silent coordinator is left after 5 s, and dialed again") {
+  lone w(1);
+  w.join();
+  w.now += 4999ms;
+  w.state.tick(w.now);
+  w.take();
+  CHECK(w.closes == 0);
+  CHECK(w.all<wire::ping>().size() == 1);
+  w.now += 1ms;
+  w.state.tick(w.now);
+  w.take();
+  CHECK(w.closes == 1);
+  w.state.tick(w.now);
+  w.take();
+  CHECK(w.dials == 2);
+}
+
+TEST_CASE("refused for good, or for now") {
+  lone w(1);
+  w.state.connected(1, w.now);
+  SUBCASE("another version") {
+    w.get(wire::refuse{errc::version_mismatch, "speaks 2"});
+    REQUIRE(w.exited.has_value());
+    CHECK(w.exited->reason == control::exit_reason::refused);
+  }
+  SUBCASE("full") {
+    w.get(wire::refuse{errc::overloaded, "too many"});
+    CHECK(!w.exited);
+    w.tick_to(w.now + 1s);
+    CHECK(w.dials == 2);
+  }
+}
+
+TEST_CASE("drain: running jobs may end, then they are stopped, then it leaves anyway") {
+  control::worker_options o;
+  o.drain_within = 10s;
+  lone w(1, o);
+  w.join();
+  w.run(1);
+  w.run(2);
+  w.state.drain(w.now);
+  w.take();
+  CHECK(w.all<wire::returned>().size() == 1);
+  w.run(3);
+  CHECK(w.all<wire::returned>().size() == 2);
+  SUBCASE("they end") {
+    w.end(1);
+    CHECK(!w.exited);  // its result has not been acknowledged
+    w.get(wire::acknowledge{{1}});
+    REQUIRE(w.exited.has_value());
+    CHECK(w.exited->reason == control::exit_reason::drained);
+  }
+  SUBCASE("they do not") {
+    w.tick_to(w.now + 10s);
+    CHECK(w.stops.size() == 1);
+    w.tick_to(w.now + 8s);
+    CHECK(w.exited.has_value());
+  }
+}
+
+TEST_CASE("a result over the limit is an error that names it") {
+  control::worker_options o;
+  o.limits.payload = 1000;
+  lone w(1, o);
+  w.state.connected(1, w.now);
+  wire::welcome m;
+  m.limits = o.limits;
+  m.credit = m.window = 1 << 20;
+  w.get(m);
+  w.run(1);
+  w.end(1, 1, {}, text(std::string(2000, 'x')));
+  REQUIRE(w.all<wire::done>().size() == 1);
+  CHECK(w.all<wire::done>()[0].why.code == errc::too_large);
+}
