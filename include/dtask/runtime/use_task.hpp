@@ -68,7 +68,14 @@ class [[nodiscard("dtask: an operation with use_task starts when it is awaited")
       if (e == boost::asio::error::operation_aborted && env().stop->stop_requested()) throw_stopped(env());
       throw boost::system::system_error(e);
     }
-    [[noreturn, gnu::noinline, gnu::cold]] void raise(const std::exception_ptr& e) { std::rethrow_exception(e); }
+    [[noreturn, gnu::noinline, gnu::cold]] void raise(const std::exception_ptr& e) {
+      try {
+        std::rethrow_exception(e);
+      } catch (const boost::system::system_error& failure) {
+        if (failure.code() == boost::asio::error::operation_aborted && env().stop->stop_requested()) throw_stopped(env());
+        throw;
+      }
+    }
 
     operation_op& op_;
     std::optional<std::tuple<Args...>> results_;

@@ -28,7 +28,7 @@ DTASK_BEGIN
 /// Timers run on a thread of their own, so that a deadline stops tasks that keep all threads busy. Sockets belong on an `io_thread`.
 ///
 /// The destructor runs what is queued, drops functions posted through the executor, and joins the threads: tasks that wait for something else shall have ended before.
-class work_pool final : public boost::asio::execution_context, public asio_scheduler {
+class work_pool : public boost::asio::execution_context, public asio_scheduler {
  public:
   class executor_type;
 
@@ -36,7 +36,7 @@ class work_pool final : public boost::asio::execution_context, public asio_sched
   explicit work_pool(unsigned threads = 0);
   work_pool(const work_pool&) = delete;
   work_pool& operator=(const work_pool&) = delete;
-  ~work_pool();
+  virtual ~work_pool();
 
   /// The pool of the process: one thread per core, made at the first use.
   static work_pool& shared() {
