@@ -45,14 +45,14 @@ struct end final : wire::link_events {
   std::function<void()> on_drained;
 
   void received(wire::message m) override {
-    if (const auto* p = std::get_if<wire::ping>(&m)) return link->send(wire::pong{p->stamp});
-    if (std::holds_alternative<wire::hello>(m)) {
+    if (const auto* p = m.get_if<wire::ping>()) return link->send(wire::pong{p->stamp});
+    if (m.get_if<wire::hello>() != nullptr) {
       link->set_limits({});
       link->send(wire::welcome{});
       if (on_message) on_message(m);
       return;
     }
-    if (auto* c = std::get_if<wire::chunk>(&m)) {
+    if (auto* c = m.get_if<wire::chunk>()) {
       if (!whole) whole.emplace(std::vector<std::uint64_t>{0, large});
       if (whole->accept(std::move(*c))) std::abort();
       if (!whole->complete()) return;
