@@ -1,4 +1,5 @@
 #pragma once
+#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -8,6 +9,7 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "dtask/base/config.hpp"
 #include "dtask/cli/coordinator_role.hpp"
@@ -16,6 +18,7 @@
 #include "dtask/cli/exit_code.hpp"
 #include "dtask/cli/worker_role.hpp"
 #include "dtask/node/cluster.hpp"
+#include "dtask/node/cluster_of.hpp"
 #include "dtask/runtime/work_pool.hpp"
 #include "dtask/task/shield.hpp"
 #include "dtask/task/stop.hpp"
@@ -29,7 +32,7 @@ namespace detail {
 template <class Registry, class Body>
 task<int> run_on(work_pool& pool, std::string url, cluster_options options, Body& body) {
   auto connecting = cluster::connect<Registry>(pool, url, options);
-  cluster c = co_await std::move(connecting);
+  cluster_of<Registry> c(co_await std::move(connecting));
   std::exception_ptr failed;
   int code = exit_code::success;
   try {
@@ -89,7 +92,7 @@ int run_role(int argc, const char* const* argv, Options& more, Body& body) {
 
 }  // namespace detail
 
-/// One program in every role: `app [--on URL] ...` runs `body(cluster&)`, a task of int (the exit code) or void; `app worker --connect tcp://HOST:PORT` and `app coordinator` are the others.
+/// One program in every role: `app [--on URL] ...` runs `body(c)` with a `cluster&` (or `cluster_of<jobs>&`, which finds an unregistered job at compile time), a task of int (the exit code) or void; `app worker --connect tcp://HOST:PORT` and `app coordinator` are the others.
 /// `options`, a function `void(CLI::App&)`, adds options of the program's own to the role run.
 ///
 /// The body runs on `work_pool::shared()`. SIGINT and SIGTERM stop it: its jobs are cancelled on the workers, and the exit code is 128 + the signal; a second one ends the process at once.

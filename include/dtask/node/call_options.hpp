@@ -10,6 +10,13 @@
 
 DTASK_BEGIN
 
+/// True for a type whose values can be written in braces inside a `co_await` expression, as options are: g++ 12 destroys such temporaries twice.
+template <class Options>
+consteval bool require_options() {
+  static_assert(std::is_trivially_destructible_v<Options>, "dtask: options are trivially destructible: no strings and no containers, but string_view, numbers, enums and chrono");
+  return std::is_trivially_destructible_v<Options>;
+}
+
 /// How single calls are to be treated: `auto urgent = c.with({.retries = 5, .deadline = 30s});`
 struct call_options {
   std::uint32_t retries = 3;                              ///< attempts after the first, after a loss or an overload, where the job's effect class allows
@@ -36,7 +43,6 @@ struct map_options {
   duration max_backoff = std::chrono::seconds(5);
 };
 
-static_assert(std::is_trivially_destructible_v<call_options> && std::is_trivially_destructible_v<map_options>,
-              "dtask: options are trivially destructible, so that g++ 12 does not destroy them twice inside a co_await expression");
+static_assert(require_options<call_options>() && require_options<map_options>());
 
 DTASK_END

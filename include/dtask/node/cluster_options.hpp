@@ -2,10 +2,10 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
-#include <type_traits>
 
 #include "dtask/base/config.hpp"
 #include "dtask/control/options.hpp"
+#include "dtask/node/call_options.hpp"
 
 DTASK_BEGIN
 
@@ -20,6 +20,6 @@ struct cluster_options {
   control::coordinator_options coordinator = {};          ///< of local:// and spawn://
   control::worker_options worker = {};                    ///< of local://
 };
-static_assert(std::is_trivially_destructible_v<cluster_options>, "dtask: options are trivially destructible, so that g++ 12 does not destroy them twice inside a co_await expression");
+static_assert(require_options<cluster_options>());
 
 DTASK_END

@@ -66,7 +66,7 @@ inline std::string status_table(const wire::status_report& r) {
   out += detail::pad("worker", 32) + detail::pad("pid", 9) + detail::pad("state", 10) + detail::pad("slots", 7) + detail::pad("lost", 6) + detail::pad("running", 9) + detail::pad("ahead", 7) +
          detail::pad("done", 10) + "silent\n";
   for (const wire::worker_status& w : r.workers) {
-    out += detail::pad(escaped(w.host + "/" + w.name + "#" + n(w.id), 64), 31) + " " + detail::pad(n(w.pid), 9) + detail::pad(escaped(w.state, 16), 10) + detail::pad(n(w.slots), 7) +
+    out += detail::pad(escaped(w.host + "/" + w.name, 64), 31) + " " + detail::pad(n(w.pid), 9) + detail::pad(escaped(w.state, 16), 10) + detail::pad(n(w.slots), 7) +
            detail::pad(n(w.lost_slots), 6) + detail::pad(n(w.running), 9) + detail::pad(n(w.prefetched), 7) + detail::pad(n(w.done), 10) + detail::seconds_text(w.silent) + "\n";
   }
   return out;

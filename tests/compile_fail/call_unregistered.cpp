@@ -1,0 +1,15 @@
+// expect: this job is not in the registry
+#include "dtask/node.hpp"
+inline int one() { return 1; }
+inline int two() { return 2; }
+using one_job = dtask::function_job<"one/1", &one>;
+using two_job = dtask::function_job<"two/1", &two>;
+#ifdef DTASK_CONTROL
+using jobs = dtask::registry<one_job, two_job>;
+#else
+using jobs = dtask::registry<one_job>;
+#endif
+dtask::task<int> body(dtask::cluster_of<jobs>& c) {
+  const int value = co_await c.call<two_job>();
+  co_return value;
+}

@@ -1,0 +1,465 @@
+#include "dtask/node/cluster.hpp"
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <ranges>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <tuple>
+#include <vector>
+
+#include "dtask/node/coordinator.hpp"
+#include "dtask/node/query_status.hpp"
+#include "dtask/node/worker.hpp"
+#include "dtask/task/sleep.hpp"
+#include "dtask/task/sync_wait.hpp"
+#include "dtask/task/when_all.hpp"
+#include "dtask/task/with_timeout.hpp"
+
+using namespace std::chrono_literals;
+
+namespace {
+
+// A gate that jobs of this process pass when the test lets them.
+class gate {
+ public:
+  void open() {
+    const std::lock_guard hold(guard_);
+    open_ = true;
+    changed_.notify_all();
+  }
+  void shut() {
+    const std::lock_guard hold(guard_);
+    open_ = false;
+    arrived_ = 0;
+  }
+  void pass() {
+    std::unique_lock hold(guard_);
+    ++arrived_;
+    changed_.notify_all();
+    changed_.wait_for(hold, 60s, [this] { return open_; });
+  }
+  void wait_for_arrivals(int n) {
+    std::unique_lock hold(guard_);
+    REQUIRE(changed_.wait_for(hold, 60s, [&] { return arrived_ >= n; }));
+  }
+
+ private:
+  std::mutex guard_;
+  std::condition_variable changed_;
+  bool open_ = false;
+  int arrived_ = 0;
+};
+gate jobs_gate;
+
+struct image {
+  std::string id;
+  dtask::bytes jpeg;
+};
+struct label {
+  std::string id;
+  int made = 0;
+  std::string weights;
+};
+std::atomic<int> objects_made{0};
+struct classify : dtask::job<"classify/1", dtask::idempotent> {
+  explicit classify(dtask::worker_context& w) : weights(w.blob("weights")), made(++objects_made) {}
+  dtask::task<label> operator()(dtask::job_context& ctx, image in) {
+    const std::string id = in.id + (ctx.attempt() == 1 ? "" : "!");
+    co_return label{id, made, std::string(weights.view())};
+  }
+  dtask::bytes weights;
+  int made;
+};
+struct broken_object : dtask::job<"broken_object/1"> {
+  broken_object() { throw std::logic_error("cannot be made"); }
+  int operator()() { return 1; }
+};
+double score(double a, double b) { return a * b; }
+void nothing() {}
+dtask::bytes echo(dtask::bytes b) { return b; }
+int fails(int what) {
+  if (what == 1) throw std::out_of_range("no such thing");
+  if (what == 2) throw 5;
+  throw dtask::error(dtask::errc::not_found, "a file", "there", "look elsewhere");
+}
+int big_numbers(unsigned n) { return static_cast<int>(n % 1000); }
+struct cannot_be_written {
+  int value = 0;
+  template <class A>
+  void save(A& a) const {
+    if (value != 0) throw std::runtime_error("no words for it");
+    a(value);
+  }
+  template <class A>
+  void load(A& a) {
+    a(value);
+  }
+};
+cannot_be_written unspeakable() { return {1}; }
+dtask::task<int> waits_for_stop(dtask::job_context& ctx) {
+  jobs_gate.pass();
+  co_await dtask::sleep_for(60s);
+  co_return static_cast<int>(ctx.attempt());
+}
+int ignores_stop() {
+  jobs_gate.pass();
+  return 1;
+}
+
+using score_job = dtask::function_job<"score/1", &score, dtask::pure>;
+using nothing_job = dtask::function_job<"nothing/1", &nothing>;
+using echo_job = dtask::function_job<"echo/1", &echo, dtask::pure>;
+using fails_job = dtask::function_job<"fails/1", &fails>;
+using numbers_job = dtask::function_job<"numbers/1", &big_numbers, dtask::pure>;
+using unspeakable_job = dtask::function_job<"unspeakable/1", &unspeakable>;
+using waiting_job = dtask::function_job<"waiting/1", &waits_for_stop>;
+using stubborn_job = dtask::function_job<"stubborn/1", &ignores_stop>;
+using stranger_job = dtask::function_job<"stranger/1", &nothing>;
+using jobs = dtask::registry<classify, broken_object, score_job, nothing_job, echo_job, fails_job, numbers_job, unspeakable_job, waiting_job, stubborn_job>;
+
+template <class Body>
+void on(const char* url, Body body, dtask::cluster_options options = {}) {
+  dtask::work_pool pool(2);
+  auto all = [](dtask::work_pool& p, const char* where, Body& b, dtask::cluster_options o) -> dtask::task<> {
+    auto connecting = dtask::cluster::connect<jobs>(p, where, o);
+    dtask::cluster c = co_await std::move(connecting);
+    auto running = b(c);
+    co_await std::move(running);
+    co_await c.close();
+  };
+  dtask::sync_wait(pool, dtask::with_timeout(all(pool, url, body, options), 100s));
+}
+
+}  // namespace
+
+TEST_CASE("cluster: calls, with the arguments or the fields of the one aggregate") {
+  on("local://2", [](dtask::cluster& c) -> dtask::task<> {
+    const double s = co_await c.call<score_job>(2, 3.5f);
+    CHECK(s == 7.0);
+    co_await c.call<nothing_job>();
+    const auto big = dtask::bytes::from(std::string(3'000'000, 'x'));
+    const auto back = co_await c.call<echo_job>(big);
+    CHECK(back == big);
+    const auto o = co_await c.try_call<score_job>(1.0, 1.0);
+    REQUIRE(o);
+    CHECK(o.attempts() == 1);
+    CHECK(o.worker().find("/local#") != std::string::npos);
+  });
+}
+
+TEST_CASE("cluster: what a job throws reaches the caller with type, message and place") {
+  on("local://1", [](dtask::cluster& c) -> dtask::task<> {
+    const auto first = co_await c.try_call<fails_job>(1);
+    REQUIRE_FALSE(first);
+    CHECK(first.error().code() == dtask::errc::job_failed);
+    CHECK(first.error().type() == "std::out_of_range");
+    CHECK(first.error().message() == "no such thing");
+    CHECK(first.error().place().find("attempt 1") != std::string::npos);
+    CHECK(first.attempts() == 1);
+    const auto second = co_await c.try_call<fails_job>(2);
+    CHECK(second.error().type() == "int");
+    const auto third = co_await c.try_call<fails_job>(3);
+    CHECK(third.error().code() == dtask::errc::job_failed);
+    CHECK(third.error().message() == "a file (there): look elsewhere");
+    const auto fourth = co_await c.try_call<broken_object>();
+    CHECK(fourth.error().type() == "std::logic_error");
+    const auto fifth = co_await c.try_call<unspeakable_job>();
+    CHECK(fifth.error().code() == dtask::errc::encode_failed);
+    CHECK(fifth.error().message().find("no words for it") != std::string::npos);
+    bool thrown = false;
+    try {
+      const int none = co_await c.call<fails_job>(1);
+      CHECK(none == 0);
+    } catch (const dtask::remote_error& e) {
+      thrown = e.type() == "std::out_of_range";
+    }
+    CHECK(thrown);
+  });
+}
+
+TEST_CASE("cluster: a result larger than the limit, and an argument") {
+  dtask::cluster_options small;
+  small.worker.limits.payload = 100'000;
+  on(
+      "local://1",
+      [](dtask::cluster& c) -> dtask::task<> {
+        const auto good = dtask::bytes::from(std::string(50'000, 'x'));
+        const auto fits = co_await c.try_call<echo_job>(good);
+        CHECK(fits);
+      },
+      small);
+  small.client.limits.payload = 100'000;
+  on(
+      "local://1",
+      [](dtask::cluster& c) -> dtask::task<> {
+        const auto big = dtask::bytes::from(std::string(200'000, 'x'));
+        const auto refused = co_await c.try_call<echo_job>(big);
+        REQUIRE_FALSE(refused);
+        CHECK(refused.error().code() == dtask::errc::too_large);
+      },
+      small);
+}
+
+TEST_CASE("cluster: broadcasts reach job objects, which are made anew for a new value") {
+  on("local://1", [](dtask::cluster& c) -> dtask::task<> {
+    const auto without = co_await c.try_call<classify>("a", dtask::bytes());
+    REQUIRE_FALSE(without);
+    CHECK(without.error().message().find("no broadcast named 'weights'") != std::string::npos);
+    const int before = objects_made;
+    co_await c.broadcast("weights", dtask::bytes::copy("one"));
+    const label first = co_await c.call<classify>("a", dtask::bytes());
+    const label again = co_await c.call<classify>("b", dtask::bytes());
+    CHECK(first.weights == "one");
+    CHECK(again.made == first.made);
+    CHECK(objects_made == before + 1);
+    co_await c.broadcast("unrelated", dtask::bytes::copy("x"));
+    const label same = co_await c.call<classify>("c", dtask::bytes());
+    CHECK(same.made == first.made);
+    co_await c.broadcast("weights", dtask::bytes::copy("two"));
+    const label newer = co_await c.call<classify>("d", dtask::bytes());
+    CHECK(newer.weights == "two");
+    CHECK(newer.made != first.made);
+  });
+}
+
+TEST_CASE("cluster: a job that is not in the registry is an error that says so") {
+  on("local://1", [](dtask::cluster& c) -> dtask::task<> {
+    const auto o = co_await c.try_call<stranger_job>();
+    REQUIRE_FALSE(o);
+    CHECK(o.error().code() == dtask::errc::unknown_job);
+    CHECK(std::string(o.error().what()).find("registry") != std::string::npos);
+  });
+}
+
+TEST_CASE("map: in order, and as they come") {
+  on("local://2", [](dtask::cluster& c) -> dtask::task<> {
+    auto squares = std::views::iota(0u, 500u);
+    auto in_order = c.map<numbers_job>(squares, {.window = 7});
+    unsigned expected = 0;
+    while (auto r = co_await in_order.next()) {
+      CHECK(r->value() == static_cast<int>(expected));
+      CHECK(in_order.position() == expected);
+      ++expected;
+    }
+    CHECK(expected == 500);
+    std::vector<std::tuple<double, double>> pairs;
+    for (int i = 0; i < 300; ++i) pairs.emplace_back(i, 2.0);
+    std::vector<bool> seen(pairs.size(), false);
+    auto any_order = c.map<score_job>(pairs, {.order = dtask::unordered, .window = 32});
+    while (auto r = co_await any_order.next()) {
+      const auto at = static_cast<std::size_t>(any_order.position());
+      CHECK(r->value() == static_cast<double>(at) * 2.0);
+      CHECK_FALSE(seen[at]);
+      seen[at] = true;
+    }
+    CHECK(std::ranges::all_of(seen, std::identity()));
+    auto none = c.map<numbers_job>(std::vector<unsigned>());
+    const auto nothing_comes = co_await none.next();
+    CHECK_FALSE(nothing_comes);
+  });
+}
+
+TEST_CASE("map: the window bounds what is taken from the range, and items fail alone") {
+  on("local://1", [](dtask::cluster& c) -> dtask::task<> {
+    int made = 0;
+    auto counted = std::views::iota(0, 100) | std::views::transform([&made](int i) {
+                     ++made;
+                     return i % 10 == 3 ? 1 : 2;
+                   });
+    auto out = c.map<fails_job>(counted, {.window = 4});
+    auto first = co_await out.next();
+    REQUIRE(first);
+    CHECK(made <= 5);
+    CHECK_FALSE(*first);
+    int results = 1;
+    while (auto r = co_await out.next()) {
+      CHECK(r->error().type() == (results % 10 == 3 ? "std::out_of_range" : "int"));
+      ++results;
+    }
+    CHECK(results == 100);
+  });
+}
+
+TEST_CASE("map: what the range throws comes out of next") {
+  on("local://1", [](dtask::cluster& c) -> dtask::task<> {
+    auto broken = std::views::iota(0u, 10u) | std::views::transform([](unsigned i) {
+                    if (i == 5) throw std::runtime_error("no item 5");
+                    return i;
+                  });
+    auto out = c.map<numbers_job>(broken, {.window = 2});
+    int results = 0;
+    std::string said;
+    try {
+      while (auto r = co_await out.next()) ++results;
+    } catch (const std::runtime_error& e) {
+      said = e.what();
+    }
+    CHECK(said == "no item 5");
+    CHECK(results <= 5);
+  });
+}
+
+TEST_CASE("submit: a handle with result, state and cancel") {
+  on("local://1", [](dtask::cluster& c) -> dtask::task<> {
+    auto good = co_await c.submit<score_job>(2.0, 2.0);
+    const double value = co_await good.result();
+    CHECK(value == 4.0);
+    CHECK(good.state() == dtask::job_state::finished);
+    jobs_gate.shut();
+    auto running = co_await c.submit<waiting_job>();
+    auto queued = co_await c.submit<waiting_job>();
+    jobs_gate.wait_for_arrivals(1);
+    queued.cancel();
+    const auto q = co_await queued.outcome();
+    CHECK(q.error().code() == dtask::errc::cancelled);
+    CHECK(q.attempts() == 0);
+    jobs_gate.open();
+    running.cancel();
+    const auto r = co_await running.outcome();
+    CHECK(r.error().code() == dtask::errc::cancelled);
+    CHECK(r.attempts() == 1);
+  });
+}
+
+TEST_CASE("cluster: a deadline ends a running job, and stop reaches it") {
+  on("local://1", [](dtask::cluster& c) -> dtask::task<> {
+    jobs_gate.open();
+    auto hasty = c.with({.deadline = 50ms});
+    const auto late = co_await hasty.try_call<waiting_job>();
+    REQUIRE_FALSE(late);
+    CHECK(late.error().code() == dtask::errc::deadline_exceeded);
+    bool stopped = false;
+    auto waiting = c.call<waiting_job>();
+    try {
+      const int value = co_await dtask::with_timeout(std::move(waiting), 50ms);
+      CHECK(value == 0);
+    } catch (const dtask::error& e) {
+      stopped = e.code() == dtask::errc::deadline_exceeded;
+    }
+    CHECK(stopped);
+    // The slot is free again.
+    const double s = co_await c.call<score_job>(1.0, 1.0);
+    CHECK(s == 1.0);
+  });
+}
+
+TEST_CASE("cluster: a job that ignores stop is abandoned, its slot is lost, the next jobs get their cause") {
+  dtask::cluster_options options;
+  options.worker.abandon_after = 50ms;
+  jobs_gate.shut();
+  on(
+      "local://1",
+      [](dtask::cluster& c) -> dtask::task<> {
+        auto stubborn = co_await c.submit<stubborn_job>();
+        jobs_gate.wait_for_arrivals(1);
+        stubborn.cancel();
+        const auto o = co_await stubborn.outcome();
+        REQUIRE_FALSE(o);
+        auto hasty = c.with({.deadline = 10s, .no_worker_after = 50ms});
+        const auto next = co_await hasty.try_call<score_job>(1.0, 1.0);
+        REQUIRE_FALSE(next);
+        CHECK(next.error().code() == dtask::errc::no_worker);
+        jobs_gate.open();
+      },
+      options);
+}
+
+TEST_CASE("cluster: many calls at once from many tasks") {
+  on("local://2", [](dtask::cluster& c) -> dtask::task<> {
+    const auto some = [](dtask::cluster& k, double base) -> dtask::task<double> {
+      double sum = 0;
+      for (int i = 0; i < 200; ++i) sum += co_await k.call<score_job>(base, 1.0);
+      co_return sum;
+    };
+    auto [a, b, d] = co_await dtask::when_all(some(c, 1), some(c, 2), some(c, 3));
+    CHECK(a + b + d == 1200.0);
+  });
+}
+
+TEST_CASE("cluster: addresses that cannot be used") {
+  dtask::work_pool pool(1);
+  for (const char* bad : {"", "nonsense", "http://x:1", "local://-1", "tcp://127.0.0.1"}) {
+    CAPTURE(bad);
+    try {
+      dtask::sync_wait(pool, dtask::cluster::connect<jobs>(pool, bad));
+      FAIL("no error");
+    } catch (const dtask::error& e) {
+      CHECK(e.code() == dtask::errc::invalid_argument);
+      CHECK_FALSE(e.remedy().empty());
+    }
+  }
+  // A port on which nobody listens: one that was just given up.
+  std::uint16_t port = 0;
+  {
+    dtask::coordinator gone({"127.0.0.1", 0});
+    port = gone.address().port;
+  }
+  dtask::cluster_options hasty;
+  hasty.client.connect_within = 200ms;
+  const std::string url = "tcp://127.0.0.1:" + std::to_string(port);
+  try {
+    dtask::sync_wait(pool, dtask::cluster::connect<jobs>(pool, url, hasty));
+    FAIL("no error");
+  } catch (const dtask::error& e) {
+    CHECK(e.code() == dtask::errc::unreachable);
+  }
+  dtask::cluster_options spawn;
+  CHECK_THROWS_AS(dtask::sync_wait(pool, dtask::cluster::connect<jobs>(pool, "spawn://1", spawn)), dtask::error);
+}
+
+TEST_CASE("cluster: over TCP with workers that join late and leave") {
+  dtask::coordinator coordinator({"127.0.0.1", 0});
+  const dtask::net::host_port at = coordinator.address();
+  const std::string url = "tcp://127.0.0.1:" + std::to_string(at.port);
+  std::optional<dtask::worker> first, second;
+  on(url.c_str(), [&](dtask::cluster& c) -> dtask::task<> {
+    co_await c.broadcast("weights", dtask::bytes::from(std::string(5'000'000, 'w')));
+    auto early = co_await c.submit<classify>("a", dtask::bytes());
+    first.emplace(at, jobs::entries(), 1, "first");
+    const auto a = co_await early.outcome();
+    REQUIRE(a);
+    CHECK(a->weights.size() == 5'000'000);
+    CHECK(a.worker().find("/first#") != std::string::npos);
+    first->drain();
+    CHECK(first->wait().reason == dtask::control::exit_reason::drained);
+    second.emplace(at, jobs::entries(), 1, "second");
+    const auto b = co_await c.try_call<classify>("b", dtask::bytes());
+    REQUIRE(b);
+    CHECK(b->weights.size() == 5'000'000);
+    CHECK(b.worker().find("/second#") != std::string::npos);
+    const auto report = co_await c.status();
+    CHECK(report.workers.size() == 1);
+    CHECK(report.succeeded == 2);
+    CHECK(report.clients == 1);
+  });
+  const auto seen = dtask::sync_wait(dtask::query_status(url));
+  CHECK(seen.workers.size() == 1);
+  coordinator.drain();
+  coordinator.wait();
+}
+
+TEST_CASE("coordinator: a port in use, and an address beyond loopback") {
+  dtask::coordinator one({"127.0.0.1", 0});
+  CHECK_THROWS_WITH_AS(dtask::coordinator(one.address()), doctest::Contains("cannot listen on 127.0.0.1"), dtask::error);
+  CHECK_THROWS_WITH_AS(dtask::coordinator({"0.0.0.0", 0}), doctest::Contains("no authentication"), dtask::error);
+}
+
+TEST_CASE("worker: a coordinator that never comes is an end with a cause") {
+  std::uint16_t port = 0;
+  {
+    dtask::coordinator gone({"127.0.0.1", 0});
+    port = gone.address().port;
+  }
+  dtask::control::worker_options options;
+  options.unreachable_after = 100ms;
+  dtask::worker w({"127.0.0.1", port}, jobs::entries(), 1, "w", 0, options);
+  const auto how = w.wait();
+  CHECK(how.reason == dtask::control::exit_reason::unreachable);
+  CHECK(how.why.code() == dtask::errc::unreachable);
+}
