@@ -368,7 +368,8 @@ TEST_CASE("status, asked by an observer") {
     }
     c.coordinator->take_actions(answers, c.now);
     for (auto& a : answers)
-      if (auto* s = std::get_if<control::send>(&a); s != nullptr && s->link == 500) observer.received(500, std::move(s->what), c.now);
+      if (auto* s = std::get_if<control::send>(&a); s != nullptr && s->link == 500)
+        observer.received(500, std::move(s->what), c.now);
   }
   CHECK(got.request == request);
   CHECK(got.clients == 1);

@@ -294,7 +294,8 @@ TEST_CASE("a worker whose link breaks comes back and keeps its jobs") {
     c.finish(0);
   }
   SUBCASE("a result from the time without a link is sent again") {
-    c.workers[0].state->job_finished(c.workers[0].running[0].job, c.workers[0].running[0].fence, {}, text("kept"), c.now);
+    c.workers[0].state->job_finished(c.workers[0].running[0].job, c.workers[0].running[0].fence, {}, text("kept"),
+                                     c.now);
     c.workers[0].running.clear();
     c.pass(500ms);
     c.finish(0);
@@ -672,9 +673,15 @@ TEST_CASE("a peer that breaks the protocol ends its own link only") {
   c.add_client();
   c.add_client();
   const auto call = c.submit(1);
-  SUBCASE("a client that submits a job it did not name") { c.coordinator->received(c.clients[0].link, wire::submit{.call = 1, .job = 9, .retry = {}, .arguments = {}}, c.now); }
-  SUBCASE("a client with an absurd call number") { c.coordinator->received(c.clients[0].link, wire::submit{.call = 0xfffffff0, .retry = {}, .arguments = {}}, c.now); }
-  SUBCASE("a client that plays worker") { c.coordinator->received(c.clients[0].link, wire::done{.job = 1, .fence = 1, .why = {}, .value = {}}, c.now); }
+  SUBCASE("a client that submits a job it did not name") {
+    c.coordinator->received(c.clients[0].link, wire::submit{.call = 1, .job = 9, .retry = {}, .arguments = {}}, c.now);
+  }
+  SUBCASE("a client with an absurd call number") {
+    c.coordinator->received(c.clients[0].link, wire::submit{.call = 0xfffffff0, .retry = {}, .arguments = {}}, c.now);
+  }
+  SUBCASE("a client that plays worker") {
+    c.coordinator->received(c.clients[0].link, wire::done{.job = 1, .fence = 1, .why = {}, .value = {}}, c.now);
+  }
   SUBCASE("a second hello") { c.coordinator->received(c.clients[0].link, wire::hello{}, c.now); }
   c.settle();
   CHECK(c.logged("closing"));

@@ -20,8 +20,10 @@ TEST_CASE("lanes of a type take turns, whatever their length") {
   const auto add = [&](lane& l, std::uint64_t call, bool front = false) {
     const std::uint32_t j = jobs.insert();
     jobs[j].call = call;
-    if (front) ready.push_front(l, j);
-    else ready.push_back(l, j);
+    if (front)
+      ready.push_front(l, j);
+    else
+      ready.push_back(l, j);
   };
   for (std::uint64_t i = 0; i < 4; ++i) add(a, 10 + i);
   add(b, 20);

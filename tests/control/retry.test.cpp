@@ -18,7 +18,8 @@ TEST_CASE("what is tried again: by the class of the error, the effect class and 
   CHECK(!may_retry(errc::job_failed, effect::pure, 3, false, 1));
   CHECK(may_retry(errc::job_failed, effect::pure, 3, true, 1));
   CHECK(!may_retry(errc::job_failed, effect::at_most_once, 3, true, 1));
-  for (const errc never_again : {errc::cancelled, errc::deadline_exceeded, errc::encode_failed, errc::decode_failed, errc::too_large, errc::schema_mismatch, errc::job_abandoned, errc::quarantined})
+  for (const errc never_again : {errc::cancelled, errc::deadline_exceeded, errc::encode_failed, errc::decode_failed,
+                                 errc::too_large, errc::schema_mismatch, errc::job_abandoned, errc::quarantined})
     CHECK(!may_retry(never_again, effect::pure, 3, true, 1));
 }
 

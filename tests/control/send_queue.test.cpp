@@ -14,16 +14,20 @@ struct far_end {
   std::vector<wire::message> out;
   std::size_t finished = 0;
   void pump(std::int64_t allowance = std::numeric_limits<std::int64_t>::max()) {
-    queue.pump([&](wire::message&& m) { out.push_back(std::move(m)); }, [&](std::uint64_t, std::size_t, bool end) { finished += end; }, allowance);
+    queue.pump([&](wire::message&& m) { out.push_back(std::move(m)); },
+               [&](std::uint64_t, std::size_t, bool end) { finished += end; }, allowance);
   }
   std::size_t bytes_of(std::uint64_t transfer) const {
     std::size_t total = 0;
     for (const auto& m : out)
-      if (const auto* c = std::get_if<wire::chunk>(&m); c != nullptr && c->transfer == transfer) total += c->data.size();
+      if (const auto* c = std::get_if<wire::chunk>(&m); c != nullptr && c->transfer == transfer)
+        total += c->data.size();
     return total;
   }
 };
-std::shared_ptr<stream> value(std::size_t size) { return std::make_shared<stream>(payload{bytes::copy("body"), {bytes::from(std::string(size, 'x'))}}); }
+std::shared_ptr<stream> value(std::size_t size) {
+  return std::make_shared<stream>(payload{bytes::copy("body"), {bytes::from(std::string(size, 'x'))}});
+}
 wire::message run(std::uint64_t job) {
   wire::run r;
   r.job = job;

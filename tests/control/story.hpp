@@ -11,8 +11,9 @@
 
 #include "dtask/control.hpp"
 
-/// A cluster of the three machines on virtual time, connected by queues of messages without encoding: enough to tell each rule as a short story.
-/// Everything that happens is a function of the calls made here. Jobs run until the story ends them, unless a worker is `quick`.
+/// A cluster of the three machines on virtual time, connected by queues of messages without encoding: enough to tell
+/// each rule as a short story. Everything that happens is a function of the calls made here. Jobs run until the story
+/// ends them, unless a worker is `quick`.
 namespace story {
 
 using namespace dtask;
@@ -28,14 +29,18 @@ inline wire::digest sum(std::span<const std::span<const std::byte>> runs) {
   return d;
 }
 inline payload text(std::string s) { return {bytes::from(std::move(s)), {}}; }
-inline payload big(std::size_t size, char fill = 'x') { return {bytes::copy("b"), {bytes::from(std::string(size, fill))}}; }
-inline wire::job_type type(std::string name, std::uint64_t schema = 1) { return {name, schema, "int(int)/" + std::to_string(schema)}; }
+inline payload big(std::size_t size, char fill = 'x') {
+  return {bytes::copy("b"), {bytes::from(std::string(size, fill))}};
+}
+inline wire::job_type type(std::string name, std::uint64_t schema = 1) {
+  return {name, schema, "int(int)/" + std::to_string(schema)};
+}
 
 class cluster {
  public:
   using link_id = control::link_id;
   struct node {
-    link_id link = 0;  // 0: none
+    link_id link = 0;     // 0: none
     bool frozen = false;  // SIGSTOP: nothing in, nothing out, no ticks
     bool dead = false;
   };
@@ -75,9 +80,7 @@ class cluster {
   std::string violation;
   std::function<void(const wire::message&, bool to_coordinator)> spy;
 
-  cluster() {
-    options.digest = worker_options.digest = client_options.digest = &sum;
-  }
+  cluster() { options.digest = worker_options.digest = client_options.digest = &sum; }
   void start_coordinator(std::uint64_t seed = 1) {
     coordinator = std::make_unique<control::coordinator_state>(options, seed, now);
     stopped = false;
@@ -86,7 +89,13 @@ class cluster {
   std::size_t add_worker(std::uint32_t slots, std::vector<wire::job_type> jobs = {type("job/1")}, bool quick = false) {
     worker& w = workers.emplace_back();
     w.quick = quick;
-    control::identity who{wire::role::worker, "w" + std::to_string(workers.size() - 1), "host", static_cast<std::uint32_t>(100 + workers.size()), slots, 0, std::move(jobs)};
+    control::identity who{wire::role::worker,
+                          "w" + std::to_string(workers.size() - 1),
+                          "host",
+                          static_cast<std::uint32_t>(100 + workers.size()),
+                          slots,
+                          0,
+                          std::move(jobs)};
     w.state = std::make_unique<control::worker_state>(std::move(who), worker_options, workers.size());
     w.state->start(now);
     settle();
@@ -94,13 +103,15 @@ class cluster {
   }
   std::size_t add_client(std::vector<wire::job_type> jobs = {type("job/1")}) {
     client& c = clients.emplace_back();
-    control::identity who{wire::role::client, "c" + std::to_string(clients.size() - 1), "host", 1, 0, 0, std::move(jobs)};
+    control::identity who{wire::role::client, "c" + std::to_string(clients.size() - 1), "host", 1, 0, 0,
+                          std::move(jobs)};
     c.state = std::make_unique<control::client_state>(std::move(who), client_options, clients.size());
     c.state->start(now);
     settle();
     return clients.size() - 1;
   }
-  std::uint64_t submit(std::size_t c, effect e = effect::pure, payload arguments = text("a"), control::call_request r = {}) {
+  std::uint64_t submit(std::size_t c, effect e = effect::pure, payload arguments = text("a"),
+                       control::call_request r = {}) {
     r.effect_class = e;
     r.arguments = std::move(arguments);
     const std::uint64_t id = clients[c].state->submit(std::move(r), now);
@@ -229,10 +240,14 @@ class cluster {
     coordinator->take_actions(coordinator_actions_, now);
     if (coordinator_actions_.empty()) return false;
     for (control::coordinator_action& a : coordinator_actions_) {
-      if (auto* s = std::get_if<control::send>(&a)) to_node_[s->link].push_back(std::move(s->what));
-      else if (auto* n = std::get_if<control::note>(&a)) log.push_back(std::string(n->event) + " " + n->text);
-      else if (auto* c = std::get_if<control::close_link>(&a)) closing_.push_back(c->link);
-      else if (std::holds_alternative<control::stopped>(a)) stopped = true;
+      if (auto* s = std::get_if<control::send>(&a))
+        to_node_[s->link].push_back(std::move(s->what));
+      else if (auto* n = std::get_if<control::note>(&a))
+        log.push_back(std::string(n->event) + " " + n->text);
+      else if (auto* c = std::get_if<control::close_link>(&a))
+        closing_.push_back(c->link);
+      else if (std::holds_alternative<control::stopped>(a))
+        stopped = true;
     }
     return true;
   }
@@ -242,15 +257,21 @@ class cluster {
     w.state->take_actions(worker_actions_, now);
     for (control::worker_action& a : worker_actions_) {
       moved = true;
-      if (auto* s = std::get_if<control::send>(&a)) to_coordinator_[s->link].push_back(std::move(s->what));
-      else if (auto* n = std::get_if<control::note>(&a)) log.push_back("worker " + std::string(n->event) + " " + n->text);
-      else if (std::holds_alternative<control::dial>(a)) connect(w);
-      else if (auto* c = std::get_if<control::close_link>(&a)) closing_.push_back(c->link);
-      else if (auto* s2 = std::get_if<control::stop_job>(&a)) w.stops.push_back(*s2);
+      if (auto* s = std::get_if<control::send>(&a))
+        to_coordinator_[s->link].push_back(std::move(s->what));
+      else if (auto* n = std::get_if<control::note>(&a))
+        log.push_back("worker " + std::string(n->event) + " " + n->text);
+      else if (std::holds_alternative<control::dial>(a))
+        connect(w);
+      else if (auto* c = std::get_if<control::close_link>(&a))
+        closing_.push_back(c->link);
+      else if (auto* s2 = std::get_if<control::stop_job>(&a))
+        w.stops.push_back(*s2);
       else if (auto* b = std::get_if<control::blob_available>(&a)) {
         w.blobs[b->name] = std::string(b->value.view());
         w.blob_log.push_back(b->name);
-      } else if (auto* e = std::get_if<control::exit>(&a)) w.ended = *e;
+      } else if (auto* e = std::get_if<control::exit>(&a))
+        w.ended = *e;
       else if (auto* r = std::get_if<control::run_job>(&a)) {
         w.ran.push_back(*r);
         w.running.push_back(std::move(*r));
@@ -258,7 +279,8 @@ class cluster {
       }
     }
     if (w.quick)
-      for (control::run_job& r : std::exchange(w.running, {})) w.state->job_finished(r.job, r.fence, {}, std::move(r.arguments), now);
+      for (control::run_job& r : std::exchange(w.running, {}))
+        w.state->job_finished(r.job, r.fence, {}, std::move(r.arguments), now);
     return moved;
   }
   bool run_client(client& c) {
@@ -267,20 +289,31 @@ class cluster {
     c.state->take_actions(client_actions_, now);
     for (control::client_action& a : client_actions_) {
       moved = true;
-      if (auto* s = std::get_if<control::send>(&a)) to_coordinator_[s->link].push_back(std::move(s->what));
-      else if (auto* n = std::get_if<control::note>(&a)) log.push_back("client " + std::string(n->event) + " " + n->text);
-      else if (std::holds_alternative<control::dial>(a)) connect(c);
-      else if (auto* l = std::get_if<control::close_link>(&a)) closing_.push_back(l->link);
+      if (auto* s = std::get_if<control::send>(&a))
+        to_coordinator_[s->link].push_back(std::move(s->what));
+      else if (auto* n = std::get_if<control::note>(&a))
+        log.push_back("client " + std::string(n->event) + " " + n->text);
+      else if (std::holds_alternative<control::dial>(a))
+        connect(c);
+      else if (auto* l = std::get_if<control::close_link>(&a))
+        closing_.push_back(l->link);
       else if (auto* d = std::get_if<control::complete>(&a)) {
         if (c.done.contains(d->call)) violation = "a call was completed twice";
         c.done.emplace(d->call, std::move(*d));
-      } else if (auto* ch = std::get_if<control::call_changed>(&a)) c.changes.push_back(*ch);
-      else if (auto* b = std::get_if<control::broadcast_complete>(&a)) c.broadcasts.emplace(b->number, b->why);
-      else if (auto* st = std::get_if<control::status_arrived>(&a)) c.reports.push_back(std::move(*st));
-      else if (auto* off = std::get_if<control::offline>(&a)) c.offlines.push_back(*off);
-      else if (std::holds_alternative<control::online>(a)) ++c.onlines;
-      else if (std::holds_alternative<control::room>(a)) ++c.rooms;
-      else if (std::holds_alternative<control::closed>(a)) c.closed = true;
+      } else if (auto* ch = std::get_if<control::call_changed>(&a))
+        c.changes.push_back(*ch);
+      else if (auto* b = std::get_if<control::broadcast_complete>(&a))
+        c.broadcasts.emplace(b->number, b->why);
+      else if (auto* st = std::get_if<control::status_arrived>(&a))
+        c.reports.push_back(std::move(*st));
+      else if (auto* off = std::get_if<control::offline>(&a))
+        c.offlines.push_back(*off);
+      else if (std::holds_alternative<control::online>(a))
+        ++c.onlines;
+      else if (std::holds_alternative<control::room>(a))
+        ++c.rooms;
+      else if (std::holds_alternative<control::closed>(a))
+        c.closed = true;
     }
     return moved;
   }
@@ -321,7 +354,8 @@ class cluster {
           n->link = 0;
           // The other end reads what was written before the end, then sees it.
           if (coordinator) {
-            for (wire::message& m : std::exchange(to_coordinator_[link], {})) coordinator->received(link, std::move(m), now);
+            for (wire::message& m : std::exchange(to_coordinator_[link], {}))
+              coordinator->received(link, std::move(m), now);
             coordinator->closed(link, error(errc::closed, "closed by the peer"), now);
           }
           if (!n->frozen && !n->dead) {

@@ -23,7 +23,8 @@ TEST_CASE("a timer fires at its time or up to a millisecond later, never earlier
   wheel timers(origin);
   CHECK(timers.next_time() == never);
   const std::uint32_t a = table.insert();
-  for (const duration after : {duration(1ns), duration(1ms), duration(63ms), duration(64ms), duration(65ms), duration(4095ms), duration(4096ms), duration(1h), duration(100 * 24h)}) {
+  for (const duration after : {duration(1ns), duration(1ms), duration(63ms), duration(64ms), duration(65ms),
+                               duration(4095ms), duration(4096ms), duration(1h), duration(100 * 24h)}) {
     slab<item> fresh;
     wheel w(origin);
     const std::uint32_t slot = fresh.insert();

@@ -29,7 +29,8 @@ struct lone {
     return o;
   }
   explicit lone(std::uint32_t slots, control::worker_options o = {})
-      : options(with_digest(o)), state({wire::role::worker, "w", "host", 1, slots, 0, {type("a/1"), type("b/1")}}, options, 1) {
+      : options(with_digest(o)),
+        state({wire::role::worker, "w", "host", 1, slots, 0, {type("a/1"), type("b/1")}}, options, 1) {
     state.start(now);
     take();
   }
@@ -55,19 +56,26 @@ struct lone {
       state.take_actions(out, now);
       if (out.empty()) break;
       for (auto& a : out) {
-        if (auto* s = std::get_if<control::send>(&a)) sent.push_back(std::move(s->what));
+        if (auto* s = std::get_if<control::send>(&a))
+          sent.push_back(std::move(s->what));
         else if (auto* r = std::get_if<control::run_job>(&a)) {
           started_first = started_first && std::any_of(sent.begin(), sent.end(), [&](const wire::message& m) {
                             const auto* s2 = std::get_if<wire::started>(&m);
                             return s2 != nullptr && s2->job == r->job && s2->fence == r->fence;
                           });
           runs.push_back(std::move(*r));
-        } else if (auto* t = std::get_if<control::stop_job>(&a)) stops.push_back(*t);
-        else if (auto* b = std::get_if<control::blob_available>(&a)) blobs.push_back(std::move(*b));
-        else if (auto* e = std::get_if<control::session_ended>(&a)) sessions_ended.push_back(e->session);
-        else if (auto* x = std::get_if<control::exit>(&a)) exited = *x;
-        else if (std::holds_alternative<control::dial>(a)) ++dials;
-        else if (std::holds_alternative<control::close_link>(a)) ++closes;
+        } else if (auto* t = std::get_if<control::stop_job>(&a))
+          stops.push_back(*t);
+        else if (auto* b = std::get_if<control::blob_available>(&a))
+          blobs.push_back(std::move(*b));
+        else if (auto* e = std::get_if<control::session_ended>(&a))
+          sessions_ended.push_back(e->session);
+        else if (auto* x = std::get_if<control::exit>(&a))
+          exited = *x;
+        else if (std::holds_alternative<control::dial>(a))
+          ++dials;
+        else if (std::holds_alternative<control::close_link>(a))
+          ++closes;
       }
     }
     CHECK(state.check() == "");
@@ -103,7 +111,8 @@ struct lone {
 wire::blob blob_of(std::uint64_t number, std::string name, std::string value) {
   const bytes b = bytes::from(value);
   const std::span<const std::byte> run = b.span();
-  return {5, number, std::move(name), sum(std::span<const std::span<const std::byte>>(&run, 1)), {{bytes{}, {b}}, 0, {}}};
+  return {
+      5, number, std::move(name), sum(std::span<const std::span<const std::byte>>(&run, 1)), {{bytes{}, {b}}, 0, {}}};
 }
 }  // namespace
 
@@ -173,7 +182,8 @@ TEST_CASE("a job waits for the broadcasts that were announced before it") {
   w.get(head);
   w.run(1);
   CHECK(w.runs.empty());
-  for (std::size_t at = 0; at < value.size(); at += 1u << 20) w.get(wire::chunk{9, at, bytes::copy(value.substr(at, 1u << 20))});
+  for (std::size_t at = 0; at < value.size(); at += 1u << 20)
+    w.get(wire::chunk{9, at, bytes::copy(value.substr(at, 1u << 20))});
   REQUIRE(w.blobs.size() == 1);
   CHECK(w.blobs[0].value.size() == value.size());
   CHECK(w.runs.size() == 1);

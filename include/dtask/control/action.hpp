@@ -18,7 +18,8 @@
 DTASK_BEGIN
 namespace control {
 
-/// Names a connection between a driver (node/ or sim/) and a state machine. The driver chooses it and never uses one twice.
+/// Names a connection between a driver (node/ or sim/) and a state machine. The driver chooses it and never uses one
+/// twice.
 using link_id = std::uint64_t;
 
 // ---- what every machine may ask of its driver; actions are carried out in the order in which they stand ----
@@ -33,7 +34,8 @@ struct set_limits {
   link_id link = 0;
   wire::limits agreed;
 };
-/// End the link: `now` drops what is queued, else it is written first. `closed(link, ...)` is still reported to the machine afterwards and is ignored there.
+/// End the link: `now` drops what is queued, else it is written first. `closed(link, ...)` is still reported to the
+/// machine afterwards and is ignored there.
 struct close_link {
   link_id link = 0;
   error why;
@@ -60,8 +62,9 @@ struct dial {};
 
 // ---- the worker ----
 
-/// Run an attempt in this slot. All sends that stand before it must be handed to the system first: a job that kills its process must have been reported as started.
-/// Exactly one `job_finished` with the same job and fence is the answer, however long it takes.
+/// Run an attempt in this slot. All sends that stand before it must be handed to the system first: a job that kills its
+/// process must have been reported as started. Exactly one `job_finished` with the same job and fence is the answer,
+/// however long it takes.
 struct run_job {
   std::uint64_t job = 0;
   std::uint32_t fence = 0;
@@ -79,7 +82,8 @@ struct stop_job {
   std::uint32_t fence = 0;
   errc why = errc::cancelled;
 };
-/// A broadcast value is held and verified; jobs of this session that are started from now on see it. It replaces an older version of the same name.
+/// A broadcast value is held and verified; jobs of this session that are started from now on see it. It replaces an
+/// older version of the same name.
 struct blob_available {
   std::uint64_t session = 0;
   std::uint64_t number = 0;  ///< serves as the version
@@ -103,7 +107,8 @@ struct exit {
   error why;
 };
 
-using worker_action = std::variant<send, set_limits, close_link, note, dial, run_job, stop_job, blob_available, session_ended, exit>;
+using worker_action =
+    std::variant<send, set_limits, close_link, note, dial, run_job, stop_job, blob_available, session_ended, exit>;
 
 // ---- the client ----
 
@@ -112,8 +117,9 @@ struct online {
   std::uint64_t epoch = 0;
   bool resumed = false;
 };
-/// No coordinator: the first connection could not be made in time, was refused, or the coordinator has been away for longer than the stated time. New calls end
-/// with this error until `online` comes again. With `final`, nothing follows but `closed`.
+/// No coordinator: the first connection could not be made in time, was refused, or the coordinator has been away for
+/// longer than the stated time. New calls end with this error until `online` comes again. With `final`, nothing follows
+/// but `closed`.
 struct offline {
   error why;
   bool final = false;
@@ -147,7 +153,8 @@ struct status_arrived {
 /// The client has ended: every call and broadcast has been completed before it, nothing follows.
 struct closed {};
 
-using client_action = std::variant<send, set_limits, close_link, note, dial, online, offline, complete, call_changed, broadcast_complete, room, status_arrived, closed>;
+using client_action = std::variant<send, set_limits, close_link, note, dial, online, offline, complete, call_changed,
+                                   broadcast_complete, room, status_arrived, closed>;
 
 }  // namespace control
 DTASK_END

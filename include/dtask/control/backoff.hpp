@@ -8,7 +8,8 @@
 DTASK_BEGIN
 namespace control {
 
-/// The pauses between tries that failed: at once, then `least`, doubling up to `most`, each shortened by up to a quarter so that many peers do not come back in step.
+/// The pauses between tries that failed: at once, then `least`, doubling up to `most`, each shortened by up to a
+/// quarter so that many peers do not come back in step.
 class backoff {
  public:
   backoff(duration least, duration most) noexcept : least_(least), most_(most) {}

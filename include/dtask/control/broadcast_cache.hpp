@@ -26,7 +26,8 @@ struct cached_value {
 /// The broadcast values of one session: the newest verified one of each name, in the order in which they were verified.
 class broadcast_cache {
  public:
-  /// Numbers up to this one have ended, held or failed. A client sends one broadcast after the other, so a job that was submitted after number n may start once this is n.
+  /// Numbers up to this one have ended, held or failed. A client sends one broadcast after the other, so a job that was
+  /// submitted after number n may start once this is n.
   std::uint64_t settled() const noexcept { return settled_; }
   void settle(std::uint64_t number) noexcept {
     if (number > settled_) settled_ = number;

@@ -42,7 +42,8 @@ struct call_request {
 ///     sent ── restarted coordinator, at_most_once or no retries left ──▶ (complete: coordinator_lost, session_lost)
 ///     any ── no coordinator for coordinator_wait; deadline plus slack; cancel_within after a cancel ──▶ (complete)
 ///
-/// A call that ended here while the coordinator still has it keeps its place as `zombie`, so that no other call gets its number, until the coordinator's result comes.
+/// A call that ended here while the coordinator still has it keeps its place as `zombie`, so that no other call gets
+/// its number, until the coordinator's result comes.
 enum class call_phase : std::uint8_t { unsent, sent, pausing, zombie };
 
 struct call_record {
@@ -67,11 +68,13 @@ struct call_record {
   timer_node timer;
 };
 
-/// Decides for a client (or an observer). Events and `now` in, actions out; no clock, no socket, no thread. Driven like `worker_state`.
+/// Decides for a client (or an observer). Events and `now` in, actions out; no clock, no socket, no thread. Driven like
+/// `worker_state`.
 ///
-/// The way to the coordinator stands at `uplink`, the life of a call at `call_phase`. Broadcasts are sent one after the other, so that a call's number of broadcasts
-/// says what it must see; the newest value of each name is kept, for a coordinator that has lost it. Memory: `max_calls` records, their arguments until their ends (they may
-/// have to be sent again), of which at most about `unsent_bytes` wait for credit.
+/// The way to the coordinator stands at `uplink`, the life of a call at `call_phase`. Broadcasts are sent one after the
+/// other, so that a call's number of broadcasts says what it must see; the newest value of each name is kept, for a
+/// coordinator that has lost it. Memory: `max_calls` records, their arguments until their ends (they may have to be
+/// sent again), of which at most about `unsent_bytes` wait for credit.
 class client_state {
  public:
   client_state(identity who, const client_options& options, std::uint64_t seed);
@@ -86,14 +89,18 @@ class client_state {
   void unsent(link_id link, std::size_t bytes, time_point now);
 
   /// Whether `submit` takes a call now; where not, the action `room` tells when it does again.
-  bool has_room() const noexcept { return !closing_ && calls_.size() < options_.max_calls && unsent_cost_ < options_.unsent_bytes; }
+  bool has_room() const noexcept {
+    return !closing_ && calls_.size() < options_.max_calls && unsent_cost_ < options_.unsent_bytes;
+  }
   /// A new call; exactly one `complete` with the returned number follows, whatever happens. It waits here for credit.
   /// Without room it is taken all the same if it must be: whoever submits waits for room first.
   std::uint64_t submit(call_request request, time_point now);
-  /// The result is not wanted any more: `complete` follows, `cancelled` or with what was already there, at most `cancel_within` later.
+  /// The result is not wanted any more: `complete` follows, `cancelled` or with what was already there, at most
+  /// `cancel_within` later.
   void cancel(std::uint64_t call, time_point now);
-  /// A value for all workers that run jobs of this session; `broadcast_complete` with the returned number follows. Calls submitted later see it, or a newer one of the name.
-  /// `hash`: of the value, by the digest function of the options.
+  /// A value for all workers that run jobs of this session; `broadcast_complete` with the returned number follows.
+  /// Calls submitted later see it, or a newer one of the name. `hash`: of the value, by the digest function of the
+  /// options.
   std::uint64_t broadcast(std::string name, bytes value, wire::digest hash, time_point now);
   std::uint64_t broadcast(std::string name, bytes value, time_point now);
   /// The coordinator's status; `status_arrived` with the returned number follows within `status_within`.
@@ -106,14 +113,16 @@ class client_state {
 
   void tick(time_point now);
   time_point next_tick() const noexcept;
-  /// Decides what the events since the last call lead to, and swaps the actions into `out`, which is cleared first; its memory is used again.
+  /// Decides what the events since the last call lead to, and swaps the actions into `out`, which is cleared first; its
+  /// memory is used again.
   void take_actions(std::vector<client_action>& out, time_point now);
 
   /// Calls that have not been completed.
   std::uint64_t open_calls() const noexcept { return open_; }
   bool online() const noexcept { return up_.ready(); }
   bool ended() const noexcept { return ended_; }
-  /// Checks everything that must hold between events; the first violation in words, or an empty string. For simulations and tests.
+  /// Checks everything that must hold between events; the first violation in words, or an empty string. For simulations
+  /// and tests.
   std::string check() const;
 
  private:
@@ -139,7 +148,9 @@ class client_state {
   void emit(wire::message&& what) {
     if (up_.link() != 0) actions_.emplace_back(std::in_place_type<send>, up_.link(), std::move(what));
   }
-  void say(log_level level, std::string_view event, std::string text) { actions_.emplace_back(std::in_place_type<note>, level, event, std::move(text)); }
+  void say(log_level level, std::string_view event, std::string text) {
+    actions_.emplace_back(std::in_place_type<note>, level, event, std::move(text));
+  }
   void violation(std::string_view what, time_point now);
   void link_broken(time_point now);
   void rebroadcast();
@@ -149,7 +160,8 @@ class client_state {
   void send_calls(time_point now);
   void send_broadcasts();
   void send_queries();
-  void end_call(std::uint32_t c, wire::failure why, payload value, std::uint32_t attempts, std::string worker, bool known_there);
+  void end_call(std::uint32_t c, wire::failure why, payload value, std::uint32_t attempts, std::string worker,
+                bool known_there);
   void end_here(std::uint32_t c, errc code, std::string text, std::string remedy);
   void expired(std::uint32_t c, time_point now);
   void arm(std::uint32_t c);
@@ -186,7 +198,7 @@ class client_state {
   std::uint64_t window_ = 0;
   bool syncing_ = false;  ///< a resumed session has not yet said which calls it holds
   bool was_online_ = false;
-  bool gone_ = false;     ///< no coordinator within the stated time: calls end at once
+  bool gone_ = false;  ///< no coordinator within the stated time: calls end at once
   error last_error_;
 
   slab<call_record> calls_;
@@ -201,7 +213,7 @@ class client_state {
   std::uint64_t last_broadcast_ = 0;
   std::deque<value_record> to_broadcast_;  ///< the first is on its way where `broadcasting_`
   bool broadcasting_ = false;
-  std::vector<value_record> broadcasts_;   ///< held by the coordinator: the newest of each name
+  std::vector<value_record> broadcasts_;  ///< held by the coordinator: the newest of each name
   std::uint64_t last_request_ = 0;
   std::vector<query> queries_;
 
@@ -214,5 +226,5 @@ class client_state {
 }  // namespace control
 DTASK_END
 
-#include "dtask/control/impl/client_link.ipp"
 #include "dtask/control/impl/client_calls.ipp"
+#include "dtask/control/impl/client_link.ipp"

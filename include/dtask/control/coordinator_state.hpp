@@ -24,27 +24,37 @@
 DTASK_BEGIN
 namespace control {
 
-/// Decides for the coordinator. Events and `now` in, actions out; no clock, no socket, no thread. Driven like `worker_state`.
+/// Decides for the coordinator. Events and `now` in, actions out; no clock, no socket, no thread. Driven like
+/// `worker_state`.
 ///
 /// A connection:
 ///
 ///     opened ──▶ stranger ── hello ──▶ client, worker or observer ── goodbye, silence, broken ──▶ (gone)
-///     stranger ── hello_within over, anything but a hello, another version, a wrong cookie ──▶ refused, closed: one line in the log
+///     stranger ── hello_within over, anything but a hello, another version, a wrong cookie ──▶ refused, closed: one
+///     line in the log
 ///
-/// The lives of a job, a worker's lease and a client session stand at `job_phase`, `lease_state` and `session_record`. What moves jobs:
+/// The lives of a job, a worker's lease and a client session stand at `job_phase`, `lease_state` and `session_record`.
+/// What moves jobs:
 ///
-/// - `submit` accepts a job: it waits for the broadcasts that its client made before it, then in its session's lane. Over a limit it is answered `overloaded` and leaves no record.
-/// - Placement happens once per batch of events: fair rounds between sessions, then the least loaded worker that registered the same name and schema. A worker holds
-///   `prefetch_time` worth of jobs in advance; a job that may not run twice only goes to a free slot. Prefetched jobs are called back when another worker is idle.
-/// - A worker that is silent for `suspect_after` gets nothing new; silent for `lost_after`, or away for `reattach_within` after its link broke, it is lost. Its jobs that may run
-///   again are placed again: at once if they had not started, else as the next attempt after a pause; those that may not run twice end `worker_lost`.
+/// - `submit` accepts a job: it waits for the broadcasts that its client made before it, then in its session's lane.
+/// Over a limit it is answered `overloaded` and leaves no record.
+/// - Placement happens once per batch of events: fair rounds between sessions, then the least loaded worker that
+/// registered the same name and schema. A worker holds
+///   `prefetch_time` worth of jobs in advance; a job that may not run twice only goes to a free slot. Prefetched jobs
+///   are called back when another worker is idle.
+/// - A worker that is silent for `suspect_after` gets nothing new; silent for `lost_after`, or away for
+/// `reattach_within` after its link broke, it is lost. Its jobs that may run
+///   again are placed again: at once if they had not started, else as the next attempt after a pause; those that may
+///   not run twice end `worker_lost`.
 /// - A job that was running when two workers died runs alone from then on; at the third death it is quarantined.
-/// - Each placement has a new fence. `started`, `returned` and `done` with another fence, or from another worker, change nothing.
-/// - At its deadline, and when its session ends, a job is finished at once and its worker told to stop; the worker's slot is counted as taken until it reports the end.
+/// - Each placement has a new fence. `started`, `returned` and `done` with another fence, or from another worker,
+/// change nothing.
+/// - At its deadline, and when its session ends, a job is finished at once and its worker told to stop; the worker's
+/// slot is counted as taken until it reports the end.
 ///   A cancelled job that runs is finished when its worker reports the end, at most `abandon_after` later.
 ///
-/// Bounds: jobs by `max_jobs` and `queue_bytes`, connections by `max_links`, strangers by `max_strangers`, broadcast values by `broadcast_bytes`, results by
-/// `result_bytes` per worker; every wait by the options.
+/// Bounds: jobs by `max_jobs` and `queue_bytes`, connections by `max_links`, strangers by `max_strangers`, broadcast
+/// values by `broadcast_bytes`, results by `result_bytes` per worker; every wait by the options.
 class coordinator_state {
  public:
   /// `seed` gives the epoch and the keys of sessions: it must differ between starts and be hard to guess.
@@ -52,30 +62,36 @@ class coordinator_state {
   coordinator_state(const coordinator_state&) = delete;
   coordinator_state& operator=(const coordinator_state&) = delete;
 
-  /// A connection was accepted. `peer`: its address for people. `trusted`: it needs no cookie (a pipe inside the process).
+  /// A connection was accepted. `peer`: its address for people. `trusted`: it needs no cookie (a pipe inside the
+  /// process).
   void opened(link_id link, std::string peer, bool trusted, time_point now);
   void received(link_id link, wire::message&& what, time_point now);
   void closed(link_id link, const error& why, time_point now);
-  /// Bytes queued on the link and not yet handed to the system: after sends were carried out, and when the link reports that it has drained.
+  /// Bytes queued on the link and not yet handed to the system: after sends were carried out, and when the link reports
+  /// that it has drained.
   void unsent(link_id link, std::size_t bytes, time_point now);
-  /// A launcher saw the process of a worker of this host end; `how`: `killed by signal 9`, with the tail of its stderr where known. Its jobs are placed again at once.
+  /// A launcher saw the process of a worker of this host end; `how`: `killed by signal 9`, with the tail of its stderr
+  /// where known. Its jobs are placed again at once.
   void process_ended(std::uint32_t pid, std::string how, time_point now);
 
-  /// Orderly end: no new jobs, the accepted ones may end within `drain_within`, workers are told to leave; then `stopped`.
+  /// Orderly end: no new jobs, the accepted ones may end within `drain_within`, workers are told to leave; then
+  /// `stopped`.
   void drain(time_point now);
   /// At once: goodbye to all, `stopped`.
   void stop(time_point now);
 
   void tick(time_point now);
   time_point next_tick() const noexcept;
-  /// Decides what the events since the last call lead to, and swaps the actions into `out`, which is cleared first; its memory is used again.
+  /// Decides what the events since the last call lead to, and swaps the actions into `out`, which is cleared first; its
+  /// memory is used again.
   void take_actions(std::vector<coordinator_action>& out, time_point now);
 
   /// Counters of jobs, queues and bytes, and all workers.
   wire::status_report report(time_point now) const;
   std::uint64_t epoch() const noexcept { return epoch_; }
 
-  /// Checks everything that must hold between events and returns the first violation in words, or an empty string. O(everything): for simulations and tests.
+  /// Checks everything that must hold between events and returns the first violation in words, or an empty string.
+  /// O(everything): for simulations and tests.
   std::string check() const;
 
  private:
@@ -142,7 +158,8 @@ class coordinator_state {
   }
   void welcome_client(peer& p, wire::hello&& m, time_point now);
   void welcome_worker(peer& p, wire::hello&& m, time_point now);
-  void send_welcome(peer& p, const wire::hello& m, std::uint64_t id, std::uint64_t key, bool resumed, std::uint64_t credit, std::uint64_t window);
+  void send_welcome(peer& p, const wire::hello& m, std::uint64_t id, std::uint64_t key, bool resumed,
+                    std::uint64_t credit, std::uint64_t window);
 
   // impl/coordinator_jobs.ipp
   void enqueue(std::uint32_t j, bool front, time_point now);
@@ -198,7 +215,8 @@ class coordinator_state {
   void detach_session(std::uint32_t s, peer& p, time_point now);
   void end_session(std::uint32_t s, std::string_view why, time_point now);
   void verify(std::uint32_t s, cached_value&& value, time_point now);
-  void broadcast_failed(std::uint32_t s, std::uint64_t number, errc code, std::string text, std::string remedy, time_point now);
+  void broadcast_failed(std::uint32_t s, std::uint64_t number, errc code, std::string text, std::string remedy,
+                        time_point now);
   void unblock(std::uint32_t s, time_point now);
 
   coordinator_options options_;

@@ -15,8 +15,8 @@
 DTASK_BEGIN
 namespace control {
 
-/// A payload at rest in a record: a few bytes inside the record itself, up to a few KiB in a block of their own, so that a waiting job pins no receive buffer;
-/// large ones in the blocks in which they arrived.
+/// A payload at rest in a record: a few bytes inside the record itself, up to a few KiB in a block of their own, so
+/// that a waiting job pins no receive buffer; large ones in the blocks in which they arrived.
 class held_payload {
  public:
   /// Bodies up to this size lie inside the record.
@@ -43,7 +43,9 @@ class held_payload {
   void put(std::shared_ptr<stream> arriving) { state_ = std::move(arriving); }
 
   /// Whether it is a stream, or large enough to be sent as one.
-  bool is_large(std::size_t small_limit) const noexcept { return std::holds_alternative<std::shared_ptr<stream>>(state_) || size() > small_limit; }
+  bool is_large(std::size_t small_limit) const noexcept {
+    return std::holds_alternative<std::shared_ptr<stream>>(state_) || size() > small_limit;
+  }
   /// The stream, or nullptr.
   const std::shared_ptr<stream>* arriving() const noexcept { return std::get_if<std::shared_ptr<stream>>(&state_); }
   /// As a stream, whatever it is.
@@ -54,8 +56,10 @@ class held_payload {
   /// The whole payload. Precondition: not a stream.
   payload get() const {
     payload out;
-    if (const auto* here = std::get_if<small>(&state_)) out.body = bytes::copy(here->data.data(), here->size);
-    else if (const auto* kept = std::get_if<std::unique_ptr<payload>>(&state_)) out = **kept;
+    if (const auto* here = std::get_if<small>(&state_))
+      out.body = bytes::copy(here->data.data(), here->size);
+    else if (const auto* kept = std::get_if<std::unique_ptr<payload>>(&state_))
+      out = **kept;
     return out;
   }
   /// All of it, whether it has arrived or not.

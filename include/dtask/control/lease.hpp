@@ -9,7 +9,8 @@
 DTASK_BEGIN
 namespace control {
 
-/// What the coordinator believes about a worker, from when it was last heard. All leases of a worker's jobs live and die together.
+/// What the coordinator believes about a worker, from when it was last heard. All leases of a worker's jobs live and
+/// die together.
 ///
 ///     up ── silent for suspect_after ──▶ suspect ── silent for lost_after ──▶ lost
 ///     up, suspect ── link broken ──▶ detached ── reattach_within over, or silent for lost_after ──▶ lost
@@ -18,10 +19,14 @@ enum class lease_state : std::uint8_t { up, suspect, detached, lost };
 
 constexpr std::string_view to_string(lease_state s) noexcept {
   switch (s) {
-    case lease_state::up: return "up";
-    case lease_state::suspect: return "suspect";
-    case lease_state::detached: return "detached";
-    case lease_state::lost: return "lost";
+    case lease_state::up:
+      return "up";
+    case lease_state::suspect:
+      return "suspect";
+    case lease_state::detached:
+      return "detached";
+    case lease_state::lost:
+      return "lost";
   }
   return "unknown";
 }

@@ -6,7 +6,8 @@
 DTASK_BEGIN
 namespace control {
 
-/// The only randomness of the machines: a sequence from the seed given at construction (splitmix64, Steele, Lea and Flood, OOPSLA 2014).
+/// The only randomness of the machines: a sequence from the seed given at construction (splitmix64, Steele, Lea and
+/// Flood, OOPSLA 2014).
 class random_sequence {
  public:
   explicit random_sequence(std::uint64_t seed) noexcept : state_(seed) {}

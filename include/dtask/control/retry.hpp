@@ -26,7 +26,10 @@ struct packed_retry {
         retries(static_cast<std::uint16_t>(std::min<std::uint32_t>(policy.retries, 0xffff))),
         on_exception(policy.on_exception) {}
   retry_policy unpacked() const noexcept {
-    return {.retries = retries, .backoff = std::chrono::milliseconds(backoff_ms), .max_backoff = std::chrono::milliseconds(max_backoff_ms), .on_exception = on_exception};
+    return {.retries = retries,
+            .backoff = std::chrono::milliseconds(backoff_ms),
+            .max_backoff = std::chrono::milliseconds(max_backoff_ms),
+            .on_exception = on_exception};
   }
   static std::uint32_t pack(duration d) noexcept {
     const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(d).count();
@@ -34,15 +37,20 @@ struct packed_retry {
   }
 };
 
-/// Whether an attempt that ended like this may be followed by another: by the class of the error, the job's effect class, and what is left of its retries.
-/// `attempts`: executions so far, the one that ended among them.
-constexpr bool may_retry(errc why, effect effect_class, std::uint32_t retries, bool on_exception, std::uint32_t attempts) noexcept {
+/// Whether an attempt that ended like this may be followed by another: by the class of the error, the job's effect
+/// class, and what is left of its retries. `attempts`: executions so far, the one that ended among them.
+constexpr bool may_retry(errc why, effect effect_class, std::uint32_t retries, bool on_exception,
+                         std::uint32_t attempts) noexcept {
   if (attempts > retries) return false;
   switch (why) {
-    case errc::worker_lost: return may_run_again(effect_class);
-    case errc::overloaded: return may_run_again(effect_class);
-    case errc::job_failed: return on_exception && may_run_again(effect_class);
-    default: return false;
+    case errc::worker_lost:
+      return may_run_again(effect_class);
+    case errc::overloaded:
+      return may_run_again(effect_class);
+    case errc::job_failed:
+      return on_exception && may_run_again(effect_class);
+    default:
+      return false;
   }
 }
 

@@ -21,15 +21,15 @@ DTASK_BEGIN
 namespace control {
 
 /// The payload of a message that has one, else nullptr.
-inline wire::carried* carried_of(wire::message& m) noexcept {
-  return wire::carried_in(m);
-}
+inline wire::carried* carried_of(wire::message& m) noexcept { return wire::carried_in(m); }
 
-/// What waits to be sent on one link: large payloads, cut into chunks that take turns with each other and let small messages pass, never more than a window of bytes
-/// ahead of the socket. A heartbeat therefore never waits behind a large payload.
+/// What waits to be sent on one link: large payloads, cut into chunks that take turns with each other and let small
+/// messages pass, never more than a window of bytes ahead of the socket. A heartbeat therefore never waits behind a
+/// large payload.
 ///
-/// Entries start in the order in which they were queued; up to `max_active` announced payloads then advance side by side, chunk by chunk.
-/// Small messages do not come here, except where they must not overtake what is queued (`send_in_order`).
+/// Entries start in the order in which they were queued; up to `max_active` announced payloads then advance side by
+/// side, chunk by chunk. Small messages do not come here, except where they must not overtake what is queued
+/// (`send_in_order`).
 class send_queue {
  public:
   static constexpr std::size_t max_active = 16;
@@ -47,18 +47,24 @@ class send_queue {
   void set_limits(const wire::limits& agreed) noexcept { limits_ = agreed; }
   const wire::limits& limits() const noexcept { return limits_; }
 
-  /// Queues a message whose payload is still to be filled in: `from` is sent with it, whole where it is complete and fits in a frame, else announced and in chunks.
-  /// `key` names the entry for `remove` and `progress`.
-  void push(wire::message head, std::shared_ptr<stream> from, std::uint64_t key) { waiting_.push_back({std::move(head), std::move(from), key, {}, 0, 0, 0}); }
+  /// Queues a message whose payload is still to be filled in: `from` is sent with it, whole where it is complete and
+  /// fits in a frame, else announced and in chunks. `key` names the entry for `remove` and `progress`.
+  void push(wire::message head, std::shared_ptr<stream> from, std::uint64_t key) {
+    waiting_.push_back({std::move(head), std::move(from), key, {}, 0, 0, 0});
+  }
   /// Queues a whole message of about `size` bytes that waits for the window.
-  void push_whole(wire::message head, std::size_t size, std::uint64_t key) { waiting_.push_back({std::move(head), nullptr, key, {}, 0, 0, size}); }
+  void push_whole(wire::message head, std::size_t size, std::uint64_t key) {
+    waiting_.push_back({std::move(head), nullptr, key, {}, 0, 0, size});
+  }
   /// Whether a small message sent now would overtake an entry that has not been announced.
   bool would_overtake() const noexcept { return !waiting_.empty(); }
 
-  /// Sends what the window and `allowance`, bytes of credit, allow; the last piece may exceed the credit, which is then owed. `emit(message&&)` for each message,
-  /// `progress(key, bytes, finished)` for payload bytes that went out. Returns those bytes.
+  /// Sends what the window and `allowance`, bytes of credit, allow; the last piece may exceed the credit, which is then
+  /// owed. `emit(message&&)` for each message, `progress(key, bytes, finished)` for payload bytes that went out.
+  /// Returns those bytes.
   template <class Emit, class Progress>
-  std::int64_t pump(Emit&& emit, Progress&& progress, std::int64_t allowance = std::numeric_limits<std::int64_t>::max()) {
+  std::int64_t pump(Emit&& emit, Progress&& progress,
+                    std::int64_t allowance = std::numeric_limits<std::int64_t>::max()) {
     std::int64_t sent = 0;
     const auto count = [&](std::uint64_t key, std::size_t size, bool finished) {
       sent += static_cast<std::int64_t>(size);
@@ -69,7 +75,8 @@ class send_queue {
     return sent;
   }
 
-  /// Takes back the entry with this key. One that was announced is ended on the wire with `why`; the receiver drops what it has.
+  /// Takes back the entry with this key. One that was announced is ended on the wire with `why`; the receiver drops
+  /// what it has.
   template <class Emit>
   removed remove(std::uint64_t key, const wire::failure& why, Emit&& emit) {
     for (auto it = waiting_.begin(); it != waiting_.end(); ++it)
@@ -142,8 +149,10 @@ class send_queue {
         if (block == held.blocks.size() || held.blocks[block].size() != held.lengths[part]) return false;
         piece = held.blocks[block++];
       }
-      if (part == 0) joined.body = std::move(piece);
-      else joined.blobs.push_back(std::move(piece));
+      if (part == 0)
+        joined.body = std::move(piece);
+      else
+        joined.blobs.push_back(std::move(piece));
     }
     if (!wire::fits_in_frame(joined, limits_)) return false;
     const std::size_t size = joined.size();

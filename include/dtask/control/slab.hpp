@@ -12,8 +12,9 @@ namespace control {
 /// No slot: the end of an index list, or a reference to nothing.
 inline constexpr std::uint32_t none = 0xffffffffU;
 
-/// A table of records in pages that never move, addressed by slot. `T` has a member `std::uint32_t generation`, odd while the record is in use, so that an id
-/// (slot and generation) of a record that is gone finds nothing even after its slot was used again.
+/// A table of records in pages that never move, addressed by slot. `T` has a member `std::uint32_t generation`, odd
+/// while the record is in use, so that an id (slot and generation) of a record that is gone finds nothing even after
+/// its slot was used again.
 ///
 /// All operations are O(1). Pages are kept until the table dies: its size is that of its peak.
 template <class T>

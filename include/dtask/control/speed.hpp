@@ -9,8 +9,8 @@
 DTASK_BEGIN
 namespace control {
 
-/// How many jobs a worker ends per second, measured over intervals of at least 10 ms in which it had work, so that its prefetch window can hold a stated *time* of
-/// work: hundreds of jobs that take microseconds, one that takes seconds.
+/// How many jobs a worker ends per second, measured over intervals of at least 10 ms in which it had work, so that its
+/// prefetch window can hold a stated *time* of work: hundreds of jobs that take microseconds, one that takes seconds.
 class speed {
  public:
   /// The worker got its first job after it had none.

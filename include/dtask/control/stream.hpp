@@ -14,8 +14,8 @@
 DTASK_BEGIN
 namespace control {
 
-/// A payload on its way through: the blocks that have arrived, shared by the link from which they come and the links to which they go (cut-through: forwarding starts
-/// with the first block). Nothing is ever joined.
+/// A payload on its way through: the blocks that have arrived, shared by the link from which they come and the links to
+/// which they go (cut-through: forwarding starts with the first block). Nothing is ever joined.
 struct stream {
   wire::chunk_order order;
   wire::pieces held;

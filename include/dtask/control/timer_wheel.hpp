@@ -19,10 +19,11 @@ struct timer_node {
   std::uint16_t bucket = 0xffff;  ///< level * 64 + position; 0xffff: not armed
 };
 
-/// Timers for the records of a slab: arming and disarming are O(1) and allocate nothing, however many there are. Resolution one millisecond; a timer never fires early.
+/// Timers for the records of a slab: arming and disarming are O(1) and allocate nothing, however many there are.
+/// Resolution one millisecond; a timer never fires early.
 ///
-/// A hierarchical wheel of eight levels with 64 buckets (Varghese and Lauck, "Hashed and hierarchical timing wheels", SOSP 1987), with a bit map per level so that empty
-/// time costs nothing.
+/// A hierarchical wheel of eight levels with 64 buckets (Varghese and Lauck, "Hashed and hierarchical timing wheels",
+/// SOSP 1987), with a bit map per level so that empty time costs nothing.
 template <class T, timer_node T::*Node>
 class timer_wheel {
  public:
@@ -95,8 +96,10 @@ class timer_wheel {
   void unlink(slab<T>& table, std::uint32_t slot) noexcept {
     timer_node& node = table[slot].*Node;
     if (node.next != none) (table[node.next].*Node).prev = node.prev;
-    if (node.prev != none) (table[node.prev].*Node).next = node.next;
-    else heads_[node.bucket] = node.next;
+    if (node.prev != none)
+      (table[node.prev].*Node).next = node.next;
+    else
+      heads_[node.bucket] = node.next;
     if (heads_[node.bucket] == none) maps_[node.bucket / 64] &= ~(std::uint64_t{1} << (node.bucket % 64));
     node.bucket = 0xffff;
     node.next = node.prev = none;
@@ -117,7 +120,8 @@ class timer_wheel {
     for (unsigned level = 0; level < levels; ++level) {
       const unsigned position = static_cast<unsigned>(now_ >> (6 * level)) & 63;
       const std::uint64_t later = position == 63 ? 0 : maps_[level] & (~std::uint64_t{0} << (position + 1));
-      // A lower level's buckets all come before a higher level's: those lie in the same bucket of the higher level as `now_`.
+      // A lower level's buckets all come before a higher level's: those lie in the same bucket of the higher level as
+      // `now_`.
       if (later != 0) {
         const auto found = static_cast<std::uint64_t>(std::countr_zero(later));
         const std::uint64_t above = now_ >> (6 * level + 6) << (6 * level + 6);

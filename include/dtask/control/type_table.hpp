@@ -39,7 +39,8 @@ struct type_record {
   std::vector<worker_class*> classes;  ///< kinds of workers that have it
 };
 
-/// All job types that peers registered, each once. Placement compares one number; names and schemas are compared only when a peer says hello.
+/// All job types that peers registered, each once. Placement compares one number; names and schemas are compared only
+/// when a peer says hello.
 class type_table {
  public:
   static constexpr std::uint32_t limit = 0xfff0;

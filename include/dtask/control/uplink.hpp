@@ -15,8 +15,8 @@ namespace control {
 /// The way of a worker or client to its coordinator.
 ///
 ///     idle ── start ──▶ dialing ── connected ──▶ greeting ── welcome ──▶ ready
-///     dialing, greeting, ready ── failed, broken, refused, silent for too long ──▶ pausing ── back-off over ──▶ dialing
-///     any ── end ──▶ ended
+///     dialing, greeting, ready ── failed, broken, refused, silent for too long ──▶ pausing ── back-off over ──▶
+///     dialing any ── end ──▶ ended
 class uplink {
  public:
   enum class phase : std::uint8_t { idle, dialing, greeting, ready, pausing, ended };
@@ -71,7 +71,8 @@ class uplink {
         if (now < redial_at_) return need::nothing;
         phase_ = phase::dialing;
         return need::dial;
-      case phase::greeting: return now >= heard_ + hello_within_ ? need::give_up_link : need::nothing;
+      case phase::greeting:
+        return now >= heard_ + hello_within_ ? need::give_up_link : need::nothing;
       case phase::ready:
         if (now >= heard_ + lost_after_) return need::give_up_link;
         if (now < next_ping_) return need::nothing;
@@ -79,18 +80,23 @@ class uplink {
         return need::ping;
       case phase::idle:
       case phase::dialing:
-      case phase::ended: break;
+      case phase::ended:
+        break;
     }
     return need::nothing;
   }
   time_point next() const noexcept {
     switch (phase_) {
-      case phase::pausing: return redial_at_;
-      case phase::greeting: return heard_ + hello_within_;
-      case phase::ready: return std::min(next_ping_, heard_ + lost_after_);
+      case phase::pausing:
+        return redial_at_;
+      case phase::greeting:
+        return heard_ + hello_within_;
+      case phase::ready:
+        return std::min(next_ping_, heard_ + lost_after_);
       case phase::idle:
       case phase::dialing:
-      case phase::ended: break;
+      case phase::ended:
+        break;
     }
     return never;
   }
@@ -115,7 +121,10 @@ class uplink {
 };
 
 /// Whether a coordinator that answers this way will never take the peer: no use in dialing again.
-constexpr bool is_final_refusal(errc code) noexcept { return code == errc::refused || code == errc::version_mismatch || code == errc::protocol_error || code == errc::schema_mismatch; }
+constexpr bool is_final_refusal(errc code) noexcept {
+  return code == errc::refused || code == errc::version_mismatch || code == errc::protocol_error ||
+         code == errc::schema_mismatch;
+}
 
 }  // namespace control
 DTASK_END

@@ -22,20 +22,24 @@ namespace control {
 
 /// Decides for a worker. Events and `now` in, actions out; no clock, no socket, no thread.
 ///
-/// The driver: after any number of events it swaps the actions out with `take_actions`, carries them out in order, tells `unsent` for every link on which it sent, and
-/// repeats until there are none; then it calls `tick` at `next_tick()` at the latest.
+/// The driver: after any number of events it swaps the actions out with `take_actions`, carries them out in order,
+/// tells `unsent` for every link on which it sent, and repeats until there are none; then it calls `tick` at
+/// `next_tick()` at the latest.
 ///
 /// An attempt here (the way to the coordinator stands at `uplink`):
 ///
-///     run ──▶ arriving ── arguments whole ──▶ waiting ── the session's blobs that were announced before it are held, a slot is free ──▶ running
-///     running ── job_finished ──▶ answered ── acknowledged ──▶ (gone)
-///     running ── told to stop, or deadline; no end within abandon_after ──▶ answered with job_abandoned; the slot is lost until job_finished comes after all
-///     arriving, waiting ── stop, recall, transfer aborted ──▶ returned, (gone)
+///     run ──▶ arriving ── arguments whole ──▶ waiting ── the session's blobs that were announced before it are held, a
+///     slot is free ──▶ running running ── job_finished ──▶ answered ── acknowledged ──▶ (gone) running ── told to
+///     stop, or deadline; no end within abandon_after ──▶ answered with job_abandoned; the slot is lost until
+///     job_finished comes after all arriving, waiting ── stop, recall, transfer aborted ──▶ returned, (gone)
 ///
 /// - `started` stands before `run_job`, so a job that kills the process has been reported.
-/// - A broken link: what runs goes on, results wait; arrived jobs that wait stay, others are forgotten and the coordinator, which hears in the next hello what is left, places
-///   them again. A coordinator that does not know this worker (it restarted, or gave it up): everything is stopped and forgotten; slots come back as the jobs end.
-/// - Draining: prefetched jobs go back, running ones may finish within `drain_within`, then are stopped; when all results are acknowledged: goodbye, `exit`.
+/// - A broken link: what runs goes on, results wait; arrived jobs that wait stay, others are forgotten and the
+/// coordinator, which hears in the next hello what is left, places
+///   them again. A coordinator that does not know this worker (it restarted, or gave it up): everything is stopped and
+///   forgotten; slots come back as the jobs end.
+/// - Draining: prefetched jobs go back, running ones may finish within `drain_within`, then are stopped; when all
+/// results are acknowledged: goodbye, `exit`.
 class worker_state {
  public:
   /// `seed` only spreads the pauses between dials.
@@ -49,7 +53,8 @@ class worker_state {
   void dial_failed(const error& why, time_point now);
   void received(link_id link, wire::message&& what, time_point now);
   void closed(link_id link, const error& why, time_point now);
-  /// Bytes queued on the link and not yet handed to the system: after sends were carried out, and when the link reports that it has drained.
+  /// Bytes queued on the link and not yet handed to the system: after sends were carried out, and when the link reports
+  /// that it has drained.
   void unsent(link_id link, std::size_t bytes, time_point now);
 
   /// The end of an attempt that `run_job` started. `why.code` ok: the value is there. `why.place` is filled in here.
@@ -62,13 +67,15 @@ class worker_state {
 
   void tick(time_point now);
   time_point next_tick() const noexcept;
-  /// Decides what the events since the last call lead to, and swaps the actions into `out`, which is cleared first; its memory is used again.
+  /// Decides what the events since the last call lead to, and swaps the actions into `out`, which is cleared first; its
+  /// memory is used again.
   void take_actions(std::vector<worker_action>& out, time_point now);
 
   /// Slots that are busy with attempts, those that are lost among them.
   std::uint32_t busy_slots() const noexcept { return static_cast<std::uint32_t>(slots_.size() - free_.size()); }
   bool exited() const noexcept { return exited_; }
-  /// Checks everything that must hold between events; the first violation in words, or an empty string. For simulations and tests.
+  /// Checks everything that must hold between events; the first violation in words, or an empty string. For simulations
+  /// and tests.
   std::string check() const;
 
  private:
@@ -78,7 +85,9 @@ class worker_state {
     friend bool operator==(const attempt_id&, const attempt_id&) = default;
   };
   struct attempt_hash {
-    std::size_t operator()(const attempt_id& a) const noexcept { return static_cast<std::size_t>((a.job ^ (std::uint64_t{a.fence} << 40)) * 0x9e3779b97f4a7c15ULL >> 7); }
+    std::size_t operator()(const attempt_id& a) const noexcept {
+      return static_cast<std::size_t>((a.job ^ (std::uint64_t{a.fence} << 40)) * 0x9e3779b97f4a7c15ULL >> 7);
+    }
   };
   enum class phase : std::uint8_t { arriving, waiting, running, answered };
   struct attempt {
@@ -125,7 +134,9 @@ class worker_state {
   void emit(wire::message&& what) {
     if (up_.link() != 0) actions_.emplace_back(std::in_place_type<send>, up_.link(), std::move(what));
   }
-  void say(log_level level, std::string_view event, std::string text) { actions_.emplace_back(std::in_place_type<note>, level, event, std::move(text)); }
+  void say(log_level level, std::string_view event, std::string text) {
+    actions_.emplace_back(std::in_place_type<note>, level, event, std::move(text));
+  }
   void violation(std::string_view what, time_point now);
   void link_broken(time_point now);
   void forget_everything(time_point now);
@@ -141,7 +152,9 @@ class worker_state {
   void leave_session(std::uint64_t s);
   void leave(exit_reason reason, error why);
   void finish_drain(time_point now);
-  std::string place(std::uint32_t attempt_number) const { return who_.host + "/" + who_.name + ", attempt " + std::to_string(attempt_number); }
+  std::string place(std::uint32_t attempt_number) const {
+    return who_.host + "/" + who_.name + ", attempt " + std::to_string(attempt_number);
+  }
 
   void on(wire::welcome&& m, time_point now);
   void on(wire::refuse&& m, time_point now);
@@ -174,7 +187,7 @@ class worker_state {
 
   std::unordered_map<attempt_id, attempt, attempt_hash> attempts_;
   std::unordered_map<std::uint64_t, session> sessions_;
-  std::deque<attempt_id> ready_;    ///< waiting for a slot only; those that were taken back meanwhile are skipped
+  std::deque<attempt_id> ready_;     ///< waiting for a slot only; those that were taken back meanwhile are skipped
   std::vector<attempt_id> held_up_;  ///< waiting for blobs
   std::deque<attempt_id> answered_;  ///< not acknowledged, in the order of their ends
   std::vector<slot> slots_;
@@ -194,5 +207,5 @@ class worker_state {
 }  // namespace control
 DTASK_END
 
-#include "dtask/control/impl/worker_link.ipp"
 #include "dtask/control/impl/worker_jobs.ipp"
+#include "dtask/control/impl/worker_link.ipp"

@@ -25,7 +25,7 @@ class worker_class;
 /// What a worker was sent of a session's broadcasts.
 struct served_session {
   std::uint64_t session = 0;
-  std::uint64_t upto = 0;                 ///< position in the session's order of verified values
+  std::uint64_t upto = 0;                  ///< position in the session's order of verified values
   std::vector<std::uint64_t> unconfirmed;  ///< numbers that were sent and not yet reported as held
 };
 
@@ -40,12 +40,13 @@ struct worker_record {
   std::uint32_t usable = 0;  ///< that can take jobs
   std::uint32_t lost = 0;    ///< held by jobs that ignore stop
   bool draining = false;
-  bool gone = false;         ///< only results still name it
+  bool gone = false;           ///< only results still name it
   std::uint32_t named_by = 0;  ///< finished jobs whose result names it
-  std::vector<std::pair<std::uint16_t, std::uint32_t>> positions;  ///< type and its position in the worker's hello, sorted
+  std::vector<std::pair<std::uint16_t, std::uint32_t>>
+      positions;  ///< type and its position in the worker's hello, sorted
   worker_class* kind = nullptr;
-  job_list jobs;             ///< attempts that it holds, oldest first
-  std::uint32_t running = 0;  ///< of those, reported as started
+  job_list jobs;                      ///< attempts that it holds, oldest first
+  std::uint32_t running = 0;          ///< of those, reported as started
   std::uint32_t reserved_for = none;  ///< a job that must run alone has this worker
   std::uint64_t done = 0;
   lease held;
@@ -58,7 +59,8 @@ struct worker_record {
   bool idle = false;              ///< takes jobs and has a free slot
 
   std::uint32_t position_of(std::uint16_t type) const noexcept {
-    const auto at = std::lower_bound(positions.begin(), positions.end(), type, [](const auto& p, std::uint16_t t) { return p.first < t; });
+    const auto at = std::lower_bound(positions.begin(), positions.end(), type,
+                                     [](const auto& p, std::uint16_t t) { return p.first < t; });
     return at != positions.end() && at->first == type ? at->second : none;
   }
   served_session* serving(std::uint64_t session) noexcept {
@@ -71,7 +73,8 @@ struct worker_record {
 using worker_table = slab<worker_record>;
 using load_list = slot_list<worker_record, &worker_record::load>;
 
-/// Workers that registered the same types, ordered by load: the least loaded is found in O(1). Loads are counted in sixteenths of the slots; below `busy` a slot is free.
+/// Workers that registered the same types, ordered by load: the least loaded is found in O(1). Loads are counted in
+/// sixteenths of the slots; below `busy` a slot is free.
 class worker_class {
  public:
   static constexpr std::uint16_t busy = 16;
@@ -90,7 +93,8 @@ class worker_class {
     level = 0xffff;
     return none;
   }
-  /// Puts the worker where its load belongs, or takes it out (`level` 0xffff). It goes to the end of its list, so equals take turns.
+  /// Puts the worker where its load belongs, or takes it out (`level` 0xffff). It goes to the end of its list, so
+  /// equals take turns.
   void place(worker_table& workers, std::uint32_t w, std::uint16_t level) noexcept {
     worker_record& r = workers[w];
     if (r.level == level) return;

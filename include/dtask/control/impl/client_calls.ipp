@@ -25,7 +25,9 @@ inline std::uint64_t client_state::submit(call_request request, time_point now) 
   if (ended_ || closing_) {
     end_here(c, errc::closed, "the client is closed", {});
   } else if (gone_) {
-    end_here(c, errc::coordinator_lost, last_error_ ? std::string("no coordinator; last: ") + last_error_.what() : std::string("no coordinator"), "start the coordinator; the client connects again by itself");
+    end_here(c, errc::coordinator_lost,
+             last_error_ ? std::string("no coordinator; last: ") + last_error_.what() : std::string("no coordinator"),
+             "start the coordinator; the client connects again by itself");
   } else if (request.type >= who_.jobs.size()) {
     end_here(c, errc::unknown_job, "the job is not in this client's registry", "add it to the registry");
   } else if (const error bad = wire::check_payload(r.arguments, options_.limits)) {
@@ -38,17 +40,23 @@ inline std::uint64_t client_state::submit(call_request request, time_point now) 
 
 inline void client_state::arm(std::uint32_t c) {
   const call_record& r = calls_[c];
-  const time_point at = r.deadline == never ? never : r.phase == call_phase::sent ? deadline_after(r.deadline, options_.deadline_slack) : r.deadline;
+  const time_point at = r.deadline == never           ? never
+                        : r.phase == call_phase::sent ? deadline_after(r.deadline, options_.deadline_slack)
+                                                      : r.deadline;
   timers_.arm(calls_, c, std::min({at, r.cancel_at, r.wake}));
 }
 
 inline void client_state::expired(std::uint32_t c, time_point now) {
   call_record& r = calls_[c];
   if (r.phase == call_phase::zombie) return;
-  if (now >= r.cancel_at) return end_here(c, errc::cancelled, "cancelled; its worker did not confirm the end in time", {});
+  if (now >= r.cancel_at)
+    return end_here(c, errc::cancelled, "cancelled; its worker did not confirm the end in time", {});
   const time_point at = r.phase == call_phase::sent ? deadline_after(r.deadline, options_.deadline_slack) : r.deadline;
   if (r.deadline != never && now >= at)
-    return end_here(c, errc::deadline_exceeded, r.phase == call_phase::sent ? "the deadline passed, and the coordinator is silent" : "the deadline passed before the job could be sent", {});
+    return end_here(c, errc::deadline_exceeded,
+                    r.phase == call_phase::sent ? "the deadline passed, and the coordinator is silent"
+                                                : "the deadline passed before the job could be sent",
+                    {});
   if (r.phase == call_phase::pausing && now >= r.wake) {
     r.wake = never;
     requeue(c, false);
@@ -61,8 +69,10 @@ inline void client_state::requeue(std::uint32_t c, bool front) {
   call_record& r = calls_[c];
   r.phase = call_phase::unsent;
   unsent_cost_ += r.cost;
-  if (front) unsent_.push_front(calls_, c);
-  else unsent_.push_back(calls_, c);
+  if (front)
+    unsent_.push_front(calls_, c);
+  else
+    unsent_.push_back(calls_, c);
   arm(c);
 }
 
@@ -72,7 +82,9 @@ inline void client_state::send_calls(time_point now) {
     call_record& r = calls_[c];
     // A sixteenth of the credit may lie with the coordinator, to be given back in one piece.
     if (r.cost > window_ - window_ / 16) {
-      end_here(c, errc::too_large, "the arguments take " + std::to_string(r.cost - job_cost) + " bytes, the coordinator takes at most " + std::to_string(window_ - window_ / 16 - job_cost) + " from one client",
+      end_here(c, errc::too_large,
+               "the arguments take " + std::to_string(r.cost - job_cost) + " bytes, the coordinator takes at most " +
+                   std::to_string(window_ - window_ / 16 - job_cost) + " from one client",
                "raise session_bytes of the coordinator, or split the value");
       continue;
     }
@@ -110,7 +122,8 @@ inline void client_state::cancel(std::uint64_t call, time_point now) {
   r.cancelled = true;
   if (r.phase != call_phase::sent) return end_here(c, errc::cancelled, "cancelled before it was sent", {});
   if (up_.ready() && !syncing_) {
-    const auto cut = out_.remove(call, {errc::cancelled, {}, "cancelled by the client", {}, {}}, [&](wire::message&& m) { emit(std::move(m)); });
+    const auto cut = out_.remove(call, {errc::cancelled, {}, "cancelled by the client", {}, {}},
+                                 [&](wire::message&& m) { emit(std::move(m)); });
     if (cut == send_queue::removed::before_start) {
       credit_ += static_cast<std::int64_t>(r.cost);
       return end_call(c, {errc::cancelled, {}, "cancelled before it was sent", {}, {}}, {}, r.attempts, {}, false);
@@ -122,7 +135,8 @@ inline void client_state::cancel(std::uint64_t call, time_point now) {
 }
 
 /// The one end of a call. `known_there`: the coordinator has it still, so its number is not free yet.
-inline void client_state::end_call(std::uint32_t c, wire::failure why, payload value, std::uint32_t attempts, std::string worker, bool known_there) {
+inline void client_state::end_call(std::uint32_t c, wire::failure why, payload value, std::uint32_t attempts,
+                                   std::string worker, bool known_there) {
   call_record& r = calls_[c];
   if (r.phase == call_phase::unsent) {
     unsent_.erase(calls_, c);
@@ -142,7 +156,8 @@ inline void client_state::end_here(std::uint32_t c, errc code, std::string text,
   bool known = sent;
   if (sent && up_.ready() && !syncing_) {
     const std::uint64_t id = calls_.id(c);
-    const auto cut = out_.remove(id, {errc::cancelled, {}, "given up by the client", {}, {}}, [&](wire::message&& m) { emit(std::move(m)); });
+    const auto cut = out_.remove(id, {errc::cancelled, {}, "given up by the client", {}, {}},
+                                 [&](wire::message&& m) { emit(std::move(m)); });
     if (cut == send_queue::removed::before_start) {
       known = false;
       credit_ += static_cast<std::int64_t>(r.cost);
@@ -177,8 +192,10 @@ inline void client_state::resulted(wire::result&& head, payload&& value, time_po
   if (r.phase == call_phase::zombie) return forget_zombie(c);
   if (r.phase != call_phase::sent) return;
   // The coordinator has answered: what is left of the arguments need not go.
-  out_.remove(head.call, {errc::cancelled, {}, "the call has ended", {}, {}}, [&](wire::message&& m) { emit(std::move(m)); });
-  if (head.why.code == errc::overloaded && head.worker.empty() && !r.cancelled && !closing_ && r.refusals < r.retry.retries) {
+  out_.remove(head.call, {errc::cancelled, {}, "the call has ended", {}, {}},
+              [&](wire::message&& m) { emit(std::move(m)); });
+  if (head.why.code == errc::overloaded && head.worker.empty() && !r.cancelled && !closing_ &&
+      r.refusals < r.retry.retries) {
     // Refused before it was accepted: trying again is safe whatever the effect class.
     ++r.refusals;
     r.phase = call_phase::pausing;
@@ -230,7 +247,8 @@ inline std::uint64_t client_state::broadcast(std::string name, bytes value, wire
   const std::uint64_t number = ++last_broadcast_;
   if (ended_ || closing_ || gone_) {
     const errc code = gone_ && !closing_ ? errc::coordinator_lost : errc::closed;
-    actions_.emplace_back(broadcast_complete{number, {code, {}, "the client has no coordinator, or is closed", {}, {}}});
+    actions_.emplace_back(
+        broadcast_complete{number, {code, {}, "the client has no coordinator, or is closed", {}, {}}});
     return number;
   }
   to_broadcast_.push_back({number, std::move(name), hash, std::move(value), false});
@@ -263,7 +281,9 @@ inline void client_state::on(wire::broadcast_done&& m, time_point) {
   out_.remove(0, m.why, [&](wire::message&& other) { emit(std::move(other)); });
   if (!v.told) actions_.emplace_back(broadcast_complete{m.number, m.why});
   if (m.why.code != errc::ok) {
-    if (v.told) say(log_level::error, "broadcast_lost", "'" + v.name + "' could not be sent again to a new coordinator: " + m.why.message);
+    if (v.told)
+      say(log_level::error, "broadcast_lost",
+          "'" + v.name + "' could not be sent again to a new coordinator: " + m.why.message);
     return;
   }
   v.told = true;
@@ -275,8 +295,11 @@ inline void client_state::on(wire::broadcast_done&& m, time_point) {
 
 inline std::uint64_t client_state::query_status(time_point now) {
   const std::uint64_t request = ++last_request_;
-  if (ended_ || closing_ || gone_) actions_.emplace_back(status_arrived{request, error(errc::closed, "the client has no coordinator, or is closed"), {}});
-  else queries_.push_back({request, deadline_after(now, options_.status_within), false});
+  if (ended_ || closing_ || gone_)
+    actions_.emplace_back(
+        status_arrived{request, error(errc::closed, "the client has no coordinator, or is closed"), {}});
+  else
+    queries_.push_back({request, deadline_after(now, options_.status_within), false});
   return request;
 }
 
@@ -286,7 +309,8 @@ inline void client_state::send_queries() {
 }
 
 inline void client_state::on(wire::status_report&& m, time_point) {
-  const auto at = std::find_if(queries_.begin(), queries_.end(), [&](const query& q) { return q.request == m.request; });
+  const auto at =
+      std::find_if(queries_.begin(), queries_.end(), [&](const query& q) { return q.request == m.request; });
   if (at == queries_.end()) return;
   queries_.erase(at);
   const std::uint64_t request = m.request;
@@ -304,7 +328,8 @@ inline std::string client_state::check() const {
       ++waiting;
       cost += r.cost;
     }
-    if (r.phase != call_phase::zombie && r.deadline != never && r.timer.bucket == 0xffff) return "an open call with a deadline has no timer";
+    if (r.phase != call_phase::zombie && r.deadline != never && r.timer.bucket == 0xffff)
+      return "an open call with a deadline has no timer";
   }
   if (open != open_) return "open calls are miscounted";
   if (waiting != unsent_.size() || cost != unsent_cost_) return "unsent calls are miscounted";

@@ -7,7 +7,10 @@ DTASK_BEGIN
 namespace control {
 
 inline client_state::client_state(identity who, const client_options& options, std::uint64_t seed)
-    : who_(std::move(who)), options_(options), up_(options.redial_min, options.redial_max, options.hello_within, seed), timers_(time_point{}) {
+    : who_(std::move(who)),
+      options_(options),
+      up_(options.redial_min, options.redial_max, options.hello_within, seed),
+      timers_(time_point{}) {
   if (who_.role == wire::role::worker) who_.role = wire::role::client;
 }
 
@@ -59,7 +62,8 @@ inline void client_state::link_broken(time_point now) {
 }
 
 inline void client_state::violation(std::string_view what, time_point now) {
-  last_error_ = error(errc::protocol_error, "the coordinator sent " + std::string(what), {}, "is it a dtask program of this version?");
+  last_error_ = error(errc::protocol_error, "the coordinator sent " + std::string(what), {},
+                      "is it a dtask program of this version?");
   say(log_level::error, "protocol_error", last_error_.what());
   actions_.emplace_back(close_link{up_.link(), last_error_, true});
   link_broken(now);
@@ -72,7 +76,8 @@ inline void client_state::unsent(link_id link, std::size_t bytes, time_point) {
 inline void client_state::received(link_id link, wire::message&& what, time_point now) {
   if (!up_.is(link)) return;
   up_.heard(now);
-  if (!up_.ready() && !what.get_if<wire::welcome>() && !what.get_if<wire::refuse>()) return violation("something else before its welcome", now);
+  if (!up_.ready() && !what.get_if<wire::welcome>() && !what.get_if<wire::refuse>())
+    return violation("something else before its welcome", now);
   what.visit([&](auto& m) { on(std::move(m), now); });
 }
 
@@ -100,7 +105,8 @@ inline void client_state::on(wire::welcome&& m, time_point now) {
   if (had_session) new_session(same_epoch, now);
 }
 
-/// A session that knows nothing: what may run twice is submitted again, the rest ends with its cause; broadcasts are sent again first.
+/// A session that knows nothing: what may run twice is submitted again, the rest ends with its cause; broadcasts are
+/// sent again first.
 inline void client_state::new_session(bool same_epoch, time_point now) {
   const errc code = same_epoch ? errc::session_lost : errc::coordinator_lost;
   const std::string what = same_epoch ? "the coordinator gave this session up" : "the coordinator restarted";
@@ -116,10 +122,21 @@ inline void client_state::new_session(bool same_epoch, time_point now) {
     }
     if (r.phase != call_phase::sent) continue;
     ++r.attempts;
-    if (r.cancelled) end_call(c, {errc::cancelled, {}, "cancelled, and " + what, {}, {}}, {}, r.attempts, {}, false);
-    else if (!may_run_again(r.effect_class)) end_call(c, {code, {}, what + "; the job may have run, and may not run twice", {}, "make the job idempotent to have it run again"}, {}, r.attempts, {}, false);
-    else if (r.attempts > r.retry.retries) end_call(c, {code, {}, what + ", and the job has no retries left", {}, "raise its retries"}, {}, r.attempts, {}, false);
-    else requeue(c, true);
+    if (r.cancelled)
+      end_call(c, {errc::cancelled, {}, "cancelled, and " + what, {}, {}}, {}, r.attempts, {}, false);
+    else if (!may_run_again(r.effect_class))
+      end_call(c,
+               {code,
+                {},
+                what + "; the job may have run, and may not run twice",
+                {},
+                "make the job idempotent to have it run again"},
+               {}, r.attempts, {}, false);
+    else if (r.attempts > r.retry.retries)
+      end_call(c, {code, {}, what + ", and the job has no retries left", {}, "raise its retries"}, {}, r.attempts, {},
+               false);
+    else
+      requeue(c, true);
   }
   say(log_level::warning, "session_lost", what);
   static_cast<void>(now);
@@ -127,8 +144,10 @@ inline void client_state::new_session(bool same_epoch, time_point now) {
 
 /// The values that the lost session held go first on the next.
 inline void client_state::rebroadcast() {
-  std::sort(broadcasts_.begin(), broadcasts_.end(), [](const value_record& a, const value_record& b) { return a.number < b.number; });
-  to_broadcast_.insert(to_broadcast_.begin(), std::make_move_iterator(broadcasts_.begin()), std::make_move_iterator(broadcasts_.end()));
+  std::sort(broadcasts_.begin(), broadcasts_.end(),
+            [](const value_record& a, const value_record& b) { return a.number < b.number; });
+  to_broadcast_.insert(to_broadcast_.begin(), std::make_move_iterator(broadcasts_.begin()),
+                       std::make_move_iterator(broadcasts_.end()));
   broadcasts_.clear();
 }
 
@@ -140,10 +159,14 @@ inline void client_state::on(wire::known_calls&& m, time_point) {
   for (std::uint32_t c = calls_.bound(); c-- > 0;) {
     if (!calls_.live(c)) continue;
     call_record& r = calls_[c];
-    if (r.phase == call_phase::zombie && !r.known) forget_zombie(c);
-    else if (r.phase == call_phase::sent && !r.known && r.cancelled) end_call(c, {errc::cancelled, {}, "cancelled before it ran", {}, {}}, {}, r.attempts, {}, false);
-    else if (r.phase == call_phase::sent && !r.known) requeue(c, true);
-    else if ((r.phase == call_phase::sent && r.cancelled) || r.phase == call_phase::zombie) emit(wire::cancel{calls_.id(c)});
+    if (r.phase == call_phase::zombie && !r.known)
+      forget_zombie(c);
+    else if (r.phase == call_phase::sent && !r.known && r.cancelled)
+      end_call(c, {errc::cancelled, {}, "cancelled before it ran", {}, {}}, {}, r.attempts, {}, false);
+    else if (r.phase == call_phase::sent && !r.known)
+      requeue(c, true);
+    else if ((r.phase == call_phase::sent && r.cancelled) || r.phase == call_phase::zombie)
+      emit(wire::cancel{calls_.id(c)});
   }
 }
 
@@ -170,8 +193,14 @@ inline void client_state::coordinator_gone(const error& why, bool final, time_po
   const wire::failure cause{why.code(), {}, why.cause(), why.place(), why.remedy()};
   for (std::uint32_t c = 0; c < calls_.bound(); ++c) {
     if (!calls_.live(c)) continue;
-    if (calls_[c].phase == call_phase::zombie) forget_zombie(c);
-    else end_call(c, calls_[c].cancelled ? wire::failure{errc::cancelled, {}, "cancelled, and the coordinator is gone", {}, {}} : cause, {}, calls_[c].attempts, {}, false);
+    if (calls_[c].phase == call_phase::zombie)
+      forget_zombie(c);
+    else
+      end_call(c,
+               calls_[c].cancelled
+                   ? wire::failure{errc::cancelled, {}, "cancelled, and the coordinator is gone", {}, {}}
+                   : cause,
+               {}, calls_[c].attempts, {}, false);
   }
   // What was never held is given up; what was, is sent again should a coordinator come.
   std::erase_if(to_broadcast_, [&](const value_record& v) {
@@ -193,23 +222,38 @@ inline void client_state::tick(time_point now) {
   if (ended_) return;
   timers_.advance(calls_, now, [&](std::uint32_t c) { expired(c, now); });
   switch (up_.due(now)) {
-    case uplink::need::dial: actions_.emplace_back(dial{}); break;
-    case uplink::need::ping: emit(wire::ping{static_cast<std::uint64_t>(now.time_since_epoch().count())}); break;
+    case uplink::need::dial:
+      actions_.emplace_back(dial{});
+      break;
+    case uplink::need::ping:
+      emit(wire::ping{static_cast<std::uint64_t>(now.time_since_epoch().count())});
+      break;
     case uplink::need::give_up_link:
       last_error_ = error(errc::coordinator_lost, "the coordinator is silent");
       say(log_level::warning, "coordinator_away", last_error_.what());
       actions_.emplace_back(close_link{up_.link(), last_error_, true});
       link_broken(now);
       break;
-    case uplink::need::nothing: break;
+    case uplink::need::nothing:
+      break;
   }
-  if (!up_.ready() && !gone_ && up_.now() != uplink::phase::idle && now >= deadline_after(up_.away_since(), was_online_ ? options_.coordinator_wait : options_.connect_within)) {
+  if (!up_.ready() && !gone_ && up_.now() != uplink::phase::idle &&
+      now >= deadline_after(up_.away_since(), was_online_ ? options_.coordinator_wait : options_.connect_within)) {
     const std::string last = last_error_ ? std::string("; last: ") + last_error_.what() : std::string();
-    if (was_online_) coordinator_gone(error(errc::coordinator_lost, "the coordinator was lost and did not come back within the stated time" + last, {}, "start it again, or raise coordinator_wait"), false, now);
-    else coordinator_gone(error(errc::unreachable, "no coordinator within the stated time" + last, {}, "is the coordinator running, and the address right?"), true, now);
+    if (was_online_)
+      coordinator_gone(
+          error(errc::coordinator_lost, "the coordinator was lost and did not come back within the stated time" + last,
+                {}, "start it again, or raise coordinator_wait"),
+          false, now);
+    else
+      coordinator_gone(error(errc::unreachable, "no coordinator within the stated time" + last, {},
+                             "is the coordinator running, and the address right?"),
+                       true, now);
   }
   for (const query& q : queries_)
-    if (now >= q.until) actions_.emplace_back(status_arrived{q.request, error(errc::deadline_exceeded, "the coordinator did not answer within the stated time"), {}});
+    if (now >= q.until)
+      actions_.emplace_back(status_arrived{
+          q.request, error(errc::deadline_exceeded, "the coordinator did not answer within the stated time"), {}});
   std::erase_if(queries_, [&](const query& q) { return now >= q.until; });
   if (closing_) finish_close(now);
 }
@@ -217,7 +261,9 @@ inline void client_state::tick(time_point now) {
 inline time_point client_state::next_tick() const noexcept {
   if (ended_) return never;
   time_point at = std::min({timers_.next_time(), up_.next(), close_until_});
-  if (!up_.ready() && !gone_ && up_.now() != uplink::phase::idle) at = std::min(at, deadline_after(up_.away_since(), was_online_ ? options_.coordinator_wait : options_.connect_within));
+  if (!up_.ready() && !gone_ && up_.now() != uplink::phase::idle)
+    at = std::min(at,
+                  deadline_after(up_.away_since(), was_online_ ? options_.coordinator_wait : options_.connect_within));
   for (const query& q : queries_) at = std::min(at, q.until);
   return at;
 }
@@ -231,10 +277,12 @@ inline void client_state::close(time_point now) {
   for (std::uint32_t c = 0; c < calls_.bound(); ++c)
     if (calls_.live(c)) cancel(calls_.id(c), now);
   for (const value_record& v : to_broadcast_)
-    if (!v.told) actions_.emplace_back(broadcast_complete{v.number, {errc::closed, {}, "the client was closed", {}, {}}});
+    if (!v.told)
+      actions_.emplace_back(broadcast_complete{v.number, {errc::closed, {}, "the client was closed", {}, {}}});
   to_broadcast_.clear();
   broadcasting_ = false;
-  for (const query& q : queries_) actions_.emplace_back(status_arrived{q.request, error(errc::closed, "the client was closed"), {}});
+  for (const query& q : queries_)
+    actions_.emplace_back(status_arrived{q.request, error(errc::closed, "the client was closed"), {}});
   queries_.clear();
   finish_close(now);
 }
@@ -248,7 +296,9 @@ inline void client_state::abandon(time_point now) {
 inline void client_state::finish_close(time_point now) {
   if (ended_ || (open_ != 0 && now < close_until_)) return;
   for (std::uint32_t c = 0; c < calls_.bound(); ++c)
-    if (calls_.live(c) && calls_[c].phase != call_phase::zombie) end_call(c, {errc::cancelled, {}, "the client was closed before the job's end was known", {}, {}}, {}, calls_[c].attempts, {}, false);
+    if (calls_.live(c) && calls_[c].phase != call_phase::zombie)
+      end_call(c, {errc::cancelled, {}, "the client was closed before the job's end was known", {}, {}}, {},
+               calls_[c].attempts, {}, false);
   leave();
 }
 

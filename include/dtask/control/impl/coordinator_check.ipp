@@ -5,7 +5,9 @@ DTASK_BEGIN
 namespace control {
 
 inline std::string coordinator_state::check() const {
-  const auto at = [&](std::uint32_t j) { return " (job " + std::to_string(jobs_.id(j)) + ", phase " + std::to_string(static_cast<int>(jobs_[j].phase)) + ")"; };
+  const auto at = [&](std::uint32_t j) {
+    return " (job " + std::to_string(jobs_.id(j)) + ", phase " + std::to_string(static_cast<int>(jobs_[j].phase)) + ")";
+  };
   std::uint64_t open = 0, pausing = 0, blocked = 0, queued = 0, alone = 0, live = 0, held = 0;
   std::uint32_t recalled = 0;
   for (std::uint32_t j = 0; j < jobs_.bound(); ++j) {
@@ -21,7 +23,8 @@ inline std::string coordinator_state::check() const {
     } else {
       if (r.timer.bucket != 0xffff) return "a finished job has a timer" + at(j);
       if (r.accepted && !r.attempt_live) return "a record is kept for nothing" + at(j);
-      if (!r.answered && (!r.rarely || r.rarely->why.code == errc::ok)) return "a finished job has neither a value nor a cause" + at(j);
+      if (!r.answered && (!r.rarely || r.rarely->why.code == errc::ok))
+        return "a finished job has neither a value nor a cause" + at(j);
     }
     if (r.session != none) {
       if (!sessions_.live(r.session)) return "a job of a session that is gone" + at(j);
@@ -34,12 +37,16 @@ inline std::string coordinator_state::check() const {
     alone += r.phase == job_phase::alone;
     live += r.attempt_live;
     recalled += r.recalled;
-    if (r.attempt_live && (!workers_.live(r.worker) || workers_[r.worker].gone)) return "a lease on a worker that is gone" + at(j);
+    if (r.attempt_live && (!workers_.live(r.worker) || workers_[r.worker].gone))
+      return "a lease on a worker that is gone" + at(j);
   }
   if (open != open_jobs_) return "open jobs: counted " + std::to_string(open_jobs_) + ", found " + std::to_string(open);
-  if (pausing != pausing_ || blocked != blocked_ || queued != ready_.size() || alone != alone_.size()) return "the sums of waiting jobs are wrong";
-  if (held != held_bytes_) return "held bytes: counted " + std::to_string(held_bytes_) + ", found " + std::to_string(held);
-  if (recalled != recalls_) return "recalls: counted " + std::to_string(recalls_) + ", found " + std::to_string(recalled);
+  if (pausing != pausing_ || blocked != blocked_ || queued != ready_.size() || alone != alone_.size())
+    return "the sums of waiting jobs are wrong";
+  if (held != held_bytes_)
+    return "held bytes: counted " + std::to_string(held_bytes_) + ", found " + std::to_string(held);
+  if (recalled != recalls_)
+    return "recalls: counted " + std::to_string(recalls_) + ", found " + std::to_string(recalled);
   std::uint64_t leases = 0, backlog = 0;
   std::uint32_t idle = 0;
   for (std::uint32_t w = 0; w < workers_.bound(); ++w) {
@@ -54,7 +61,8 @@ inline std::string coordinator_state::check() const {
     }
     if (running != r.running) return "running jobs of " + r.label + " are miscounted";
     if (once > r.slots) return "jobs that may not run twice were prefetched to " + r.label;
-    if (r.reserved_for != none && r.jobs.size() > 1 && jobs_[r.reserved_for].phase == job_phase::placed) return "a job that must be alone has company on " + r.label;
+    if (r.reserved_for != none && r.jobs.size() > 1 && jobs_[r.reserved_for].phase == job_phase::placed)
+      return "a job that must be alone has company on " + r.label;
     leases += r.jobs.size();
     backlog += r.backlog;
     idle += r.idle ? 1U : 0U;

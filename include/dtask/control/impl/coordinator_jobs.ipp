@@ -12,7 +12,10 @@ inline void coordinator_state::on(peer& p, wire::submit&& m, time_point now) {
   const auto position = static_cast<std::uint32_t>(m.call);
   if (m.job >= r.types.size()) return violation(p, "a submit of a job that its hello does not name");
   if (position >= options_.max_jobs) return violation(p, "a call number beyond max_jobs");
-  if (position >= r.by_call.size()) r.by_call.resize(std::max<std::size_t>(position + std::size_t{1}, std::min<std::size_t>(r.by_call.size() * 2, options_.max_jobs)), none);
+  if (position >= r.by_call.size())
+    r.by_call.resize(std::max<std::size_t>(position + std::size_t{1},
+                                           std::min<std::size_t>(r.by_call.size() * 2, options_.max_jobs)),
+                     none);
   if (const std::uint32_t old = r.by_call[position]; old != none) {
     if (jobs_[old].call == m.call) return;  // sent again after a break, and known
     if (jobs_[old].phase != job_phase::finished) return violation(p, "a new call in the place of one that is open");
@@ -34,10 +37,15 @@ inline void coordinator_state::on(peer& p, wire::submit&& m, time_point now) {
   };
   if (draining_) return answer(errc::closed, "the coordinator is shutting down", {});
   if (cost > options_.session_bytes)
-    return answer(errc::too_large, "the arguments take " + std::to_string(size) + " bytes, a client may have " + std::to_string(options_.session_bytes) + " queued", "raise session_bytes of the coordinator");
-  if (jobs_.size() >= options_.max_jobs || held_bytes_ + cost > options_.queue_bytes || r.held + cost > options_.session_bytes)
+    return answer(errc::too_large,
+                  "the arguments take " + std::to_string(size) + " bytes, a client may have " +
+                      std::to_string(options_.session_bytes) + " queued",
+                  "raise session_bytes of the coordinator");
+  if (jobs_.size() >= options_.max_jobs || held_bytes_ + cost > options_.queue_bytes ||
+      r.held + cost > options_.session_bytes)
     return answer(errc::overloaded,
-                  "the queue is full: " + std::to_string(jobs_.size()) + " jobs, " + std::to_string(held_bytes_) + " of " + std::to_string(options_.queue_bytes) + " bytes",
+                  "the queue is full: " + std::to_string(jobs_.size()) + " jobs, " + std::to_string(held_bytes_) +
+                      " of " + std::to_string(options_.queue_bytes) + " bytes",
                   "try again later, or raise queue_bytes and max_jobs of the coordinator");
   const std::uint32_t j = jobs_.insert();
   job& made = jobs_[j];
@@ -111,8 +119,10 @@ inline void coordinator_state::enqueue(std::uint32_t j, bool front, time_point n
   } else {
     r.phase = job_phase::queued;
     session_record& s = sessions_[r.session];
-    if (front) ready_.push_front(s.lanes[r.position], j);
-    else ready_.push_back(s.lanes[r.position], j);
+    if (front)
+      ready_.push_front(s.lanes[r.position], j);
+    else
+      ready_.push_back(s.lanes[r.position], j);
   }
   arm(j);
   report_state(j, wire::job_state::queued);
@@ -131,15 +141,20 @@ inline void coordinator_state::leave(std::uint32_t j) {
       sessions_[r.session].blocked.erase(jobs_, j);
       --blocked_;
       break;
-    case job_phase::queued: ready_.erase(sessions_[r.session].lanes[r.position], j); break;
+    case job_phase::queued:
+      ready_.erase(sessions_[r.session].lanes[r.position], j);
+      break;
     case job_phase::alone:
       unreserve(j);
       alone_.erase(jobs_, j);
       break;
-    case job_phase::pausing: --pausing_; break;
+    case job_phase::pausing:
+      --pausing_;
+      break;
     case job_phase::accepted:
     case job_phase::placed:
-    case job_phase::finished: break;
+    case job_phase::finished:
+      break;
   }
   r.phase = job_phase::accepted;
   r.wake = never;
@@ -150,7 +165,14 @@ inline void coordinator_state::expired(std::uint32_t j, time_point now) {
   if (now >= r.deadline) {
     const std::string at = place_of(j);
     const bool placed = r.phase == job_phase::placed;
-    return finish(j, {errc::deadline_exceeded, {}, placed ? "the deadline passed while a worker had the job" : "the deadline passed while the job waited", at, {}}, now);
+    return finish(
+        j,
+        {errc::deadline_exceeded,
+         {},
+         placed ? "the deadline passed while a worker had the job" : "the deadline passed while the job waited",
+         at,
+         {}},
+        now);
   }
   if (r.phase == job_phase::pausing) {
     leave(j);
@@ -159,9 +181,13 @@ inline void coordinator_state::expired(std::uint32_t j, time_point now) {
   if (now >= r.wake && (r.phase == job_phase::queued || r.phase == job_phase::alone) && types_[r.type].workers == 0) {
     const std::uint32_t workers = workers_.size();
     return finish(j,
-                  {errc::no_worker, {}, "no worker for '" + types_[r.type].name + "' within " + std::to_string(r.no_worker_ms) + " ms: " +
-                                            (workers == 0 ? std::string("none is connected") : std::to_string(workers) + " connected, none registered it"),
-                   "coordinator", "start a worker that registers this job, or raise no_worker_after"},
+                  {errc::no_worker,
+                   {},
+                   "no worker for '" + types_[r.type].name + "' within " + std::to_string(r.no_worker_ms) + " ms: " +
+                       (workers == 0 ? std::string("none is connected")
+                                     : std::to_string(workers) + " connected, none registered it"),
+                   "coordinator",
+                   "start a worker that registers this job, or raise no_worker_after"},
                   now);
   }
   if (now >= r.wake) r.wake = never;
@@ -198,18 +224,22 @@ inline void coordinator_state::settled(std::uint32_t j, time_point) {
   timers_.disarm(jobs_, j);
   --open_jobs_;
   if (r.worker != none) ++workers_[r.worker].named_by;
-  if (r.session == none) r.accepted = true;
-  else send_result(j);
+  if (r.session == none)
+    r.accepted = true;
+  else
+    send_result(j);
   reclaim(j);
 }
 
-/// The arguments of a job that has ended, or may not be placed again. If its run has not left yet, or is on its way, the worker is not bothered with the rest; else it is told to stop.
+/// The arguments of a job that has ended, or may not be placed again. If its run has not left yet, or is on its way,
+/// the worker is not bothered with the rest; else it is told to stop.
 inline void coordinator_state::forget_arguments(std::uint32_t j, time_point) {
   job& r = jobs_[j];
   if (!r.attempt_live) return;
   peer* const w = worker_peer(r.worker);
   if (w == nullptr) return;
-  const auto cut = w->out.remove(jobs_.id(j), {errc::cancelled, {}, "the job has ended", "coordinator", {}}, [&](wire::message&& m) { emit(*w, std::move(m)); });
+  const auto cut = w->out.remove(jobs_.id(j), {errc::cancelled, {}, "the job has ended", "coordinator", {}},
+                                 [&](wire::message&& m) { emit(*w, std::move(m)); });
   if (cut == send_queue::removed::before_start) {
     end_attempt(j);
     r.worker = none;
@@ -231,7 +261,9 @@ inline void coordinator_state::withdraw(std::uint32_t j, time_point now) {
 /// Another attempt, if the class of the error, the effect class and the budget allow; else the end.
 inline void coordinator_state::retry(std::uint32_t j, wire::failure why, time_point now) {
   job& r = jobs_[j];
-  if (r.cancelled || !has_arguments(j) || !may_retry(why.code, r.effect_class, r.retry.retries, r.retry.on_exception, r.attempts)) return finish(j, std::move(why), now);
+  if (r.cancelled || !has_arguments(j) ||
+      !may_retry(why.code, r.effect_class, r.retry.retries, r.retry.on_exception, r.attempts))
+    return finish(j, std::move(why), now);
   ++placed_again_;
   r.worker = none;
   r.phase = job_phase::pausing;
@@ -253,7 +285,8 @@ inline void coordinator_state::drop_answer(std::uint32_t j) {
   if (!r.rarely || !r.rarely->answer) return;
   if (r.session != none)
     if (peer* const c = find(sessions_[r.session].link))
-      c->out.remove(jobs_.id(j), {errc::worker_lost, {}, "the result was cut short", "coordinator", {}}, [&](wire::message&& m) { emit(*c, std::move(m)); });
+      c->out.remove(jobs_.id(j), {errc::worker_lost, {}, "the result was cut short", "coordinator", {}},
+                    [&](wire::message&& m) { emit(*c, std::move(m)); });
   if (r.worker != none) {
     workers_[r.worker].owed_credit += std::exchange(r.rarely->answer->owed, 0);
     if (peer* const w = worker_peer(r.worker)) {
@@ -326,7 +359,8 @@ inline void coordinator_state::reclaim(std::uint32_t j) {
 inline void coordinator_state::report_state(std::uint32_t j, wire::job_state state) {
   const job& r = jobs_[j];
   if (!r.watch || r.session == none) return;
-  if (peer* const c = find(sessions_[r.session].link)) emit(*c, wire::state{r.call, state, r.attempts + (state == wire::job_state::running ? 0U : 1U)});
+  if (peer* const c = find(sessions_[r.session].link))
+    emit(*c, wire::state{r.call, state, r.attempts + (state == wire::job_state::running ? 0U : 1U)});
 }
 
 inline std::string coordinator_state::place_of(std::uint32_t j) const {
@@ -339,8 +373,12 @@ inline void coordinator_state::mismatch(std::uint32_t j, std::uint32_t rival, ti
   const type_record& mine = types_[jobs_[j].type];
   const type_record& theirs = types_[rival];
   finish(j,
-         {errc::schema_mismatch, {}, "'" + mine.name + "' is " + mine.signature + " in client " + sessions_[jobs_[j].session].label + " and " + theirs.signature + " in worker " + theirs.worker_label,
-          "coordinator", "build both from the same job types, or give the changed job a new version"},
+         {errc::schema_mismatch,
+          {},
+          "'" + mine.name + "' is " + mine.signature + " in client " + sessions_[jobs_[j].session].label + " and " +
+              theirs.signature + " in worker " + theirs.worker_label,
+          "coordinator",
+          "build both from the same job types, or give the changed job a new version"},
          now);
 }
 
@@ -359,7 +397,8 @@ inline std::vector<std::uint32_t> coordinator_state::waiting_jobs(std::uint16_t 
   return out;
 }
 
-/// The last worker of a type has gone, or one with the same name and another schema has come: those that wait are told, or wait for a stated time.
+/// The last worker of a type has gone, or one with the same name and another schema has come: those that wait are told,
+/// or wait for a stated time.
 inline void coordinator_state::type_without_workers(std::uint16_t t, time_point now) {
   if (types_[t].workers != 0) return;
   const std::uint32_t rival = types_.rival(t);

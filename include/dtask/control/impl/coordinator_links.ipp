@@ -1,4 +1,5 @@
-// Bodies of coordinator_state: connections, and what goes out at the end of a batch. Included by coordinator_state.hpp only.
+// Bodies of coordinator_state: connections, and what goes out at the end of a batch. Included by coordinator_state.hpp
+// only.
 #include <algorithm>
 #include <type_traits>
 #include <utility>
@@ -8,7 +9,12 @@ DTASK_BEGIN
 namespace control {
 
 inline coordinator_state::coordinator_state(const coordinator_options& options, std::uint64_t seed, time_point now)
-    : options_(options), random_(seed), epoch_(random_.next_key()), began_(now), timers_(now), next_scan_(now + options.heartbeat / 4) {}
+    : options_(options),
+      random_(seed),
+      epoch_(random_.next_key()),
+      began_(now),
+      timers_(now),
+      next_scan_(now + options.heartbeat / 4) {}
 
 inline coordinator_state::peer* coordinator_state::find(link_id link) noexcept {
   if (link == 0) return nullptr;
@@ -43,7 +49,9 @@ inline void coordinator_state::opened(link_id link, std::string address, bool tr
   ++strangers_;
   if (stopped_) return refuse(p, errc::closed, "the coordinator is shutting down");
   if (peers_.size() > options_.max_links || strangers_ > options_.max_strangers)
-    return refuse(p, errc::overloaded, "too many connections: max_links " + std::to_string(options_.max_links) + ", without a hello " + std::to_string(options_.max_strangers));
+    return refuse(p, errc::overloaded,
+                  "too many connections: max_links " + std::to_string(options_.max_links) + ", without a hello " +
+                      std::to_string(options_.max_strangers));
 }
 
 inline void coordinator_state::received(link_id link, wire::message&& what, time_point now) {
@@ -59,7 +67,8 @@ inline void coordinator_state::received(link_id link, wire::message&& what, time
       reload(p->index);
     }
   }
-  if (p->role == kind::stranger && what.get_if<wire::hello>() == nullptr) return violation(*p, "something else before its hello");
+  if (p->role == kind::stranger && what.get_if<wire::hello>() == nullptr)
+    return violation(*p, "something else before its hello");
   what.visit([&](auto& m) { on(*p, std::move(m), now); });
 }
 
@@ -90,7 +99,8 @@ inline void coordinator_state::closed(link_id link, const error& why, time_point
       break;
     }
     case kind::observer:
-    case kind::closing: break;
+    case kind::closing:
+      break;
   }
 }
 
@@ -109,7 +119,8 @@ inline void coordinator_state::refuse(peer& p, errc code, std::string text) {
 
 inline void coordinator_state::drop_link(peer& p, const error& why, bool at_once) {
   if (p.role == kind::closing) return;
-  say(p.role == kind::stranger ? log_level::warning : log_level::info, p.role == kind::stranger ? "refused" : "closing", why.what());
+  say(p.role == kind::stranger ? log_level::warning : log_level::info, p.role == kind::stranger ? "refused" : "closing",
+      why.what());
   actions_.emplace_back(std::in_place_type<close_link>, p.link, why, at_once);
   // What the link stood for is let go now; the driver's `closed` then only removes the entry.
   const kind was = std::exchange(p.role, kind::closing);
@@ -117,7 +128,8 @@ inline void coordinator_state::drop_link(peer& p, const error& why, bool at_once
 }
 
 inline void coordinator_state::violation(peer& p, std::string_view what) {
-  const error why(errc::protocol_error, "the peer sent " + std::string(what), p.address, "is it a dtask program of this version?");
+  const error why(errc::protocol_error, "the peer sent " + std::string(what), p.address,
+                  "is it a dtask program of this version?");
   const kind was = p.role;
   const std::uint32_t index = p.index;
   const time_point now = p.heard;
@@ -137,14 +149,19 @@ inline void coordinator_state::on(peer& p, wire::hello&& m, time_point now) {
   const std::string who = "'" + m.name + "' at " + m.host + " (" + p.address + ")";
   if (m.version_min > wire::protocol_version || m.version_max < wire::protocol_version)
     return refuse(p, errc::version_mismatch,
-                  "the coordinator speaks protocol version " + std::to_string(wire::protocol_version) + ", " + who + " speaks " + std::to_string(m.version_min) + " to " +
-                      std::to_string(m.version_max) + ": build both with the same dtask");
-  if (options_.cookie != 0 && !p.trusted && m.cookie != options_.cookie) return refuse(p, errc::refused, who + " does not carry the cookie of this launcher");
-  if (draining_ && m.session == 0 && m.role != wire::role::observer) return refuse(p, errc::closed, "the coordinator is shutting down");
+                  "the coordinator speaks protocol version " + std::to_string(wire::protocol_version) + ", " + who +
+                      " speaks " + std::to_string(m.version_min) + " to " + std::to_string(m.version_max) +
+                      ": build both with the same dtask");
+  if (options_.cookie != 0 && !p.trusted && m.cookie != options_.cookie)
+    return refuse(p, errc::refused, who + " does not carry the cookie of this launcher");
+  if (draining_ && m.session == 0 && m.role != wire::role::observer)
+    return refuse(p, errc::closed, "the coordinator is shutting down");
   --strangers_;
   switch (m.role) {
-    case wire::role::client: return welcome_client(p, std::move(m), now);
-    case wire::role::worker: return welcome_worker(p, std::move(m), now);
+    case wire::role::client:
+      return welcome_client(p, std::move(m), now);
+    case wire::role::worker:
+      return welcome_worker(p, std::move(m), now);
     case wire::role::observer:
       p.role = kind::observer;
       return send_welcome(p, m, 0, 0, false, 0, 0);
@@ -153,7 +170,8 @@ inline void coordinator_state::on(peer& p, wire::hello&& m, time_point now) {
   violation(p, "an unknown role");
 }
 
-inline void coordinator_state::send_welcome(peer& p, const wire::hello& m, std::uint64_t id, std::uint64_t key, bool resumed, std::uint64_t credit, std::uint64_t window) {
+inline void coordinator_state::send_welcome(peer& p, const wire::hello& m, std::uint64_t id, std::uint64_t key,
+                                            bool resumed, std::uint64_t credit, std::uint64_t window) {
   const wire::limits& mine = options_.limits;
   wire::limits agreed;
   agreed.frame_body = std::min(mine.frame_body, m.limits.frame_body);
@@ -191,7 +209,8 @@ inline void coordinator_state::welcome_client(peer& p, wire::hello&& m, time_poi
       p.index = s;
       r.link = p.link;
       r.owed_credit = 0;
-      send_welcome(p, m, sessions_.id(s), r.key, true, options_.session_bytes > r.held ? options_.session_bytes - r.held : 0, options_.session_bytes);
+      send_welcome(p, m, sessions_.id(s), r.key, true,
+                   options_.session_bytes > r.held ? options_.session_bytes - r.held : 0, options_.session_bytes);
       say(log_level::info, "client_resumed", r.label);
       return resume(s, now);
     }
@@ -277,7 +296,8 @@ inline void coordinator_state::on(peer& p, wire::chunk&& m, time_point now) {
       }
       p.acks.push_back(what.job);
       touch(p);
-      // A finished job's answer was dropped together with its entry in `in`; here it is the answer of the attempt that is live.
+      // A finished job's answer was dropped together with its entry in `in`; here it is the answer of the attempt that
+      // is live.
       jobs_[j].held.put(done.from);
       succeed(j, now);
       break;
@@ -324,7 +344,9 @@ inline void coordinator_state::pump(peer& p) {
                // Result bytes went on to their client: the worker that sent them may send as many more.
                const std::uint32_t j = jobs_.find(key);
                if (j == none || jobs_[j].worker == none) return;
-               const std::shared_ptr<stream>* from = jobs_[j].phase == job_phase::finished ? jobs_[j].held.arriving() : jobs_[j].rarely ? &jobs_[j].rarely->answer : nullptr;
+               const std::shared_ptr<stream>* from = jobs_[j].phase == job_phase::finished ? jobs_[j].held.arriving()
+                                                     : jobs_[j].rarely                     ? &jobs_[j].rarely->answer
+                                                                                           : nullptr;
                if (from == nullptr || !*from) return;
                const std::uint64_t back = std::min<std::uint64_t>(size, (*from)->owed);
                (*from)->owed -= back;
@@ -340,13 +362,16 @@ inline void coordinator_state::flush(peer& p) {
     constexpr std::size_t most = 4096;  // a frame's body holds many times that
     for (std::size_t from = 0; from < p.acks.size(); from += most) {
       wire::acknowledge ack;
-      ack.calls.assign(p.acks.begin() + static_cast<std::ptrdiff_t>(from), p.acks.begin() + static_cast<std::ptrdiff_t>(std::min(from + most, p.acks.size())));
+      ack.calls.assign(p.acks.begin() + static_cast<std::ptrdiff_t>(from),
+                       p.acks.begin() + static_cast<std::ptrdiff_t>(std::min(from + most, p.acks.size())));
       emit(p, std::move(ack));
     }
     p.acks.clear();
   }
-  if (p.role == kind::worker && workers_[p.index].owed_credit >= options_.result_bytes / 8) emit(p, wire::credit{std::exchange(workers_[p.index].owed_credit, 0)});
-  if (p.role == kind::client && sessions_[p.index].owed_credit >= options_.session_bytes / 16) emit(p, wire::credit{std::exchange(sessions_[p.index].owed_credit, 0)});
+  if (p.role == kind::worker && workers_[p.index].owed_credit >= options_.result_bytes / 8)
+    emit(p, wire::credit{std::exchange(workers_[p.index].owed_credit, 0)});
+  if (p.role == kind::client && sessions_[p.index].owed_credit >= options_.session_bytes / 16)
+    emit(p, wire::credit{std::exchange(sessions_[p.index].owed_credit, 0)});
   if (!p.out.empty()) pump(p);
 }
 
@@ -381,7 +406,8 @@ inline time_point coordinator_state::next_tick() const noexcept {
   return std::min({timers_.next_time(), next_scan_, recall_at_, drain_until_});
 }
 
-/// Silence is looked for four times per heartbeat, over all links: what a message costs stays the same whatever the number of peers.
+/// Silence is looked for four times per heartbeat, over all links: what a message costs stays the same whatever the
+/// number of peers.
 inline void coordinator_state::scan(time_point now) {
   next_scan_ = now + options_.heartbeat / 4;
   std::vector<std::uint32_t> lost;
@@ -395,12 +421,15 @@ inline void coordinator_state::scan(time_point now) {
   }
   for (const std::uint32_t w : lost) {
     const bool was_detached = workers_[w].link == 0;
-    if (peer* const p = worker_peer(w)) drop_link(*p, error(errc::worker_lost, "the worker is silent", workers_[w].label), true);
+    if (peer* const p = worker_peer(w))
+      drop_link(*p, error(errc::worker_lost, "the worker is silent", workers_[w].label), true);
     lose(w, was_detached ? "its connection broke and it did not come back" : "it was silent for too long", true, now);
   }
   std::vector<std::uint32_t> over;
   for (std::uint32_t s = 0; s < sessions_.bound(); ++s)
-    if (sessions_.live(s) && sessions_[s].link == 0 && now >= deadline_after(sessions_[s].detached_at, options_.session_grace)) over.push_back(s);
+    if (sessions_.live(s) && sessions_[s].link == 0 &&
+        now >= deadline_after(sessions_[s].detached_at, options_.session_grace))
+      over.push_back(s);
   for (const std::uint32_t s : over) {
     say(log_level::warning, "session_over", sessions_[s].label + " did not come back");
     end_session(s, "its client was lost", now);

@@ -97,7 +97,8 @@ inline void coordinator_state::dispatch(std::uint32_t j, std::uint32_t w, time_p
 
 // ---- jobs that have outlived two workers ----
 
-/// Gives such a job a worker of its own: reserves one, lets it run empty, then runs the job there and nothing else beside it.
+/// Gives such a job a worker of its own: reserves one, lets it run empty, then runs the job there and nothing else
+/// beside it.
 inline void coordinator_state::place_alone(time_point now) {
   std::uint32_t tried = 0;
   for (std::uint32_t j = alone_.front(); j != none && tried < 64; ++tried) {
@@ -109,7 +110,8 @@ inline void coordinator_state::place_alone(time_point now) {
         r.worker = w;
         workers_[w].reserved_for = j;
         reload(w);
-        for (std::uint32_t other = workers_[w].jobs.front(); other != none; other = job_list::next(jobs_, other)) recall(other);
+        for (std::uint32_t other = workers_[w].jobs.front(); other != none; other = job_list::next(jobs_, other))
+          recall(other);
       }
     }
     if (r.worker != none) {
@@ -130,7 +132,9 @@ inline std::uint32_t coordinator_state::choose_for_alone(std::uint16_t t) const 
   std::uint32_t best = none;
   for (std::uint32_t w = 0; w < workers_.bound(); ++w) {
     const worker_record& r = workers_[w];
-    if (!workers_.live(w) || r.gone || r.link == 0 || r.draining || r.usable == 0 || r.reserved_for != none || r.held.state != lease_state::up) continue;
+    if (!workers_.live(w) || r.gone || r.link == 0 || r.draining || r.usable == 0 || r.reserved_for != none ||
+        r.held.state != lease_state::up)
+      continue;
     if (r.position_of(t) == none) continue;
     if (best == none || r.jobs.size() < workers_[best].jobs.size()) best = w;
   }
@@ -147,7 +151,8 @@ inline void coordinator_state::unreserve(std::uint32_t j) {
 
 // ---- prefetched jobs ----
 
-/// A worker has nothing to do while another holds jobs in advance: some come back, unless that other will have begun them sooner.
+/// A worker has nothing to do while another holds jobs in advance: some come back, unless that other will have begun
+/// them sooner.
 inline void coordinator_state::call_back(time_point now) {
   std::uint32_t wanted = 0;
   for (std::uint32_t w = 0; w < workers_.bound(); ++w)
@@ -190,17 +195,22 @@ inline void coordinator_state::recall(std::uint32_t j) {
 /// How many jobs a worker may hold: one per slot, and `prefetch_time` worth of work in advance.
 inline std::uint32_t coordinator_state::window(const worker_record& r) const noexcept {
   if (options_.prefetch_max == 0) return r.usable;
-  const std::uint32_t ahead = std::clamp(r.pace.within(options_.prefetch_time), options_.prefetch_min * r.usable, std::max(options_.prefetch_min, options_.prefetch_max) * r.usable);
+  const std::uint32_t ahead = std::clamp(r.pace.within(options_.prefetch_time), options_.prefetch_min * r.usable,
+                                         std::max(options_.prefetch_min, options_.prefetch_max) * r.usable);
   return r.usable + ahead;
 }
 
-/// Brings a worker's place in its class, and the sums over all workers, up to date. After every change of its jobs, slots or lease.
+/// Brings a worker's place in its class, and the sums over all workers, up to date. After every change of its jobs,
+/// slots or lease.
 inline void coordinator_state::reload(std::uint32_t w) {
   worker_record& r = workers_[w];
   const std::uint32_t used = r.jobs.size();
-  const bool takes = !r.gone && r.link != 0 && r.held.state == lease_state::up && !r.draining && r.reserved_for == none && r.usable != 0;
+  const bool takes = !r.gone && r.link != 0 && r.held.state == lease_state::up && !r.draining &&
+                     r.reserved_for == none && r.usable != 0;
   std::uint16_t level = 0xffff;
-  if (takes && used < window(r)) level = static_cast<std::uint16_t>(std::min<std::uint64_t>(std::uint64_t{used} * worker_class::busy / r.usable, worker_class::top));
+  if (takes && used < window(r))
+    level = static_cast<std::uint16_t>(
+        std::min<std::uint64_t>(std::uint64_t{used} * worker_class::busy / r.usable, worker_class::top));
   if (r.kind != nullptr) r.kind->place(workers_, w, level);
   const std::uint32_t backlog = r.gone || r.link == 0 || used <= r.usable ? 0 : used - r.usable;
   backlog_ = backlog_ - r.backlog + backlog;

@@ -44,7 +44,8 @@ inline void coordinator_state::resume(std::uint32_t s, time_point) {
   }
 }
 
-/// The link to the client is gone; the session waits for it. What had not arrived whole was never accepted: the client sends it again.
+/// The link to the client is gone; the session waits for it. What had not arrived whole was never accepted: the client
+/// sends it again.
 inline void coordinator_state::detach_session(std::uint32_t s, peer& p, time_point now) {
   session_record& r = sessions_[s];
   r.link = 0;
@@ -90,7 +91,8 @@ inline void coordinator_state::end_session(std::uint32_t s, std::string_view why
       reclaim(j);
     }
   }
-  if (open != 0) say(log_level::info, "jobs_cancelled", std::to_string(open) + " of " + r.label + ": " + std::string(why));
+  if (open != 0)
+    say(log_level::info, "jobs_cancelled", std::to_string(open) + " of " + r.label + ": " + std::string(why));
   broadcast_bytes_ -= r.broadcasts.bytes();
   for (std::uint32_t w = 0; w < workers_.bound(); ++w) {
     if (!workers_.live(w) || workers_[w].gone) continue;
@@ -118,7 +120,8 @@ inline void coordinator_state::on(peer& p, wire::broadcast&& m, time_point now) 
   }
   if (broadcast_bytes_ + size > options_.broadcast_bytes)
     return broadcast_failed(p.index, m.number, errc::too_large,
-                            "the value takes " + std::to_string(size) + " bytes; " + std::to_string(broadcast_bytes_) + " of " + std::to_string(options_.broadcast_bytes) + " are taken",
+                            "the value takes " + std::to_string(size) + " bytes; " + std::to_string(broadcast_bytes_) +
+                                " of " + std::to_string(options_.broadcast_bytes) + " are taken",
                             "raise broadcast_bytes of the coordinator", now);
   broadcast_bytes_ += size;
   cached_value value;
@@ -141,20 +144,25 @@ inline void coordinator_state::verify(std::uint32_t s, cached_value&& value, tim
   const std::uint64_t number = value.number;
   if (options_.digest == nullptr || digest_of(options_.digest, *value.value) != value.hash) {
     broadcast_bytes_ -= value.value->held.size();
-    return broadcast_failed(s, number, errc::decode_failed, "the value that arrived does not have the hash that was announced", "send it again", now);
+    return broadcast_failed(s, number, errc::decode_failed,
+                            "the value that arrived does not have the hash that was announced", "send it again", now);
   }
   broadcast_bytes_ -= r.broadcasts.insert(std::move(value));
   r.broadcasts.settle(number);
   if (peer* const c = find(r.link)) emit(*c, wire::broadcast_done{number, {}});
   for (std::uint32_t w = 0; w < workers_.bound(); ++w)
-    if (workers_.live(w) && !workers_[w].gone && workers_[w].link != 0 && workers_[w].serving(sessions_.id(s)) != nullptr) serve(w, s);
+    if (workers_.live(w) && !workers_[w].gone && workers_[w].link != 0 &&
+        workers_[w].serving(sessions_.id(s)) != nullptr)
+      serve(w, s);
   unblock(s, now);
 }
 
-inline void coordinator_state::broadcast_failed(std::uint32_t s, std::uint64_t number, errc code, std::string text, std::string remedy, time_point now) {
+inline void coordinator_state::broadcast_failed(std::uint32_t s, std::uint64_t number, errc code, std::string text,
+                                                std::string remedy, time_point now) {
   session_record& r = sessions_[s];
   r.broadcasts.settle(number);
-  if (peer* const c = find(r.link)) emit(*c, wire::broadcast_done{number, {code, {}, std::move(text), "coordinator", std::move(remedy)}});
+  if (peer* const c = find(r.link))
+    emit(*c, wire::broadcast_done{number, {code, {}, std::move(text), "coordinator", std::move(remedy)}});
   unblock(s, now);
 }
 

@@ -34,8 +34,10 @@ inline void coordinator_state::welcome_worker(peer& p, wire::hello&& m, time_poi
       ++strangers_;
       return refuse(p, errc::overloaded, "the coordinator knows too many job types already");
     }
-    if (std::any_of(positions.begin(), positions.end(), [&](const auto& have) { return have.first == t; })) types_.release(t);  // named twice
-    else positions.emplace_back(static_cast<std::uint16_t>(t), i);
+    if (std::any_of(positions.begin(), positions.end(), [&](const auto& have) { return have.first == t; }))
+      types_.release(t);  // named twice
+    else
+      positions.emplace_back(static_cast<std::uint16_t>(t), i);
   }
   std::sort(positions.begin(), positions.end());
   const std::uint32_t w = workers_.insert();
@@ -56,7 +58,9 @@ inline void coordinator_state::welcome_worker(peer& p, wire::hello&& m, time_poi
   p.role = kind::worker;
   p.index = w;
   send_welcome(p, m, workers_.id(w), r.key, false, options_.result_bytes, options_.result_bytes);
-  say(log_level::info, "worker_joined", r.label + " from " + p.address + " with " + std::to_string(r.slots) + " slots and " + std::to_string(types.size()) + " jobs");
+  say(log_level::info, "worker_joined",
+      r.label + " from " + p.address + " with " + std::to_string(r.slots) + " slots and " +
+          std::to_string(types.size()) + " jobs");
   for (const std::uint16_t t : types) {
     type_record& type = types_[t];
     type.worker_label = r.label;
@@ -70,14 +74,17 @@ inline void coordinator_state::welcome_worker(peer& p, wire::hello&& m, time_poi
   reload(w);
 }
 
-/// A worker came back within its lease: what it still has goes on, what never reached it is placed again, what nobody wants any more is stopped.
+/// A worker came back within its lease: what it still has goes on, what never reached it is placed again, what nobody
+/// wants any more is stopped.
 inline void coordinator_state::reattach(std::uint32_t w, const wire::hello& m, time_point now) {
   peer& p = *worker_peer(w);
   worker_record& r = workers_[w];
   std::vector<std::uint32_t> lost;
   for (std::uint32_t j = r.jobs.front(); j != none; j = job_list::next(jobs_, j)) {
     const std::uint64_t id = jobs_.id(j);
-    const auto at = std::find_if(m.running.begin(), m.running.end(), [&](const wire::hello::running_job& have) { return have.job == id && have.fence == jobs_[j].fence; });
+    const auto at = std::find_if(m.running.begin(), m.running.end(), [&](const wire::hello::running_job& have) {
+      return have.job == id && have.fence == jobs_[j].fence;
+    });
     if (at == m.running.end()) {
       lost.push_back(j);
       continue;
@@ -88,7 +95,8 @@ inline void coordinator_state::reattach(std::uint32_t w, const wire::hello& m, t
   }
   for (const wire::hello::running_job& have : m.running) {
     const std::uint32_t j = jobs_.find(have.job);
-    if (j == none || jobs_[j].fence != have.fence || jobs_[j].worker != w || !jobs_[j].attempt_live) emit(p, wire::stop{have.job, have.fence});
+    if (j == none || jobs_[j].fence != have.fence || jobs_[j].worker != w || !jobs_[j].attempt_live)
+      emit(p, wire::stop{have.job, have.fence});
   }
   for (const std::uint32_t j : lost) given_back(j, now);
   // Values whose arrival was not confirmed are sent again; the worker skips those that it has.
@@ -100,7 +108,8 @@ inline void coordinator_state::reattach(std::uint32_t w, const wire::hello& m, t
     }
     if (served.unconfirmed.empty()) continue;
     for (const cached_value& v : sessions_[s].broadcasts.values()) {
-      if (std::find(served.unconfirmed.begin(), served.unconfirmed.end(), v.number) == served.unconfirmed.end()) continue;
+      if (std::find(served.unconfirmed.begin(), served.unconfirmed.end(), v.number) == served.unconfirmed.end())
+        continue;
       p.out.push(wire::blob{served.session, v.number, v.name, v.hash, {}}, v.value, 0);
     }
     touch(p);
@@ -217,14 +226,21 @@ inline void coordinator_state::on(peer& p, wire::returned&& m, time_point now) {
 
 /// The worker does not have the job and never started it: placing it again is no second attempt.
 inline void coordinator_state::given_back(std::uint32_t j, time_point now) {
-  if (jobs_[j].started) return lost_attempt(j, workers_[jobs_[j].worker].label, "the worker no longer knows it", false, now);
+  if (jobs_[j].started)
+    return lost_attempt(j, workers_[jobs_[j].worker].label, "the worker no longer knows it", false, now);
   end_attempt(j);
   job& r = jobs_[j];
   if (r.phase == job_phase::finished) return reclaim(j);
   leave(j);
   if (r.cancelled) return finish(j, {errc::cancelled, {}, "cancelled before it ran", {}, {}}, now);
   if (!has_arguments(j))
-    return finish(j, {errc::worker_lost, {}, "its worker gave it back, and the arguments of a job that may not run twice are not kept", {}, "make the job idempotent"}, now);
+    return finish(j,
+                  {errc::worker_lost,
+                   {},
+                   "its worker gave it back, and the arguments of a job that may not run twice are not kept",
+                   {},
+                   "make the job idempotent"},
+                  now);
   r.worker = none;
   ++placed_again_;
   enqueue(j, true, now);
@@ -233,7 +249,10 @@ inline void coordinator_state::given_back(std::uint32_t j, time_point now) {
 inline void coordinator_state::on(peer& p, wire::slots&& m, time_point) {
   if (p.role != kind::worker) return violation(p, "a worker's report, without being one");
   worker_record& w = workers_[p.index];
-  if (m.lost > w.lost) say(log_level::warning, "slot_lost", w.label + ": " + std::to_string(m.lost) + " of " + std::to_string(w.slots) + " slots are held by jobs that ignore stop");
+  if (m.lost > w.lost)
+    say(log_level::warning, "slot_lost",
+        w.label + ": " + std::to_string(m.lost) + " of " + std::to_string(w.slots) +
+            " slots are held by jobs that ignore stop");
   w.usable = std::min(m.usable, w.slots);
   w.lost = m.lost;
   reload(p.index);
@@ -259,11 +278,15 @@ inline void coordinator_state::stop_taking(std::uint32_t w, time_point now) {
 
 // ---- loss ----
 
-/// The worker is gone: its jobs are placed again, or end, by their effect class. `died`: jobs that were running are suspected of it.
+/// The worker is gone: its jobs are placed again, or end, by their effect class. `died`: jobs that were running are
+/// suspected of it.
 inline void coordinator_state::lose(std::uint32_t w, const std::string& how, bool died, time_point now) {
   worker_record& r = workers_[w];
   if (r.gone) return;
-  if (died) say(log_level::warning, "worker_lost", r.label + ": " + how + "; it held " + std::to_string(r.jobs.size()) + " jobs, " + std::to_string(r.running) + " of them running");
+  if (died)
+    say(log_level::warning, "worker_lost",
+        r.label + ": " + how + "; it held " + std::to_string(r.jobs.size()) + " jobs, " + std::to_string(r.running) +
+            " of them running");
   r.held.state = lease_state::lost;
   if (peer* const p = find(r.link)) {
     for (const incoming& i : std::exchange(p->in, {}))
@@ -280,7 +303,8 @@ inline void coordinator_state::lose(std::uint32_t w, const std::string& how, boo
   remove_worker(w, now);
 }
 
-inline void coordinator_state::lost_attempt(std::uint32_t j, const std::string& label, const std::string& how, bool died, time_point now) {
+inline void coordinator_state::lost_attempt(std::uint32_t j, const std::string& label, const std::string& how,
+                                            bool died, time_point now) {
   job& r = jobs_[j];
   const bool alone = r.by_itself;
   // Alone on its worker, a job that was not reported in time is a suspect too.
@@ -300,15 +324,31 @@ inline void coordinator_state::lost_attempt(std::uint32_t j, const std::string& 
   if (r.cancelled) return finish(j, {errc::cancelled, {}, "cancelled, and its worker is gone", at, {}}, now);
   if (!may_run_again(r.effect_class)) {
     if (!ran) ++r.attempts;
-    return finish(j, {errc::worker_lost, {}, "the worker is gone: " + how + "; the job may have run, and may not run twice", at, "make the job idempotent to have it placed again"}, now);
+    return finish(j,
+                  {errc::worker_lost,
+                   {},
+                   "the worker is gone: " + how + "; the job may have run, and may not run twice",
+                   at,
+                   "make the job idempotent to have it placed again"},
+                  now);
   }
   if (alone && r.deaths >= options_.quarantine_after_deaths) {
-    say(log_level::error, "quarantined", "'" + types_[r.type].name + "' of " + (r.session == none ? std::string("a lost client") : sessions_[r.session].label) + ": " + r.rarely->history);
-    return finish(j, {errc::quarantined, {}, std::to_string(r.deaths) + " workers died while they ran it: " + r.rarely->history, at, "run it by itself under a debugger; the other jobs go on"}, now);
+    say(log_level::error, "quarantined",
+        "'" + types_[r.type].name + "' of " +
+            (r.session == none ? std::string("a lost client") : sessions_[r.session].label) + ": " + r.rarely->history);
+    return finish(j,
+                  {errc::quarantined,
+                   {},
+                   std::to_string(r.deaths) + " workers died while they ran it: " + r.rarely->history,
+                   at,
+                   "run it by itself under a debugger; the other jobs go on"},
+                  now);
   }
   // A job that many workers took with them without ever reporting it as started gets to prove itself too.
   if (r.deaths >= options_.alone_after_deaths || r.losses >= 2 * options_.quarantine_after_deaths) r.by_itself = true;
-  if (ran) return retry(j, {errc::worker_lost, {}, "the worker is gone: " + how, at, "its host's log and stderr say more"}, now);
+  if (ran)
+    return retry(j, {errc::worker_lost, {}, "the worker is gone: " + how, at, "its host's log and stderr say more"},
+                 now);
   r.worker = none;
   ++placed_again_;
   enqueue(j, true, now);
@@ -339,7 +379,8 @@ inline void coordinator_state::process_ended(std::uint32_t pid, std::string how,
 
 // ---- broadcasts to workers ----
 
-/// Sends what this worker has not been sent of the session's broadcasts. Once per worker, and only to workers that run jobs of the session.
+/// Sends what this worker has not been sent of the session's broadcasts. Once per worker, and only to workers that run
+/// jobs of the session.
 inline void coordinator_state::serve(std::uint32_t w, std::uint32_t s) {
   worker_record& r = workers_[w];
   const broadcast_cache& cache = sessions_[s].broadcasts;
@@ -360,7 +401,8 @@ inline void coordinator_state::serve(std::uint32_t w, std::uint32_t s) {
 inline void coordinator_state::on(peer& p, wire::blob_done&& m, time_point) {
   if (p.role != kind::worker) return violation(p, "a worker's report, without being one");
   if (served_session* const served = workers_[p.index].serving(m.session)) std::erase(served->unconfirmed, m.number);
-  if (m.why.code != errc::ok) say(log_level::warning, "broadcast_not_held", workers_[p.index].label + ": " + m.why.message);
+  if (m.why.code != errc::ok)
+    say(log_level::warning, "broadcast_not_held", workers_[p.index].label + ": " + m.why.message);
 }
 
 inline wire::worker_status coordinator_state::describe(std::uint32_t w, time_point now) const {

@@ -43,14 +43,17 @@ inline void worker_state::on(wire::run&& m, time_point now) {
 inline bool worker_state::has_blobs(const attempt& a) const {
   const auto s = sessions_.find(a.session);
   if (s == sessions_.end()) return true;
-  return std::none_of(s->second.missing.begin(), s->second.missing.end(), [&](const blob_ref& b) { return b.order <= a.needs; });
+  return std::none_of(s->second.missing.begin(), s->second.missing.end(),
+                      [&](const blob_ref& b) { return b.order <= a.needs; });
 }
 
 inline void worker_state::begin_waiting(const attempt_id& id) {
   attempt& a = attempts_[id];
   a.now = phase::waiting;
-  if (has_blobs(a)) ready_.push_back(id);
-  else held_up_.push_back(id);
+  if (has_blobs(a))
+    ready_.push_back(id);
+  else
+    held_up_.push_back(id);
 }
 
 inline void worker_state::wake_waiting(std::uint64_t s) {
@@ -90,12 +93,14 @@ inline void worker_state::start_jobs(time_point now) {
     a.now = phase::running;
     ++sessions_[a.session].running;
     emit(wire::started{id.job, id.fence});
-    actions_.emplace_back(run_job{id.job, id.fence, n, a.type, a.session, a.number, a.effect_class, a.deadline, std::move(a.content)});
+    actions_.emplace_back(
+        run_job{id.job, id.fence, n, a.type, a.session, a.number, a.effect_class, a.deadline, std::move(a.content)});
     a.content = {};
   }
 }
 
-inline void worker_state::job_finished(std::uint64_t job, std::uint32_t fence, wire::failure why, payload value, time_point now) {
+inline void worker_state::job_finished(std::uint64_t job, std::uint32_t fence, wire::failure why, payload value,
+                                       time_point now) {
   const attempt_id id{job, fence};
   const auto at = attempts_.find(id);
   std::uint32_t n = at != attempts_.end() && at->second.now == phase::running ? at->second.slot : none;
@@ -107,8 +112,10 @@ inline void worker_state::job_finished(std::uint64_t job, std::uint32_t fence, w
   const std::uint64_t session_id = s.session;
   s = {};
   free_.push_back(n);
-  if (was_lost) --lost_;
-  else if (was_orphan) --orphans_;
+  if (was_lost)
+    --lost_;
+  else if (was_orphan)
+    --orphans_;
   if (was_lost || was_orphan) {
     if (was_lost) say(log_level::info, "slot_back", "an abandoned job has ended after all");
     if (up_.ready()) report_slots();
@@ -158,8 +165,10 @@ inline void worker_state::answer(const attempt_id& id, attempt& a) {
 
 inline void worker_state::on(wire::acknowledge&& m, time_point now) {
   for (const std::uint64_t job : m.calls) {
-    // Attempts of a job are few here, mostly one; the acknowledged one is the answered one with the lowest fence, since answers are sent in order.
-    const auto at = std::find_if(answered_.begin(), answered_.end(), [&](const attempt_id& id) { return id.job == job; });
+    // Attempts of a job are few here, mostly one; the acknowledged one is the answered one with the lowest fence, since
+    // answers are sent in order.
+    const auto at =
+        std::find_if(answered_.begin(), answered_.end(), [&](const attempt_id& id) { return id.job == job; });
     if (at == answered_.end()) continue;
     attempts_.erase(*at);
     answered_.erase(at);
@@ -176,7 +185,8 @@ inline void worker_state::give_back(attempt_id id) {
 
 inline void worker_state::on(wire::recall&& m, time_point) {
   const auto at = attempts_.find({m.job, m.fence});
-  if (at != attempts_.end() && (at->second.now == phase::arriving || at->second.now == phase::waiting)) give_back(at->first);
+  if (at != attempts_.end() && (at->second.now == phase::arriving || at->second.now == phase::waiting))
+    give_back(at->first);
 }
 
 inline void worker_state::on(wire::stop&& m, time_point now) {
@@ -229,7 +239,8 @@ inline void worker_state::on(wire::blob&& m, time_point now) {
     emit(wire::blob_done{m.session, m.number, {}});
     return;
   }
-  if (std::none_of(s.missing.begin(), s.missing.end(), [&](const blob_ref& b) { return b.number == m.number; })) s.missing.push_back({++s.announced, m.number});
+  if (std::none_of(s.missing.begin(), s.missing.end(), [&](const blob_ref& b) { return b.number == m.number; }))
+    s.missing.push_back({++s.announced, m.number});
   if (m.value.transfer == 0) {
     payload whole = std::move(m.value.whole);
     return blob_arrived(std::move(m), std::move(whole), now);
@@ -248,14 +259,21 @@ inline void worker_state::blob_arrived(wire::blob&& b, payload&& value, time_poi
   for (const bytes& piece : value.blobs)
     if (!piece.empty()) runs.push_back(piece.span());
   // A value that does not have its hash was damaged on the way: on a new link the coordinator sends it again.
-  if (options_.digest == nullptr || options_.digest(runs) != b.hash) return violation("a broadcast value that does not have its hash", now);
+  if (options_.digest == nullptr || options_.digest(runs) != b.hash)
+    return violation("a broadcast value that does not have its hash", now);
   session& s = sessions_[b.session];
   std::erase_if(s.missing, [&](const blob_ref& m) { return m.number == b.number; });
   const std::uint64_t size = value.size();
   auto& [number, bytes_held] = s.held[b.name];
   if (blob_bytes_ - bytes_held + size > options_.broadcast_bytes) {
-    emit(wire::blob_done{b.session, b.number, {errc::too_large, {}, "broadcast '" + b.name + "' of " + std::to_string(size) + " bytes is over what this worker may hold", who_.host + "/" + who_.name,
-                                               "raise broadcast_bytes of the worker"}});
+    emit(wire::blob_done{
+        b.session,
+        b.number,
+        {errc::too_large,
+         {},
+         "broadcast '" + b.name + "' of " + std::to_string(size) + " bytes is over what this worker may hold",
+         who_.host + "/" + who_.name,
+         "raise broadcast_bytes of the worker"}});
   } else if (b.number > number) {
     blob_bytes_ = blob_bytes_ - bytes_held + size;
     number = b.number;
@@ -299,13 +317,15 @@ inline std::string worker_state::check() const {
     orphans += s.busy && s.orphan && !s.lost;
     if (s.busy && !s.orphan && !s.lost) {
       const auto at = attempts_.find(s.who);
-      if (at == attempts_.end() || at->second.now != phase::running || at->second.slot != n) return "a busy slot has no attempt";
+      if (at == attempts_.end() || at->second.now != phase::running || at->second.slot != n)
+        return "a busy slot has no attempt";
     }
   }
   if (busy + free_.size() != slots_.size()) return "slots are miscounted";
   if (lost != lost_ || orphans != orphans_) return "lost slots are miscounted";
   for (const auto& [id, a] : attempts_)
-    if (a.now == phase::running && (a.slot >= slots_.size() || !(slots_[a.slot].who == id))) return "an attempt runs in no slot";
+    if (a.now == phase::running && (a.slot >= slots_.size() || !(slots_[a.slot].who == id)))
+      return "an attempt runs in no slot";
   return {};
 }
 

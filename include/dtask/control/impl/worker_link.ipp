@@ -38,7 +38,8 @@ inline void worker_state::connected(link_id link, time_point now) {
   h.cookie = who_.cookie;
   h.jobs = who_.jobs;
   if (id_ != 0)
-    for (const auto& [id, a] : attempts_) h.running.push_back({id.job, id.fence, a.now == phase::running || a.now == phase::answered});
+    for (const auto& [id, a] : attempts_)
+      h.running.push_back({id.job, id.fence, a.now == phase::running || a.now == phase::answered});
   emit(std::move(h));
 }
 
@@ -70,7 +71,8 @@ inline void worker_state::link_broken(time_point now) {
 }
 
 inline void worker_state::violation(std::string_view what, time_point now) {
-  const error why(errc::protocol_error, "the coordinator sent " + std::string(what), who_.host + "/" + who_.name, "is it a dtask program of this version?");
+  const error why(errc::protocol_error, "the coordinator sent " + std::string(what), who_.host + "/" + who_.name,
+                  "is it a dtask program of this version?");
   last_error_ = why;
   say(log_level::error, "protocol_error", why.what());
   actions_.emplace_back(close_link{up_.link(), why, true});
@@ -84,7 +86,8 @@ inline void worker_state::unsent(link_id link, std::size_t bytes, time_point) {
 inline void worker_state::received(link_id link, wire::message&& what, time_point now) {
   if (!up_.is(link)) return;
   up_.heard(now);
-  if (!up_.ready() && !what.get_if<wire::welcome>() && !what.get_if<wire::refuse>()) return violation("something else before its welcome", now);
+  if (!up_.ready() && !what.get_if<wire::welcome>() && !what.get_if<wire::refuse>())
+    return violation("something else before its welcome", now);
   what.visit([&](auto& m) { on(std::move(m), now); });
 }
 
@@ -122,7 +125,9 @@ inline void worker_state::on(wire::goodbye&& m, time_point now) {
   link_broken(now);
 }
 
-inline void worker_state::on(wire::credit&& m, time_point) { credit_ = std::min(credit_ + static_cast<std::int64_t>(m.bytes), window_); }
+inline void worker_state::on(wire::credit&& m, time_point) {
+  credit_ = std::min(credit_ + static_cast<std::int64_t>(m.bytes), window_);
+}
 
 /// The coordinator does not know this worker: nobody wants what runs here.
 inline void worker_state::forget_everything(time_point now) {
@@ -146,26 +151,36 @@ inline void worker_state::forget_everything(time_point now) {
   }
 }
 
-inline void worker_state::report_slots() { emit(wire::slots{static_cast<std::uint32_t>(slots_.size()) - lost_ - orphans_, lost_}); }
+inline void worker_state::report_slots() {
+  emit(wire::slots{static_cast<std::uint32_t>(slots_.size()) - lost_ - orphans_, lost_});
+}
 
 // ---- time ----
 
 inline void worker_state::tick(time_point now) {
   if (exited_) return;
   switch (up_.due(now)) {
-    case uplink::need::dial: actions_.emplace_back(dial{}); break;
-    case uplink::need::ping: emit(wire::ping{static_cast<std::uint64_t>(now.time_since_epoch().count())}); break;
+    case uplink::need::dial:
+      actions_.emplace_back(dial{});
+      break;
+    case uplink::need::ping:
+      emit(wire::ping{static_cast<std::uint64_t>(now.time_since_epoch().count())});
+      break;
     case uplink::need::give_up_link:
       last_error_ = error(errc::coordinator_lost, "the coordinator is silent");
       say(log_level::warning, "coordinator_away", last_error_.what());
       actions_.emplace_back(close_link{up_.link(), last_error_, true});
       link_broken(now);
       break;
-    case uplink::need::nothing: break;
+    case uplink::need::nothing:
+      break;
   }
   if (!up_.ready() && now >= deadline_after(up_.away_since(), options_.unreachable_after))
-    return leave(exit_reason::unreachable, error(errc::unreachable, "no coordinator within the stated time" + (last_error_ ? std::string("; last: ") + last_error_.what() : std::string()),
-                                                 who_.host + "/" + who_.name, "is the coordinator running, and the address right?"));
+    return leave(exit_reason::unreachable,
+                 error(errc::unreachable,
+                       "no coordinator within the stated time" +
+                           (last_error_ ? std::string("; last: ") + last_error_.what() : std::string()),
+                       who_.host + "/" + who_.name, "is the coordinator running, and the address right?"));
   bool lost_one = false;
   for (slot& s : slots_) {
     if (!s.busy || s.lost) continue;
@@ -180,15 +195,23 @@ inline void worker_state::tick(time_point now) {
     if (at == attempts_.end() || at->second.now != phase::running) continue;
     // The slot is counted out before the answer, so that nothing is placed into it.
     report_slots();
-    at->second.why = {errc::job_abandoned, {}, "the job ignored stop for " + std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(options_.abandon_after).count()) + " ms",
-                      place(at->second.number), "let the job look at its stop token, or await something"};
+    at->second.why = {
+        errc::job_abandoned,
+        {},
+        "the job ignored stop for " +
+            std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(options_.abandon_after).count()) +
+            " ms",
+        place(at->second.number),
+        "let the job look at its stop token, or await something"};
     at->second.now = phase::answered;
     at->second.slot = none;
     answer(at->first, at->second);
   }
   if (lost_one) {
     report_slots();
-    if (lost_ == slots_.size()) return leave(exit_reason::no_slots, error(errc::job_abandoned, "all slots are held by jobs that ignore stop", who_.host + "/" + who_.name));
+    if (lost_ == slots_.size())
+      return leave(exit_reason::no_slots, error(errc::job_abandoned, "all slots are held by jobs that ignore stop",
+                                                who_.host + "/" + who_.name));
   }
   if (draining_) finish_drain(now);
 }
@@ -196,7 +219,8 @@ inline void worker_state::tick(time_point now) {
 inline time_point worker_state::next_tick() const noexcept {
   if (exited_) return never;
   time_point at = up_.next();
-  if (!up_.ready() && up_.now() != uplink::phase::idle) at = std::min(at, deadline_after(up_.away_since(), options_.unreachable_after));
+  if (!up_.ready() && up_.now() != uplink::phase::idle)
+    at = std::min(at, deadline_after(up_.away_since(), options_.unreachable_after));
   for (const slot& s : slots_) {
     if (!s.busy || s.lost) continue;
     at = std::min(at, s.stopping ? deadline_after(s.stop_at, options_.abandon_after) : s.deadline);
@@ -230,7 +254,8 @@ inline void worker_state::finish_drain(time_point now) {
   }
   const bool quiet = std::all_of(slots_.begin(), slots_.end(), [](const slot& s) { return !s.busy || s.lost; });
   // Without a link there is nobody to acknowledge: a coordinator that has ended takes nothing more.
-  if (quiet && (attempts_.empty() || (up_.link() == 0 && drain_stops_)) && out_.empty()) leave(exit_reason::drained, {});
+  if (quiet && (attempts_.empty() || (up_.link() == 0 && drain_stops_)) && out_.empty())
+    leave(exit_reason::drained, {});
 }
 
 inline void worker_state::stop(time_point now) {
@@ -243,7 +268,9 @@ inline void worker_state::stop(time_point now) {
 inline void worker_state::leave(exit_reason reason, error why) {
   if (exited_) return;
   if (up_.link() != 0) {
-    emit(wire::goodbye{reason == exit_reason::no_slots ? "it has no slots left" : reason == exit_reason::drained ? "it has drained" : "it was stopped"});
+    emit(wire::goodbye{reason == exit_reason::no_slots  ? "it has no slots left"
+                       : reason == exit_reason::drained ? "it has drained"
+                                                        : "it was stopped"});
     actions_.emplace_back(close_link{up_.link(), error(errc::closed, "the worker ends"), false});
   }
   up_.end();
@@ -255,7 +282,8 @@ inline void worker_state::take_actions(std::vector<worker_action>& out, time_poi
   if (!exited_) {
     start_jobs(now);
     if (up_.ready() && !out_.empty())
-      credit_ -= out_.pump([&](wire::message&& m) { emit(std::move(m)); }, [](std::uint64_t, std::size_t, bool) {}, credit_);
+      credit_ -=
+          out_.pump([&](wire::message&& m) { emit(std::move(m)); }, [](std::uint64_t, std::size_t, bool) {}, credit_);
     if (draining_) finish_drain(now);
   }
   out.clear();
