@@ -20,7 +20,7 @@ struct far_end {
   std::size_t bytes_of(std::uint64_t transfer) const {
     std::size_t total = 0;
     for (const auto& m : out)
-      if (const auto* c = std::get_if<wire::chunk>(&m); c != nullptr && c->transfer == transfer)
+      if (const auto* c = m.get_if<wire::chunk>(); c != nullptr && c->transfer == transfer)
         total += c->data.size();
     return total;
   }
@@ -40,10 +40,10 @@ TEST_CASE("a payload that fits in a frame goes with its message, a larger one is
   l.queue.push(run(1), value(100000), 1);
   l.pump();
   REQUIRE(l.out.size() == 1);
-  CHECK(std::get<wire::run>(l.out[0]).arguments.whole.blobs.at(0).size() == 100000);
+  CHECK((*l.out[0].get_if<wire::run>()).arguments.whole.blobs.at(0).size() == 100000);
   l.queue.push(run(2), value(3u << 20), 2);
   l.pump();
-  const auto& head = std::get<wire::run>(l.out[1]);
+  const auto& head = (*l.out[1].get_if<wire::run>());
   CHECK(head.arguments.transfer != 0);
   CHECK(head.arguments.lengths == std::vector<std::uint64_t>{4, 3u << 20});
   CHECK(l.bytes_of(head.arguments.transfer) == (3u << 20) + 4);
@@ -92,7 +92,7 @@ TEST_CASE("large payloads take turns; one that has not arrived holds nobody up")
   // Neither was sent whole before the other began.
   std::vector<std::uint64_t> order;
   for (const auto& m : l.out)
-    if (const auto* c = std::get_if<wire::chunk>(&m)) order.push_back(c->transfer);
+    if (const auto* c = m.get_if<wire::chunk>()) order.push_back(c->transfer);
   CHECK(order[1] != order[2]);
   CHECK(l.bytes_of(1) == 0);
   // Cut-through: what arrives goes on at once.
@@ -128,8 +128,8 @@ TEST_CASE("taking an entry back") {
   l.queue.push(run(2), value(50u << 20), 2);
   l.pump();
   CHECK(l.queue.remove(2, {errc::cancelled, {}, "no", {}, {}}, emit) == send_queue::removed::cut_short);
-  const auto& end = std::get<wire::abort_transfer>(l.out.back());
-  CHECK(end.transfer == std::get<wire::run>(l.out.front()).arguments.transfer);
+  const auto& end = (*l.out.back().get_if<wire::abort_transfer>());
+  CHECK(end.transfer == (*l.out.front().get_if<wire::run>()).arguments.transfer);
   CHECK(end.why.code == errc::cancelled);
   CHECK(l.queue.remove(2, {}, emit) == send_queue::removed::absent);
   CHECK(l.queue.empty());
@@ -143,7 +143,7 @@ TEST_CASE("no more transfers at once than the peer allows") {
   for (std::uint64_t i = 1; i <= 5; ++i) l.queue.push(run(i), value(20u << 20), i);
   l.pump();
   std::size_t announced = 0;
-  for (const auto& m : l.out) announced += std::holds_alternative<wire::run>(m);
+  for (const auto& m : l.out) announced += (m.get_if<wire::run>() != nullptr);
   CHECK(announced == 2);
   CHECK(l.queue.would_overtake());
 }

@@ -60,7 +60,7 @@ struct lone {
           sent.push_back(std::move(s->what));
         else if (auto* r = std::get_if<control::run_job>(&a)) {
           started_first = started_first && std::any_of(sent.begin(), sent.end(), [&](const wire::message& m) {
-                            const auto* s2 = std::get_if<wire::started>(&m);
+                            const auto* s2 = m.get_if<wire::started>();
                             return s2 != nullptr && s2->job == r->job && s2->fence == r->fence;
                           });
           runs.push_back(std::move(*r));
@@ -100,7 +100,7 @@ struct lone {
   std::vector<M> all() const {
     std::vector<M> out;
     for (const auto& m : sent)
-      if (const auto* x = std::get_if<M>(&m)) out.push_back(*x);
+      if (const auto* x = m.get_if<M>()) out.push_back(*x);
     return out;
   }
   void end(std::uint64_t job, std::uint32_t fence = 1, wire::failure why = {}, payload value = {}) {

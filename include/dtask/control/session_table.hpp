@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -15,6 +16,37 @@
 DTASK_BEGIN
 namespace control {
 
+/// From a call's position to its job, in pages that are made when a call comes to lie in them: a peer that names absurd positions is not believed in memory.
+class call_index {
+ public:
+  static constexpr std::uint32_t page = 1024;
+  /// The job at this position, or `none`.
+  std::uint32_t at(std::uint32_t position) const noexcept {
+    const std::uint32_t p = position / page;
+    return p < pages_.size() && pages_[p] ? pages_[p][position % page] : none;
+  }
+  void set(std::uint32_t position, std::uint32_t job) {
+    const std::uint32_t p = position / page;
+    if (p >= pages_.size()) pages_.resize(p + 1);
+    if (!pages_[p]) {
+      pages_[p] = std::make_unique<std::uint32_t[]>(page);
+      std::fill_n(pages_[p].get(), page, none);
+    }
+    pages_[p][position % page] = job;
+  }
+  /// All jobs, in the order of their positions.
+  std::vector<std::uint32_t> jobs() const {
+    std::vector<std::uint32_t> out;
+    for (const auto& p : pages_)
+      for (std::uint32_t i = 0; p && i < page; ++i)
+        if (p[i] != none) out.push_back(p[i]);
+    return out;
+  }
+
+ private:
+  std::vector<std::unique_ptr<std::uint32_t[]>> pages_;
+};
+
 /// The coordinator's record of a client session.
 ///
 ///     (hello) ──▶ attached ── link broken ──▶ detached ── hello with id, key and epoch ──▶ attached
@@ -28,7 +60,7 @@ struct session_record {
   time_point detached_at{};
   std::vector<std::uint16_t> types;    ///< by position in the client's hello
   std::unique_ptr<lane[]> lanes;       ///< by position
-  std::vector<std::uint32_t> by_call;  ///< slot of a call → slot of its job
+  call_index by_call;                ///< position of a call → its job
   job_list blocked;                    ///< jobs that wait for a broadcast
   std::uint32_t jobs = 0;              ///< records of this session, finished ones among them
   std::uint64_t held = 0;              ///< cost of those

@@ -22,6 +22,9 @@ namespace control {
 
 class worker_class;
 
+/// More slots than this are not believed.
+inline constexpr std::uint32_t max_slots = 1u << 16;
+
 /// What a worker was sent of a session's broadcasts.
 struct served_session {
   std::uint64_t session = 0;

@@ -12,11 +12,7 @@ inline void coordinator_state::on(peer& p, wire::submit&& m, time_point now) {
   const auto position = static_cast<std::uint32_t>(m.call);
   if (m.job >= r.types.size()) return violation(p, "a submit of a job that its hello does not name");
   if (position >= options_.max_jobs) return violation(p, "a call number beyond max_jobs");
-  if (position >= r.by_call.size())
-    r.by_call.resize(std::max<std::size_t>(position + std::size_t{1},
-                                           std::min<std::size_t>(r.by_call.size() * 2, options_.max_jobs)),
-                     none);
-  if (const std::uint32_t old = r.by_call[position]; old != none) {
+  if (const std::uint32_t old = r.by_call.at(position); old != none) {
     if (jobs_[old].call == m.call) return;  // sent again after a break, and known
     if (jobs_[old].phase != job_phase::finished) return violation(p, "a new call in the place of one that is open");
     release_from_session(old);  // using the place again says that the former result has come
@@ -75,7 +71,7 @@ inline void coordinator_state::on(peer& p, wire::submit&& m, time_point now) {
   } else {
     made.held.put(std::move(m.arguments.whole));
   }
-  r.by_call[position] = j;
+  r.by_call.set(position, j);
   ++r.jobs;
   r.held += cost;
   held_bytes_ += cost;
@@ -279,7 +275,8 @@ inline bool coordinator_state::has_arguments(std::uint32_t j) const noexcept {
   return from == nullptr || (*from)->keep;
 }
 
-/// A large result that was on its way is void: the client, if it was sent some, drops it.
+/// A large result that is on its way is not wanted, or does not come: the client, if it was sent some, drops it. Where its worker goes on sending, what comes is thrown away, and
+/// the end of it is the end of the attempt.
 inline void coordinator_state::drop_answer(std::uint32_t j) {
   job& r = jobs_[j];
   if (!r.rarely || !r.rarely->answer) return;
@@ -289,10 +286,7 @@ inline void coordinator_state::drop_answer(std::uint32_t j) {
                     [&](wire::message&& m) { emit(*c, std::move(m)); });
   if (r.worker != none) {
     workers_[r.worker].owed_credit += std::exchange(r.rarely->answer->owed, 0);
-    if (peer* const w = worker_peer(r.worker)) {
-      std::erase_if(w->in, [&](const incoming& i) { return i.what == payload_of::result && i.job == jobs_.id(j); });
-      touch(*w);
-    }
+    if (peer* const w = worker_peer(r.worker)) touch(*w);
   }
   r.rarely->answer.reset();
 }
@@ -332,7 +326,7 @@ inline void coordinator_state::release_from_session(std::uint32_t j) {
   job& r = jobs_[j];
   if (r.session != none) {
     session_record& s = sessions_[r.session];
-    s.by_call[static_cast<std::uint32_t>(r.call)] = none;
+    s.by_call.set(static_cast<std::uint32_t>(r.call), none);
     --s.jobs;
     s.held -= r.cost;
     s.owed_credit += r.cost;

@@ -288,18 +288,26 @@ inline void coordinator_state::on(peer& p, wire::chunk&& m, time_point now) {
         if (peer* const w = worker_peer(jobs_[j].worker)) touch(*w);
       break;
     case payload_of::result: {
-      if (j == none) break;
-      if (!complete) {
-        if (jobs_[j].session != none)
-          if (peer* const c = find(sessions_[jobs_[j].session].link)) touch(*c);
-        break;
+      const bool mine = j != none && jobs_[j].attempt_live && jobs_[j].fence == what.fence && jobs_[j].worker == p.index;
+      const bool wanted = mine && jobs_[j].rarely && jobs_[j].rarely->answer == what.from;
+      if (complete) {
+        p.acks.push_back(what.job);
+        touch(p);
       }
-      p.acks.push_back(what.job);
-      touch(p);
-      // A finished job's answer was dropped together with its entry in `in`; here it is the answer of the attempt that
-      // is live.
-      jobs_[j].held.put(done.from);
-      succeed(j, now);
+      if (!wanted) {
+        workers_[p.index].owed_credit += std::exchange(what.from->owed, 0);
+        for (bytes& block : what.from->held.blocks) block = {};
+        touch(p);
+        if (complete && mine) {
+          end_attempt(j);
+          reclaim(j);
+        }
+      } else if (complete) {
+        jobs_[j].held.put(done.from);
+        succeed(j, now);
+      } else if (peer* const c = find(sessions_[jobs_[j].session].link)) {
+        touch(*c);
+      }
       break;
     }
     case payload_of::broadcast:
@@ -455,7 +463,9 @@ inline void coordinator_state::drain(time_point now) {
 }
 
 inline void coordinator_state::finish_drain(time_point now) {
-  if (open_jobs_ == 0 || now >= drain_until_) stop(now);
+  // Large results may still be on their way to their clients.
+  const bool sending = std::any_of(peers_.begin(), peers_.end(), [](const auto& entry) { return entry.second->role == kind::client && !entry.second->out.empty(); });
+  if ((open_jobs_ == 0 && !sending) || now >= drain_until_) stop(now);
 }
 
 inline void coordinator_state::stop(time_point) {

@@ -7,8 +7,7 @@ namespace control {
 
 inline std::uint32_t coordinator_state::job_of(const session_record& s, std::uint64_t call) const noexcept {
   const auto position = static_cast<std::uint32_t>(call);
-  if (position >= s.by_call.size()) return none;
-  const std::uint32_t j = s.by_call[position];
+  const std::uint32_t j = s.by_call.at(position);
   return j != none && jobs_[j].call == call ? j : none;
 }
 
@@ -19,8 +18,8 @@ inline void coordinator_state::resume(std::uint32_t s, time_point) {
   constexpr std::size_t most = 8192;
   wire::known_calls known;
   known.last = false;
-  for (const std::uint32_t j : r.by_call) {
-    if (j == none) continue;
+  const std::vector<std::uint32_t> held = r.by_call.jobs();
+  for (const std::uint32_t j : held) {
     known.calls.push_back(jobs_[j].call);
     if (known.calls.size() < most) continue;
     emit(p, std::exchange(known, {}));
@@ -28,9 +27,7 @@ inline void coordinator_state::resume(std::uint32_t s, time_point) {
   }
   known.last = true;
   emit(p, std::move(known));
-  for (std::size_t position = 0; position < r.by_call.size(); ++position) {
-    const std::uint32_t j = r.by_call[position];
-    if (j == none) continue;
+  for (const std::uint32_t j : held) {
     if (jobs_[j].phase == job_phase::finished) {
       send_result(j);
     } else if (jobs_[j].rarely && jobs_[j].rarely->answer) {
@@ -72,9 +69,8 @@ inline void coordinator_state::end_session(std::uint32_t s, std::string_view why
   const std::uint64_t id = sessions_.id(s);
   r.link = 0;
   std::uint64_t open = 0;
-  const std::vector<std::uint32_t> calls = std::exchange(r.by_call, {});
+  const std::vector<std::uint32_t> calls = std::exchange(r.by_call, {}).jobs();
   for (const std::uint32_t j : calls) {
-    if (j == none) continue;
     if (jobs_[j].phase != job_phase::finished) {
       ++open;
       jobs_[j].cancelled = true;

@@ -48,7 +48,7 @@ inline void coordinator_state::welcome_worker(peer& p, wire::hello&& m, time_poi
   r.host = m.host;
   r.label = m.host + "/" + m.name + "#" + std::to_string(++worker_number_);
   r.pid = m.pid;
-  r.slots = r.usable = m.slots;
+  r.slots = r.usable = std::min(m.slots, max_slots);
   r.held.attach(now);
   r.pace.begin(now);
   r.positions = std::move(positions);
