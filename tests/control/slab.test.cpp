@@ -23,6 +23,9 @@ TEST_CASE("an id finds its record until that is gone, even when the slot is used
   CHECK(table.find(0) == none);
   CHECK(table.find(id + (std::uint64_t{2} << 32)) == none);
   CHECK(table.find(0xffffffffU | std::uint64_t{1} << 32) == none);
+  slab<item> other(77);
+  CHECK(other.id(other.insert()) != id);
+  CHECK(other.find(id) == none);
   auto held = std::make_shared<int>(1);
   table[a].held = held;
   table.erase(a);

@@ -22,6 +22,11 @@ class slab {
  public:
   static constexpr std::uint32_t page = 1024;
 
+  slab() = default;
+  /// `first`: where generations begin in ids, so that two tables (of a process and of the one that replaces it) do not
+  /// give the same ids.
+  explicit slab(std::uint32_t first) noexcept : first_(first & ~1U) {}
+
   /// A fresh record; its slot.
   std::uint32_t insert() {
     std::uint32_t slot = none;
@@ -50,11 +55,11 @@ class slab {
   const T& operator[](std::uint32_t slot) const noexcept { return pages_[slot / page][slot % page]; }
 
   /// The name of a record in messages: never 0, never used twice within 2^31 uses of a slot.
-  std::uint64_t id(std::uint32_t slot) const noexcept { return std::uint64_t{(*this)[slot].generation} << 32 | slot; }
+  std::uint64_t id(std::uint32_t slot) const noexcept { return std::uint64_t{(*this)[slot].generation + first_} << 32 | slot; }
   /// The slot of the record with this id, or `none`.
   std::uint32_t find(std::uint64_t id) const noexcept {
     const auto slot = static_cast<std::uint32_t>(id);
-    const auto generation = static_cast<std::uint32_t>(id >> 32);
+    const auto generation = static_cast<std::uint32_t>(id >> 32) - first_;
     return slot < used_ && (generation & 1) != 0 && (*this)[slot].generation == generation ? slot : none;
   }
   bool live(std::uint32_t slot) const noexcept { return slot < used_ && ((*this)[slot].generation & 1) != 0; }
@@ -68,6 +73,7 @@ class slab {
   std::vector<std::uint32_t> free_;
   std::uint32_t used_ = 0;
   std::uint32_t size_ = 0;
+  std::uint32_t first_ = 0;  ///< even
 };
 
 /// The neighbours of a record in a list of slots.

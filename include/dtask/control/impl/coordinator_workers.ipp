@@ -414,7 +414,8 @@ inline wire::worker_status coordinator_state::describe(std::uint32_t w, time_poi
   out.pid = r.pid;
   out.slots = r.slots;
   out.lost_slots = r.lost;
-  out.running = r.running;
+  // A job whose large result is still arriving has left its slot, and the next one may have been reported.
+  out.running = std::min(r.running, r.slots);
   out.prefetched = r.jobs.size() - r.running;
   out.done = r.done;
   out.state = r.draining ? std::string("draining") : std::string(to_string(r.held.state));
