@@ -1,0 +1,10 @@
+# What single benchmarks need beside the room that they measure.
+if(TARGET dtask_bench_torch_recognition)
+  if(TARGET recognise_parts)
+    target_link_libraries(dtask_bench_torch_recognition PRIVATE recognise_parts)
+    target_compile_definitions(dtask_bench_torch_recognition PRIVATE DTASK_BENCH_PEERS="${CMAKE_CURRENT_SOURCE_DIR}/peers")
+  else()
+    # It measures the example's job.
+    set_target_properties(dtask_bench_torch_recognition PROPERTIES EXCLUDE_FROM_ALL TRUE)
+  endif()
+endif()
