@@ -1,6 +1,5 @@
 // The main job on one machine, on real pictures: a coordinator and two workers, all processes of this program; a network is trained on the cluster, broadcast, and classifies 10,000 pictures
 // while one worker is killed and replaced.
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -128,7 +127,7 @@ dtask::task<pass_result> classify_all(dtask::cluster& c, const data_files& data,
     bar.add(found.size());
     if (seen.killed.empty() && pass.answered * 5 > count && seen.pictures_by_worker.size() == 2) {
       seen.killed = worker;
-      std::fprintf(stderr, "\n");
+      if (::isatty(STDERR_FILENO) == 1) std::fputc('\n', stderr);
       say("killing " + worker + " (process " + std::to_string(cluster.pid(worker)) + ", SIGKILL) with jobs under way");
       cluster.kill_worker(worker);
       seen.replacement = cluster.add_worker();
@@ -153,15 +152,16 @@ dtask::task<int> demonstrate(dtask::cluster& c, const data_files& data, processe
 
   sightings seen;
   pass_result last;
-  for (int number = 1; !seen.all(); ++number) {
+  int number = 0;
+  while (!seen.all()) {
     if (std::chrono::steady_clock::now() - begin > patience) {
       std::fprintf(stderr, "demo: given up: no job was placed again, or the replacement answered nothing\n");
       co_return 3;
     }
-    last = co_await classify_all(c, data, cluster, seen, number);
+    last = co_await classify_all(c, data, cluster, seen, ++number);
   }
   // One more, undisturbed: its speed is that of two healthy workers.
-  last = co_await classify_all(c, data, cluster, seen, 0);
+  last = co_await classify_all(c, data, cluster, seen, ++number);
 
   const std::size_t count = data.pictures.count();
   const double accuracy = 100.0 * static_cast<double>(last.right) / static_cast<double>(count);

@@ -98,6 +98,8 @@ class cluster_core {
                              std::string("spawn-{}"), std::string("--until-stdin-ends"), std::string("--log"), std::string("warning")})
       plan.arguments.push_back(std::move(word));
     plan.environment.push_back(std::string(cookie_variable) + "=" + std::to_string(options.cookie));
+    // For programs that share the cores of a machine among their workers.
+    plan.environment.push_back("DTASK_LOCAL_WORKERS=" + std::to_string(count));
     plan.count = count;
     processes_ = std::make_unique<process_supervisor>(std::move(plan), [this](std::uint32_t pid, std::string how) {
       thread_.post([coordinator = coordinator_, pid, how = std::move(how)]() mutable { coordinator->process_ended(pid, std::move(how)); });
