@@ -43,8 +43,10 @@ inline int coordinator_role(int argc, const char* const* argv) {
   detail::add_seconds(app, "--lost-after", options.lost_after, "silence after which a worker is lost and its jobs are placed again");
   detail::add_seconds(app, "--reattach-within", options.reattach_within, "a worker whose connection broke may come back this long and keep its jobs");
   detail::add_seconds(app, "--session-grace", options.session_grace, "a client whose connection broke may come back this long and keep its jobs");
+  detail::add_seconds(app, "--hello-within", options.hello_within, "a connection that has not said hello for this long is closed");
   detail::add_seconds(app, "--drain-within", options.drain_within, "an orderly end waits this long for jobs");
   app.add_option("--queue-bytes", options.queue_bytes, "memory for all jobs; above it new ones are answered 'overloaded'")->type_name("BYTES")->capture_default_str();
+  app.add_option("--payload-bytes", options.limits.payload, "the largest argument or result of a job")->type_name("BYTES")->capture_default_str();
   app.add_option("--broadcast-bytes", options.broadcast_bytes, "memory for broadcast values")->type_name("BYTES")->capture_default_str();
   detail::add_log_level(app, log_level::info);
   if (const auto end = detail::parse(app, argc, argv)) return *end;
