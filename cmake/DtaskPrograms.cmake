@@ -2,7 +2,13 @@
 include_guard(GLOBAL)
 
 add_library(dtask_warnings INTERFACE)
-target_compile_options(dtask_warnings INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror)
+target_compile_options(dtask_warnings INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion)
+# Errors where CI proves that there are none: g++ 12 and clang 19, not optimised (g++ 12 warns about std::string itself at -O2). What a newer
+# compiler warns about must not keep anybody from running the tests.
+if((CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+   OR (CMAKE_CXX_COMPILER_ID STREQUAL "Clang" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 20))
+  target_compile_options(dtask_warnings INTERFACE $<$<NOT:$<CONFIG:Release>>:-Werror>)
+endif()
 target_compile_definitions(dtask_warnings INTERFACE BOOST_ASIO_NO_DEPRECATED)
 
 # A unit with LibTorch takes over 1 GB: never more than two at once (Ninja).

@@ -42,7 +42,7 @@ def main():
         over = []
         todo = [(header, f'#include "{header}"\n', budget) for header, budget in BUDGETS.items()
                 if (root / "include" / header).exists() and (with_torch or "torch" not in header)]
-        hello = root / "examples" / "hello" / "hello.cpp"
+        hello = root / "examples" / "hello" / "main.cpp"
         if hello.exists():
             todo.append(("smallest program", f'#include "{hello}"\n', PROGRAM))
         for name, text, budget in todo:
