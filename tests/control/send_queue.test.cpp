@@ -105,20 +105,6 @@ TEST_CASE("large payloads take turns; one that has not arrived holds nobody up")
   CHECK(l.queue.empty());
 }
 
-TEST_CASE("what is not kept is let go as it is sent") {
-  far_end l;
-  auto once = value(6u << 20);
-  once->keep = false;
-  std::weak_ptr<const void> block = once->held.blocks.at(1).owner();
-  l.queue.push(run(1), once, 1);
-  l.pump();
-  l.queue.set_unsent(0);
-  l.pump();
-  CHECK(l.queue.empty());
-  l.out.clear();
-  CHECK(block.expired());
-}
-
 TEST_CASE("taking an entry back") {
   far_end l;
   const auto emit = [&](wire::message&& m) { l.out.push_back(std::move(m)); };

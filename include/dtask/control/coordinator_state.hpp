@@ -181,7 +181,6 @@ class coordinator_state {
   void type_without_workers(std::uint16_t t, time_point now);
   std::vector<std::uint32_t> waiting_jobs(std::uint16_t t) const;
   std::string place_of(std::uint32_t j) const;
-  bool has_arguments(std::uint32_t j) const noexcept;
 
   // impl/coordinator_placement.ipp
   void place(time_point now);

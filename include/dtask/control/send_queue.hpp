@@ -50,11 +50,11 @@ class send_queue {
   /// Queues a message whose payload is still to be filled in: `from` is sent with it, whole where it is complete and
   /// fits in a frame, else announced and in chunks. `key` names the entry for `remove` and `progress`.
   void push(wire::message head, std::shared_ptr<stream> from, std::uint64_t key) {
-    waiting_.push_back({std::move(head), std::move(from), key, {}, 0, 0, 0});
+    waiting_.push_back({std::move(head), std::move(from), key, {}, 0, 0});
   }
   /// Queues a whole message of about `size` bytes that waits for the window.
   void push_whole(wire::message head, std::size_t size, std::uint64_t key) {
-    waiting_.push_back({std::move(head), nullptr, key, {}, 0, 0, size});
+    waiting_.push_back({std::move(head), nullptr, key, {}, 0, size});
   }
   /// Whether a small message sent now would overtake an entry that has not been announced.
   bool would_overtake() const noexcept { return !waiting_.empty(); }
@@ -111,7 +111,6 @@ class send_queue {
     std::uint64_t key = 0;
     wire::chunk_cursor cursor;
     std::uint64_t transfer = 0;
-    std::size_t released = 0;  ///< blocks let go
     std::size_t size = 0;
   };
 
@@ -157,7 +156,6 @@ class send_queue {
     if (!wire::fits_in_frame(joined, limits_)) return false;
     const std::size_t size = joined.size();
     unsent_ += size;
-    if (!e.from->keep) e.from->held.blocks.clear();
     *carried_of(e.head) = wire::carried{std::move(joined), 0, {}};
     const std::uint64_t key = e.key;
     emit(std::move(e.head));
@@ -180,8 +178,7 @@ class send_queue {
         size = piece->data.size();
         unsent_ += size;
         emit(wire::message(std::move(*piece)));
-        if (!e.from->keep) release(e);
-      }
+        }
       const bool finished = e.from->complete() && e.cursor.sent() == e.from->held.size();
       const std::uint64_t key = e.key;
       if (finished) erase_active(turn_);
@@ -189,14 +186,6 @@ class send_queue {
       return true;
     }
     return false;
-  }
-  /// Lets the blocks go that were sent to their last byte.
-  static void release(entry& e) {
-    std::vector<bytes>& blocks = e.from->held.blocks;
-    while (e.released < blocks.size() && e.size + blocks[e.released].size() <= e.cursor.sent()) {
-      e.size += blocks[e.released].size();
-      blocks[e.released++] = {};
-    }
   }
   void erase_active(std::size_t i) {
     active_.erase(active_.begin() + static_cast<std::ptrdiff_t>(i));

@@ -19,7 +19,6 @@ namespace control {
 struct stream {
   wire::chunk_order order;
   wire::pieces held;
-  bool keep = true;  ///< false: each block is let go as soon as it was sent on, so it can be sent only once
 
   stream() = default;
   /// One that is still to arrive.

@@ -257,7 +257,7 @@ inline void coordinator_state::withdraw(std::uint32_t j, time_point now) {
 /// Another attempt, if the class of the error, the effect class and the budget allow; else the end.
 inline void coordinator_state::retry(std::uint32_t j, wire::failure why, time_point now) {
   job& r = jobs_[j];
-  if (r.cancelled || !has_arguments(j) ||
+  if (r.cancelled ||
       !may_retry(why.code, r.effect_class, r.retry.retries, r.retry.on_exception, r.attempts))
     return finish(j, std::move(why), now);
   ++placed_again_;
@@ -267,12 +267,6 @@ inline void coordinator_state::retry(std::uint32_t j, wire::failure why, time_po
   r.wake = deadline_after(now, r.retry.unpacked().pause_before(r.attempts + 1));
   arm(j);
   report_state(j, wire::job_state::queued);
-}
-
-inline bool coordinator_state::has_arguments(std::uint32_t j) const noexcept {
-  if (jobs_[j].held.empty()) return false;
-  const std::shared_ptr<stream>* from = jobs_[j].held.arriving();
-  return from == nullptr || (*from)->keep;
 }
 
 /// A large result that is on its way is not wanted, or does not come: the client, if it was sent some, drops it. Where its worker goes on sending, what comes is thrown away, and

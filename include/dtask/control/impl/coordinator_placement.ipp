@@ -75,8 +75,6 @@ inline void coordinator_state::dispatch(std::uint32_t j, std::uint32_t w, time_p
   run.remaining = remaining(r.deadline, now);
   if (r.held.is_large(send_queue::small)) {
     const std::shared_ptr<stream> from = r.held.as_stream();
-    // What may not run twice is not kept once it was handed out: its blocks go as they are sent.
-    if (!may_run_again(r.effect_class)) from->keep = false;
     const std::uint64_t id = run.job;
     p.out.push(std::move(run), from, id);
     r.held.put(from);

@@ -130,7 +130,8 @@ inline void coordinator_state::count_started(std::uint32_t j) {
   ++r.attempts;
   ++workers_[r.worker].running;
   if (std::exchange(r.recalled, false)) --recalls_;
-  if (!may_run_again(r.effect_class) && r.phase == job_phase::placed && r.held.arriving() == nullptr) r.held.clear();
+  // It has all its arguments, and they will not be needed for another attempt.
+  if (!may_run_again(r.effect_class) && r.phase == job_phase::placed) r.held.clear();
 }
 
 inline void coordinator_state::on(peer& p, wire::started&& m, time_point) {
@@ -233,14 +234,6 @@ inline void coordinator_state::given_back(std::uint32_t j, time_point now) {
   if (r.phase == job_phase::finished) return reclaim(j);
   leave(j);
   if (r.cancelled) return finish(j, {errc::cancelled, {}, "cancelled before it ran", {}, {}}, now);
-  if (!has_arguments(j))
-    return finish(j,
-                  {errc::worker_lost,
-                   {},
-                   "its worker gave it back, and the arguments of a job that may not run twice are not kept",
-                   {},
-                   "make the job idempotent"},
-                  now);
   r.worker = none;
   ++placed_again_;
   enqueue(j, true, now);
