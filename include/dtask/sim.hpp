@@ -1,0 +1,17 @@
+#pragma once
+/// The room sim/: the three state machines on virtual time and a virtual network, from one seed.
+#include "dtask/sim/chaos.hpp"
+#include "dtask/sim/client_node.hpp"
+#include "dtask/sim/cluster.hpp"
+#include "dtask/sim/coordinator_node.hpp"
+#include "dtask/sim/ledger.hpp"
+#include "dtask/sim/network.hpp"
+#include "dtask/sim/network_traits.hpp"
+#include "dtask/sim/process.hpp"
+#include "dtask/sim/random_source.hpp"
+#include "dtask/sim/trace.hpp"
+#include "dtask/sim/virtual_job.hpp"
+#include "dtask/sim/virtual_link.hpp"
+#include "dtask/sim/virtual_scheduler.hpp"
+#include "dtask/sim/worker_node.hpp"
+#include "dtask/sim/world.hpp"

@@ -1,0 +1,165 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "dtask/base/config.hpp"
+#include "dtask/base/error.hpp"
+#include "dtask/control/coordinator_state.hpp"
+#include "dtask/control/options.hpp"
+#include "dtask/sim/process.hpp"
+#include "dtask/sim/virtual_job.hpp"
+
+DTASK_BEGIN
+namespace sim {
+
+/// A coordinator's process: the real state machine, and the books of what it promises to whom.
+class coordinator_node final : public process<control::coordinator_action> {
+ public:
+  coordinator_node(world& in, host_id host, const control::coordinator_options& options)
+      : process(in, host, "coordinator" + std::to_string(in.last_process + 1)), options_(with_digest(options)), machine_(options_, in.chance.next(), in.clock.now()) {
+    in_.net.listen(host, [this](network::end end) {
+      when_awake([this, end = std::move(end)] {
+        const std::string peer = end->peer();
+        machine_.opened(adopt(end, options_.limits), peer, false, now());
+        settle();
+      });
+    });
+    in_.log.event(name(), "start", id());
+    settle();
+  }
+
+  void process_ended(std::uint32_t pid, const std::string& how) {
+    when_awake([this, pid, how] {
+      machine_.process_ended(pid, how, now());
+      settle();
+    });
+  }
+  void drain() {
+    when_awake([this] {
+      machine_.drain(now());
+      settle();
+    });
+  }
+  void stop() {
+    when_awake([this] {
+      machine_.stop(now());
+      settle();
+    });
+  }
+  bool stopped() const noexcept { return stopped_; }
+  wire::status_report report() const { return machine_.report(now()); }
+  const control::coordinator_options& options() const noexcept { return options_; }
+
+  /// What the machine says about itself against its limits and against the books.
+  void check() {
+    const wire::status_report r = report();
+    if (r.payload_bytes > options_.queue_bytes) in_.book.violated(name() + " holds " + std::to_string(r.payload_bytes) + " bytes of jobs, over its limit of " + std::to_string(options_.queue_bytes));
+    if (r.broadcast_bytes > options_.broadcast_bytes) in_.book.violated(name() + " holds " + std::to_string(r.broadcast_bytes) + " bytes of broadcasts, over its limit");
+    for (const wire::worker_status& w : r.workers)
+      if (w.running > w.slots) in_.book.violated(name() + " counts " + std::to_string(w.running) + " running jobs on " + std::to_string(w.slots) + " slots");
+  }
+  /// Nothing is left of any job, session or broadcast.
+  void check_empty() {
+    const wire::status_report r = report();
+    if (r.queued + r.assigned + r.running + r.waiting_retry != 0)
+      in_.book.violated(name() + " still has jobs: " + std::to_string(r.queued) + " queued, " + std::to_string(r.assigned) + " assigned, " + std::to_string(r.running) + " running, " +
+                        std::to_string(r.waiting_retry) + " waiting");
+    if (r.payload_bytes != 0) in_.book.violated(name() + " still holds " + std::to_string(r.payload_bytes) + " bytes of jobs");
+    if (r.broadcast_bytes != 0) in_.book.violated(name() + " still holds " + std::to_string(r.broadcast_bytes) + " bytes of broadcasts");
+    if (r.clients != 0) in_.book.violated(name() + " still has " + std::to_string(r.clients) + " clients");
+  }
+  std::size_t most_unsent_bytes() const noexcept { return most_unsent(); }
+
+ private:
+  struct peer_book {
+    wire::hello said;
+    std::uint64_t session = 0;
+    bool welcome = false;
+  };
+
+  static control::coordinator_options with_digest(control::coordinator_options o) {
+    o.digest = &digest_of;
+    return o;
+  }
+  void link_received(control::link_id link, wire::message&& m) override {
+    peer_book& p = peers_[link];
+    if (const auto* said = std::get_if<wire::hello>(&m)) p.said = *said;
+    else if (const auto* submit = std::get_if<wire::submit>(&m)) in_.book.accepted(id(), p.session, submit->call);
+    else if (const auto* done = std::get_if<wire::done>(&m)) in_.book.lease_ended(id(), done->job, done->fence, true);
+    else if (const auto* back = std::get_if<wire::returned>(&m)) in_.book.lease_ended(id(), back->job, back->fence, false);
+    else if (std::get_if<wire::goodbye>(&m) && p.welcome && p.said.role == wire::role::client) in_.book.session_over(id(), p.session);
+    machine_.received(link, std::move(m), now());
+  }
+  void link_closed(control::link_id link, const error& why) override {
+    forget(link);
+    machine_.closed(link, why, now());
+  }
+  void link_unsent(control::link_id link, std::size_t bytes) override { machine_.unsent(link, bytes, now()); }
+  void tick() override { machine_.tick(now()); }
+  time_point next_tick() const override { return machine_.next_tick(); }
+  void take_actions(std::vector<control::coordinator_action>& out) override { machine_.take_actions(out); }
+
+  void sees_sent(control::link_id link, const wire::message& m) override {
+    peer_book& p = peers_[link];
+    if (const auto* w = std::get_if<wire::welcome>(&m)) greet(p, *w);
+    else if (const auto* run = std::get_if<wire::run>(&m)) in_.book.lease_granted(id(), p.session, run->job, run->fence, run->effect_class);
+    else if (const auto* stop = std::get_if<wire::stop>(&m)) in_.book.lease_ended(id(), stop->job, stop->fence, false);
+    else if (const auto* result = std::get_if<wire::result>(&m)) in_.book.result_sent(id(), p.session, result->call, link, result->why.code);
+  }
+  void greet(peer_book& p, const wire::welcome& w) {
+    in_.book.coordinator_known(w.epoch, id());
+    p.session = w.session;
+    p.welcome = true;
+    if (p.said.role != wire::role::worker) return;
+    in_.book.worker_known(id(), w.session, p.said.slots, options_.prefetch_max);
+    if (!w.resumed) {
+      in_.book.leases_void(id(), p.said.session);
+      return;
+    }
+    for (const wire::hello::running_job& r : p.said.running) in_.book.lease_kept(id(), w.session, r.job, r.fence);
+  }
+  void forget(control::link_id link) {
+    const auto at = peers_.find(link);
+    if (at == peers_.end()) return;
+    // A worker that came back on another link has taken its leases along.
+    if (at->second.welcome && at->second.said.role == wire::role::worker) {
+      bool moved = false;
+      for (const auto& [other, p] : peers_) moved = moved || (other > link && p.welcome && p.said.role == wire::role::worker && p.session == at->second.session);
+      if (!moved) in_.book.link_of_worker_gone(id(), at->second.session);
+    }
+    peers_.erase(at);
+  }
+  void carry_out(control::coordinator_action& what) override {
+    std::visit(
+        [this](auto& a) {
+          using action = std::remove_cvref_t<decltype(a)>;
+          if constexpr (std::is_same_v<action, control::stopped>) {
+            stopped_ = true;
+            in_.log.event(name(), "stopped");
+            in_.net.unlisten(host());
+            end_in_order();
+          } else {
+            if constexpr (std::is_same_v<action, control::close_link>) forget(a.link);
+            carry(a);
+          }
+        },
+        what);
+  }
+  void died() override {
+    in_.net.unlisten(host());
+    if (!stopped_) in_.book.coordinator_fell();
+  }
+
+  const control::coordinator_options options_;
+  control::coordinator_state machine_;
+  std::map<control::link_id, peer_book> peers_;
+  bool stopped_ = false;
+};
+
+}  // namespace sim
+DTASK_END

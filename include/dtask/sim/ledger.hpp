@@ -1,0 +1,359 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "dtask/base/config.hpp"
+#include "dtask/base/deadline.hpp"
+#include "dtask/base/effect.hpp"
+#include "dtask/base/error.hpp"
+#include "dtask/base/retry_policy.hpp"
+#include "dtask/control/action.hpp"
+#include "dtask/control/client_state.hpp"
+#include "dtask/sim/trace.hpp"
+#include "dtask/sim/virtual_job.hpp"
+#include "dtask/sim/virtual_scheduler.hpp"
+
+DTASK_BEGIN
+namespace sim {
+
+/// A process of the simulation: every start gives a new number.
+using process_id = std::uint32_t;
+
+/// What has to be known about a call to judge its end.
+struct call_record {
+  virtual_job job;
+  process_id client = 0;
+  std::uint64_t call = 0;  ///< the client machine's number
+  effect effect_class = effect::at_most_once;
+  errc cannot_run = errc::ok;  ///< set where no worker can run its type: how it has to end
+  duration deadline = default_deadline;
+  duration no_worker_after{};
+  retry_policy retry;
+  std::map<std::string, std::uint64_t> broadcasts;  ///< those that its client had seen complete: name and the simulation's number
+  time_point submitted{};
+  std::optional<time_point> cancelled;
+  std::uint64_t freezes = 0;   ///< of its client, when it was submitted
+  process_id sent_to = 0;      ///< the coordinator process to which it was sent last
+  bool ended = false;
+  errc code = errc::ok;
+  std::uint32_t executions = 0;
+  std::uint32_t fatal = 0;  ///< executions that ended with their process
+};
+
+/// One execution of a job on a virtual worker.
+struct execution_record {
+  std::uint64_t job = 0;
+  process_id worker = 0;
+  process_id coordinator = 0;
+  std::uint64_t lease = 0;  ///< the coordinator's number of the job
+  std::uint32_t fence = 0;
+  bool running = true;
+};
+
+/// The simulation's own books, kept from what the drivers see and from nothing that the machines say about themselves. It knows what must hold at every step and writes down each breach.
+class ledger {
+ public:
+  ledger(const virtual_scheduler& clock, trace& log) : clock_(clock), log_(log) {}
+
+  void violated(const std::string& what) {
+    log_.event("LEDGER", "violated", 0, 0, 0, what);
+    if (violations_.size() < 32) violations_.push_back("at " + std::to_string(static_cast<double>(clock_.now().time_since_epoch().count()) * 1e-9) + " s: " + what);
+  }
+  const std::vector<std::string>& violations() const noexcept { return violations_; }
+
+  // ---- faults; in a calm simulation less is allowed ----
+
+  void disturbed() noexcept { calm_ = false; }
+  bool calm() const noexcept { return calm_; }
+  void coordinator_fell() noexcept { ++coordinator_falls_; }
+  void may_overload() noexcept { overload_allowed_ = true; }
+  void client_frozen(process_id client) { ++freezes_[client]; }
+
+  // ---- calls, as the client's driver sees them ----
+
+  /// The number of a new job.
+  std::uint64_t next_job() const noexcept { return calls_.size(); }
+  void submitted(call_record call) {
+    call.submitted = clock_.now();
+    call.freezes = freezes_[call.client];
+    by_call_[{call.client, call.call}] = call.job.id;
+    calls_.push_back(std::move(call));
+    ++open_;
+  }
+  void sent(process_id client, std::uint64_t call, process_id coordinator) {
+    if (call_record* c = find(client, call)) {
+      c->sent_to = coordinator;
+      if (c->ended) violated(name(*c) + " was sent after its end");
+    }
+  }
+  void cancelled(process_id client, std::uint64_t call) {
+    if (call_record* c = find(client, call); c && !c->cancelled) c->cancelled = clock_.now();
+  }
+  /// The client cancels everything that it has open.
+  void client_closing(process_id client) {
+    for (call_record& c : calls_)
+      if (c.client == client && !c.ended && !c.cancelled) c.cancelled = clock_.now();
+  }
+  void completed(process_id client, const control::complete& end, const control::client_options& options) {
+    call_record* c = find(client, end.call);
+    if (c == nullptr) return violated("client " + std::to_string(client) + " completed call " + std::to_string(end.call) + " that it never made");
+    if (c->ended) return violated(name(*c) + " ended twice: " + std::string(to_string(c->code)) + ", then " + std::string(to_string(end.why.code)));
+    c->ended = true;
+    c->code = end.why.code;
+    --open_;
+    ++ends_[end.why.code];
+    judge(*c, end, options);
+  }
+  /// The client's process is gone: nobody waits for its calls any more.
+  void client_gone(process_id client) {
+    for (call_record& c : calls_)
+      if (c.client == client && !c.ended) {
+        c.ended = true;
+        c.code = errc::closed;
+        --open_;
+      }
+  }
+  std::uint64_t open_calls() const noexcept { return open_; }
+  const std::vector<call_record>& calls() const noexcept { return calls_; }
+  const std::vector<execution_record>& executions() const noexcept { return executions_; }
+  const call_record* call_of(std::uint64_t job) const noexcept { return job < calls_.size() ? &calls_[job] : nullptr; }
+  const call_record* call_of(process_id client, std::uint64_t call) const {
+    const auto at = by_call_.find({client, call});
+    return at == by_call_.end() ? nullptr : &calls_[at->second];
+  }
+  const std::map<errc, std::uint64_t>& ends() const noexcept { return ends_; }
+  std::size_t submitted_calls() const noexcept { return calls_.size(); }
+  std::string name(const call_record& c) const {
+    return "job " + std::to_string(c.job.id) + " (client " + std::to_string(c.client) + " call " + std::to_string(c.call) + ", " + std::string(to_string(c.effect_class)) + ", behaviour " +
+           std::to_string(static_cast<int>(c.job.does)) + ")";
+  }
+
+  // ---- broadcasts ----
+
+  std::uint64_t next_broadcast() noexcept { return ++broadcasts_; }
+
+  // ---- leases, as the coordinator's driver sees them ----
+
+  void coordinator_known(std::uint64_t epoch, process_id coordinator) {
+    const auto [at, fresh] = epochs_.insert({epoch, coordinator});
+    if (at->second != coordinator) violated("two coordinators have one epoch");
+  }
+  process_id coordinator_of(std::uint64_t epoch) const {
+    const auto at = epochs_.find(epoch);
+    return at == epochs_.end() ? 0 : at->second;
+  }
+  void worker_known(process_id coordinator, std::uint64_t worker, std::uint32_t slots, std::uint32_t prefetch_max) {
+    worker_book& w = workers_[{coordinator, worker}];
+    w.slots = slots;
+    w.most = static_cast<std::size_t>(slots) * (1 + static_cast<std::size_t>(prefetch_max));
+  }
+  /// The coordinator knows nothing of the worker's former leases any more.
+  void leases_void(process_id coordinator, std::uint64_t worker) {
+    for (auto& [key, l] : leases_)
+      if (key.first == coordinator && l.worker == worker) l.revoked = true;
+  }
+  void lease_granted(process_id coordinator, std::uint64_t worker, std::uint64_t job, std::uint32_t fence, effect effect_class) {
+    worker_book& w = workers_[{coordinator, worker}];
+    lease_book& l = leases_[{coordinator, job}];
+    const std::string what = "lease " + std::to_string(job) + "/" + std::to_string(fence);
+    if (fence <= l.fence) violated(what + " has no newer fence than " + std::to_string(l.fence));
+    if (l.held) violated(what + " was granted while " + std::to_string(l.fence) + " is held");
+    if (effect_class == effect::at_most_once) {
+      if (l.started) violated(what + " grants a second attempt of a job that may run once");
+      if (w.held >= w.slots) violated(what + " of a job that may run once was sent ahead");
+    }
+    if (w.held >= w.most) violated(what + " exceeds the window of worker " + std::to_string(worker));
+    l.fence = fence;
+    l.worker = worker;
+    l.held = true;
+    l.revoked = l.accepted = false;
+    ++w.held;
+  }
+  /// `done`: with a result; else given back, stopped, or its link is gone.
+  void lease_ended(process_id coordinator, std::uint64_t job, std::uint32_t fence, bool done) {
+    const auto at = leases_.find({coordinator, job});
+    if (at == leases_.end() || at->second.fence != fence) return;
+    lease_book& l = at->second;
+    if (done && !l.revoked) l.accepted = true;
+    if (!std::exchange(l.held, false)) return;
+    --workers_[{coordinator, l.worker}].held;
+  }
+  void link_of_worker_gone(process_id coordinator, std::uint64_t worker) {
+    for (auto& [key, l] : leases_)
+      if (key.first == coordinator && l.worker == worker && std::exchange(l.held, false)) --workers_[{coordinator, worker}].held;
+  }
+  /// A worker came back in time and still has this lease.
+  void lease_kept(process_id coordinator, std::uint64_t worker, std::uint64_t job, std::uint32_t fence) {
+    const auto at = leases_.find({coordinator, job});
+    if (at == leases_.end() || at->second.fence != fence || at->second.worker != worker || at->second.revoked || at->second.accepted) return;
+    if (!std::exchange(at->second.held, true)) ++workers_[{coordinator, worker}].held;
+  }
+  void accepted(process_id coordinator, std::uint64_t session, std::uint64_t call) { accepted_[{coordinator, session, call}]; }
+  void result_sent(process_id coordinator, std::uint64_t session, std::uint64_t call, std::uint64_t link, errc code) {
+    const auto at = accepted_.find({coordinator, session, call});
+    if (at == accepted_.end()) return violated("a result of call " + std::to_string(call) + " that was never accepted");
+    acceptance& a = at->second;
+    if (a.results != 0 && a.link == link) violated("two results of call " + std::to_string(call) + " on one link");
+    if (a.results != 0 && a.code != code) violated("call " + std::to_string(call) + " has two ends: " + std::string(to_string(a.code)) + " and " + std::string(to_string(code)));
+    ++a.results;
+    a.link = link;
+    a.code = code;
+  }
+  void session_over(process_id coordinator, std::uint64_t session) { sessions_over_.insert({coordinator, session}); }
+  /// At the end: every accepted job of a coordinator that lives has ended.
+  void check_all_answered(process_id coordinator) {
+    for (const auto& [key, a] : accepted_)
+      if (std::get<0>(key) == coordinator && a.results == 0 && !sessions_over_.contains({coordinator, std::get<1>(key)}))
+        violated("call " + std::to_string(std::get<2>(key)) + " of session " + std::to_string(std::get<1>(key)) + " was accepted and has no end");
+  }
+
+  // ---- executions, as the worker's driver sees them ----
+
+  /// A job's code begins to run. Returns the number of the execution.
+  std::uint64_t started(process_id worker, std::uint32_t slot, std::uint32_t slots, std::uint64_t job, process_id coordinator, const control::run_job& run) {
+    std::set<std::uint32_t>& busy = busy_[worker];
+    if (slot >= slots) violated("worker " + std::to_string(worker) + " runs a job in slot " + std::to_string(slot) + " of " + std::to_string(slots));
+    if (!busy.insert(slot).second) violated("worker " + std::to_string(worker) + " runs two jobs in slot " + std::to_string(slot));
+    if (busy.size() > slots) violated("worker " + std::to_string(worker) + " runs " + std::to_string(busy.size()) + " jobs on " + std::to_string(slots) + " slots");
+    const std::uint64_t number = executions_.size();
+    executions_.push_back({job, worker, coordinator, run.job, run.fence, true});
+    if (job >= calls_.size()) {
+      violated("worker " + std::to_string(worker) + " runs a job that nobody submitted");
+      return number;
+    }
+    call_record& c = calls_[job];
+    ++c.executions;
+    if (c.effect_class != run.effect_class) violated(name(c) + " runs with another effect class");
+    if (c.effect_class == effect::at_most_once && c.executions > 1) violated(name(c) + " runs twice");
+    if (const auto at = leases_.find({coordinator, run.job}); at != leases_.end()) {
+      at->second.started = true;
+      if (run.fence > at->second.fence) violated(name(c) + " runs under a lease that was never granted");
+    } else {
+      violated(name(c) + " runs without a lease");
+    }
+    if (!run_leases_.insert({worker, coordinator, run.job, run.fence}).second) violated(name(c) + " runs twice under one lease");
+    return number;
+  }
+  void execution_ended(process_id worker, std::uint32_t slot, std::uint64_t execution) {
+    busy_[worker].erase(slot);
+    executions_[execution].running = false;
+  }
+  void worker_gone(process_id worker) {
+    busy_.erase(worker);
+    for (execution_record& e : executions_)
+      if (e.worker == worker && e.running) {
+        e.running = false;
+        if (e.job < calls_.size()) ++calls_[e.job].fatal;
+      }
+  }
+  std::size_t running(process_id worker) const {
+    const auto at = busy_.find(worker);
+    return at == busy_.end() ? 0 : at->second.size();
+  }
+
+ private:
+  struct worker_book {
+    std::uint32_t slots = 0;
+    std::size_t held = 0;
+    std::size_t most = 0;
+  };
+  struct lease_book {
+    std::uint32_t fence = 0;
+    std::uint64_t worker = 0;
+    bool held = false;      // on a link that is open
+    bool revoked = false;   // the coordinator has forgotten it
+    bool accepted = false;  // its end reached the coordinator in time
+    bool started = false;   // some attempt ran
+  };
+  struct acceptance {
+    std::uint32_t results = 0;
+    std::uint64_t link = 0;
+    errc code = errc::ok;
+  };
+
+  call_record* find(process_id client, std::uint64_t call) {
+    const auto at = by_call_.find({client, call});
+    return at == by_call_.end() ? nullptr : &calls_[at->second];
+  }
+
+  void judge(const call_record& c, const control::complete& end, const control::client_options& options) {
+    const time_point now = clock_.now();
+    const duration took = now - c.submitted;
+    const auto allow = [&](bool may) {
+      if (!may)
+        violated(name(c) + " ended " + std::string(to_string(end.why.code)) + " (" + end.why.message + ") after " + std::to_string(static_cast<double>(took.count()) * 1e-9) +
+                 " s, which nothing explains");
+    };
+    const bool frozen = freezes_[c.client] != c.freezes;
+    constexpr duration slack = std::chrono::milliseconds(20);  // how late a driver's clock may ring
+    if (!frozen && c.deadline != no_deadline && took > c.deadline + options.deadline_slack + slack)
+      violated(name(c) + " ended " + std::to_string(static_cast<double>((took - c.deadline).count()) * 1e-9) + " s after its deadline");
+    if (!frozen && c.cancelled && now > *c.cancelled + options.cancel_within + slack) violated(name(c) + " ended too long after it was cancelled");
+    const bool kills = c.job.does == behaviour::kill_worker || c.job.does == behaviour::kill_at_first;
+    switch (end.why.code) {
+      case errc::ok: return judge_value(c, end);
+      case errc::cancelled: return allow(c.cancelled.has_value());
+      case errc::deadline_exceeded: return allow(c.deadline != no_deadline && took + std::chrono::milliseconds(1) >= c.deadline);
+      case errc::job_failed: return allow(c.job.does == behaviour::fail || c.job.does == behaviour::fail_at_first);
+      case errc::encode_failed: return allow(c.job.does == behaviour::cannot_encode);
+      case errc::job_abandoned: return allow(c.job.does == behaviour::ignore_stop);
+      case errc::quarantined: return allow(kills || !calm_);
+      case errc::schema_mismatch:
+      case errc::unknown_job: return allow(c.cannot_run == end.why.code);
+      case errc::no_worker: return allow((c.cannot_run == errc::no_worker || !calm_) && took + std::chrono::milliseconds(1) >= c.no_worker_after);
+      case errc::worker_lost: return allow(kills || !calm_);
+      case errc::coordinator_lost: return allow(!calm_ && (coordinator_falls_ != 0 || took >= options.coordinator_wait || !may_run_again(c.effect_class)));
+      case errc::session_lost:
+      case errc::unreachable:
+      case errc::closed: return allow(!calm_);
+      case errc::overloaded: return allow(overload_allowed_);
+      default: return allow(false);
+    }
+  }
+  void judge_value(const call_record& c, const control::complete& end) {
+    const auto value = decode_result(end.value, c.job.result_bytes);
+    if (!value || value->id != c.job.id) return violated(name(c) + " got a value that is not its own or was damaged");
+    if (value->execution >= executions_.size() || executions_[value->execution].job != c.job.id) return violated(name(c) + " got the value of an execution that never was");
+    if (c.job.does == behaviour::fail || c.job.does == behaviour::kill_worker || c.job.does == behaviour::cannot_encode) violated(name(c) + " has a value though it never returns one");
+    const execution_record& e = executions_[value->execution];
+    if (e.coordinator != c.sent_to) violated(name(c) + " got a value from before the coordinator's restart");
+    const auto at = leases_.find({e.coordinator, e.lease});
+    if (at == leases_.end()) return violated(name(c) + " got the value of an execution without a lease");
+    if (at->second.fence != e.fence)
+      violated(name(c) + " got the value of attempt " + std::to_string(e.fence) + ", which was fenced by " + std::to_string(at->second.fence));
+    else if (!at->second.accepted)
+      violated(name(c) + " got the value of a lease that had been taken back");
+  }
+
+  const virtual_scheduler& clock_;
+  trace& log_;
+  std::vector<std::string> violations_;
+  bool calm_ = true;
+  bool overload_allowed_ = false;
+  std::uint64_t coordinator_falls_ = 0;
+  std::map<process_id, std::uint64_t> freezes_;
+  std::map<std::uint64_t, process_id> epochs_;
+  std::uint64_t broadcasts_ = 0;
+  std::vector<call_record> calls_;
+  std::map<std::pair<process_id, std::uint64_t>, std::uint64_t> by_call_;
+  std::uint64_t open_ = 0;
+  std::map<errc, std::uint64_t> ends_;
+  std::vector<execution_record> executions_;
+  std::map<process_id, std::set<std::uint32_t>> busy_;
+  std::set<std::tuple<process_id, process_id, std::uint64_t, std::uint32_t>> run_leases_;
+  std::map<std::pair<process_id, std::uint64_t>, worker_book> workers_;
+  std::map<std::pair<process_id, std::uint64_t>, lease_book> leases_;
+  std::map<std::tuple<process_id, std::uint64_t, std::uint64_t>, acceptance> accepted_;
+  std::set<std::pair<process_id, std::uint64_t>> sessions_over_;
+};
+
+}  // namespace sim
+DTASK_END

@@ -1,0 +1,233 @@
+#pragma once
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "dtask/base/config.hpp"
+#include "dtask/base/error.hpp"
+#include "dtask/control/options.hpp"
+#include "dtask/control/worker_state.hpp"
+#include "dtask/sim/process.hpp"
+#include "dtask/sim/virtual_job.hpp"
+
+DTASK_BEGIN
+namespace sim {
+
+/// A worker's process: the real state machine, and an executor that only pretends to compute.
+class worker_node final : public process<control::worker_action> {
+ public:
+  struct setting {
+    std::string name = "worker";
+    std::uint32_t slots = 2;
+    std::vector<wire::job_type> jobs;
+    control::worker_options options;
+    double slowness = 1;  ///< jobs take so many times longer here
+    host_id coordinator = 0;
+  };
+  /// Called when a job kills its process, before it dies.
+  using killed = std::function<void()>;
+
+  worker_node(world& in, host_id host, const setting& how)
+      : process(in, host, how.name + std::to_string(in.last_process + 1)), how_(with_digest(how)), machine_(who(), how_.options, in.chance.next()) {
+    in_.log.event(name(), "start", id(), how_.slots);
+    machine_.start(now());
+    settle();
+  }
+
+  void drain() {
+    when_awake([this] {
+      in_.log.event(name(), "drain");
+      machine_.drain(now());
+      settle();
+    });
+  }
+  void stop() {
+    when_awake([this] {
+      machine_.stop(now());
+      settle();
+    });
+  }
+  std::optional<control::exit_reason> exited() const noexcept { return exited_; }
+  std::uint32_t pid() const noexcept { return id(); }
+  std::size_t running() const noexcept { return running_.size(); }
+  void set_slowness(double times) noexcept { how_.slowness = times; }
+
+ private:
+  struct execution {
+    virtual_job job;
+    control::run_job run;
+    std::uint64_t number = 0;
+    bool asked_to_stop = false;
+    errc stop_cause = errc::ok;
+    std::unique_ptr<alarm> ends;
+  };
+  using key = std::pair<std::uint64_t, std::uint32_t>;
+
+  static setting with_digest(setting s) {
+    s.options.digest = &digest_of;
+    return s;
+  }
+  control::identity who() const {
+    control::identity i;
+    i.role = wire::role::worker;
+    i.name = name();
+    i.host = "host" + std::to_string(host());
+    i.pid = id();
+    i.slots = how_.slots;
+    i.jobs = how_.jobs;
+    return i;
+  }
+
+  void link_received(control::link_id link_number, wire::message&& m) override {
+    if (const auto* run = std::get_if<wire::run>(&m)) {
+      // Which coordinator granted it: the books count leases for each of its lives.
+      grants_[{run->job, run->fence}] = coordinator_;
+    } else if (const auto* w = std::get_if<wire::welcome>(&m)) {
+      coordinator_ = in_.book.coordinator_of(w->epoch);
+    }
+    machine_.received(link_number, std::move(m), now());
+  }
+  void link_closed(control::link_id link_number, const error& why) override { machine_.closed(link_number, why, now()); }
+  void link_unsent(control::link_id link_number, std::size_t bytes) override { machine_.unsent(link_number, bytes, now()); }
+  void tick() override { machine_.tick(now()); }
+  time_point next_tick() const override { return machine_.next_tick(); }
+  void take_actions(std::vector<control::worker_action>& out) override { machine_.take_actions(out); }
+  void carry_out(control::worker_action& what) override {
+    std::visit([this](auto& a) { this->act(a); }, what);
+  }
+  template <class Common>
+  void act(Common& a) {
+    carry(a);
+  }
+  void act(control::dial&) {
+    in_.net.dial(host(), how_.coordinator, [this](network::end end, const error& why) {
+      if (!alive() && end) return end->process_died(true);
+      when_awake([this, end, why] {
+        if (end) machine_.connected(adopt(end, how_.options.limits), now());
+        else machine_.dial_failed(why, now());
+        settle();
+      });
+    });
+  }
+  void act(control::run_job& a) {
+    flush_links();
+    const auto grant = grants_.find({a.job, a.fence});
+    const process_id from = grant == grants_.end() ? 0 : grant->second;
+    if (from != coordinator_) in_.book.violated(name() + " starts a job of a coordinator that is gone");
+    const std::optional<virtual_job> job = decode_job(a.arguments);
+    if (!job) in_.book.violated(name() + " got damaged arguments of lease " + std::to_string(a.job));
+    const key at{a.job, a.fence};
+    if (running_.contains(at)) in_.book.violated(name() + " was told to run one lease twice");
+    execution& e = running_[at];
+    e.job = job.value_or(virtual_job{});
+    e.run = std::move(a);
+    e.run.arguments = {};
+    e.number = in_.book.started(id(), e.run.slot, how_.slots, job ? job->id : ~std::uint64_t{0}, from, e.run);
+    in_.log.event(name(), "run", e.job.id, e.run.fence, e.run.slot);
+    check_broadcasts(e);
+    e.ends = std::make_unique<alarm>(in_.clock, [this, at] { when_awake([this, at] { end_of(at); }); });
+    const auto takes = duration(static_cast<std::int64_t>(static_cast<double>(e.job.runs.count()) * how_.slowness));
+    e.ends->set(deadline_after(now(), takes));
+  }
+  void act(control::stop_job& a) {
+    const auto at = running_.find({a.job, a.fence});
+    if (at == running_.end()) return;  // it has just ended
+    execution& e = at->second;
+    in_.log.event(name(), "stop", e.job.id, a.fence);
+    if (e.asked_to_stop) return;
+    e.asked_to_stop = true;
+    e.stop_cause = a.why;
+    if (e.job.does == behaviour::ignore_stop) return;
+    const time_point soon = now() + in_.chance.time(duration::zero(), std::chrono::milliseconds(40));
+    if (soon < e.ends->rings_at()) e.ends->set(soon);
+  }
+  void act(control::blob_available& a) {
+    in_.log.event(name(), "blob", a.session, a.number);
+    const std::uint64_t number = broadcast_number(a.value);
+    if (number == 0) in_.book.violated(name() + " holds a damaged broadcast " + a.name);
+    std::uint64_t& held = blobs_[{a.session, a.name}];
+    if (number <= held) in_.book.violated(name() + " replaced broadcast " + a.name + " by an older one or by itself");
+    held = number;
+  }
+  void act(control::session_ended& a) {
+    std::erase_if(blobs_, [&](const auto& b) { return b.first.first == a.session; });
+    for (const auto& [at, e] : running_)
+      if (e.run.session == a.session) in_.book.violated(name() + " forgot a session that still runs a job");
+  }
+  void act(control::exit& a) {
+    in_.log.event(name(), "exit", static_cast<std::uint64_t>(a.reason), running_.size(), 0, a.why.what());
+    exited_ = a.reason;
+    if (a.reason == control::exit_reason::drained)
+      for (const auto& [at, e] : running_)
+        if (!e.asked_to_stop) in_.book.violated(name() + " drained and left a job running");
+    if (a.reason == control::exit_reason::no_slots)
+      for (std::uint32_t held = static_cast<std::uint32_t>(running_.size()); held < how_.slots; held = how_.slots) in_.book.violated(name() + " gave up with a free slot");
+    end_in_order();
+  }
+
+  void check_broadcasts(const execution& e) {
+    const call_record* const call = in_.book.call_of(e.job.id);
+    if (call == nullptr) return;
+    for (const auto& [name_of_blob, number] : call->broadcasts)
+      if (const auto held = blobs_.find({e.run.session, name_of_blob}); held == blobs_.end() || held->second < number)
+        in_.book.violated(name() + " started job " + std::to_string(e.job.id) + " before broadcast " + name_of_blob + " number " + std::to_string(number));
+  }
+
+  void end_of(key at) {
+    const auto found = running_.find(at);
+    if (found == running_.end()) return;
+    execution& e = found->second;
+    const std::uint32_t before = in_.book.call_of(e.job.id) != nullptr ? in_.book.call_of(e.job.id)->executions - 1 : 0;
+    const bool kills = e.job.does == behaviour::kill_worker || (e.job.does == behaviour::kill_at_first && before < e.job.times);
+    if (kills && !(e.asked_to_stop && in_.chance.chance(0.5))) {
+      in_.log.event(name(), "job kills it", e.job.id);
+      return in_.clock.call_after(duration::zero(), [this] { kill(in_.chance.chance(0.8), false); });
+    }
+    wire::failure why;
+    payload value;
+    if (e.asked_to_stop && e.job.does != behaviour::ignore_stop) {
+      why.code = e.stop_cause == errc::ok ? errc::cancelled : e.stop_cause;
+      why.message = "stopped";
+    } else if (e.job.does == behaviour::fail || (e.job.does == behaviour::fail_at_first && before < e.job.times)) {
+      why.code = errc::job_failed;
+      why.type = "virtual_exception";
+      why.message = "as ordered";
+    } else if (e.job.does == behaviour::cannot_encode) {
+      why.code = errc::encode_failed;
+      why.message = "as ordered";
+    } else {
+      value = encode(virtual_result{e.job.id, e.number}, e.job.result_bytes);
+    }
+    in_.log.event(name(), "end", e.job.id, e.run.fence, static_cast<std::uint64_t>(why.code));
+    in_.book.execution_ended(id(), e.run.slot, e.number);
+    std::unique_ptr<alarm> keep = std::move(e.ends);  // it is calling
+    running_.erase(found);
+    machine_.job_finished(at.first, at.second, std::move(why), std::move(value), now());
+    settle();
+    in_.clock.call_after(duration::zero(), [gone = std::shared_ptr<alarm>(std::move(keep))] {});
+  }
+  void died() override {
+    for (auto& [at, e] : running_) e.ends->clear();
+    in_.book.worker_gone(id());
+  }
+
+  setting how_;
+  control::worker_state machine_;
+  std::map<key, execution> running_;
+  std::map<key, process_id> grants_;
+  std::map<std::pair<std::uint64_t, std::string>, std::uint64_t> blobs_;
+  process_id coordinator_ = 0;
+  std::optional<control::exit_reason> exited_;
+};
+
+}  // namespace sim
+DTASK_END
