@@ -55,7 +55,7 @@ class client_node final : public process<control::client_action> {
   /// Makes the call, or keeps it until there is room.
   void call(wish what) {
     when_awake([this, what = std::move(what)] {
-      if (closing_) return;
+      if (closing_ || final_) return;
       if (!waiting_.empty() || !machine_.has_room()) {
         waiting_.push_back(what);
         return;
@@ -75,7 +75,7 @@ class client_node final : public process<control::client_action> {
   }
   void broadcast(const std::string& blob, std::size_t size) {
     when_awake([this, blob, size] {
-      if (closing_) return;
+      if (closing_ || final_) return;
       const std::uint64_t number = in_.book.next_broadcast();
       const std::uint64_t request = machine_.broadcast(blob, broadcast_value(number, size), now());
       in_.log.event(name(), "broadcast", request, number, size, blob);
@@ -85,7 +85,7 @@ class client_node final : public process<control::client_action> {
   }
   void query_status() {
     when_awake([this] {
-      if (closing_) return;
+      if (closing_ || final_) return;
       statuses_[machine_.query_status(now())] = now();
       settle();
     });
@@ -178,7 +178,7 @@ class client_node final : public process<control::client_action> {
   void link_unsent(control::link_id link_number, std::size_t bytes) override { machine_.unsent(link_number, bytes, now()); }
   void tick() override { machine_.tick(now()); }
   time_point next_tick() const override { return machine_.next_tick(); }
-  void take_actions(std::vector<control::client_action>& out) override { machine_.take_actions(out); }
+  void take_actions(std::vector<control::client_action>& out) override { machine_.take_actions(out, now()); }
   void sees_sent(control::link_id, const wire::message& m) override {
     if (const auto* submitted = std::get_if<wire::submit>(&m)) in_.book.sent(id(), submitted->call, coordinator_);
   }

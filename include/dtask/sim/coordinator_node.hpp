@@ -55,8 +55,11 @@ class coordinator_node final : public process<control::coordinator_action> {
   wire::status_report report() const { return machine_.report(now()); }
   const control::coordinator_options& options() const noexcept { return options_; }
 
+  /// How many turns there are from one look at the whole machine to the next.
+  void check_every(unsigned turns) noexcept { check_every_ = turns; }
   /// What the machine says about itself against its limits and against the books.
   void check() {
+    if (const std::string wrong = machine_.check(); !wrong.empty()) in_.book.violated(name() + ": " + wrong);
     const wire::status_report r = report();
     if (r.payload_bytes > options_.queue_bytes) in_.book.violated(name() + " holds " + std::to_string(r.payload_bytes) + " bytes of jobs, over its limit of " + std::to_string(options_.queue_bytes));
     if (r.broadcast_bytes > options_.broadcast_bytes) in_.book.violated(name() + " holds " + std::to_string(r.broadcast_bytes) + " bytes of broadcasts, over its limit");
@@ -102,7 +105,7 @@ class coordinator_node final : public process<control::coordinator_action> {
   void link_unsent(control::link_id link, std::size_t bytes) override { machine_.unsent(link, bytes, now()); }
   void tick() override { machine_.tick(now()); }
   time_point next_tick() const override { return machine_.next_tick(); }
-  void take_actions(std::vector<control::coordinator_action>& out) override { machine_.take_actions(out); }
+  void take_actions(std::vector<control::coordinator_action>& out) override { machine_.take_actions(out, now()); }
 
   void sees_sent(control::link_id link, const wire::message& m) override {
     peer_book& p = peers_[link];
@@ -150,6 +153,11 @@ class coordinator_node final : public process<control::coordinator_action> {
         },
         what);
   }
+  void turn_ended() override {
+    if (++turns_ < check_every_) return;
+    turns_ = 0;
+    check();
+  }
   void died() override {
     in_.net.unlisten(host());
     if (!stopped_) in_.book.coordinator_fell();
@@ -159,6 +167,8 @@ class coordinator_node final : public process<control::coordinator_action> {
   control::coordinator_state machine_;
   std::map<control::link_id, peer_book> peers_;
   bool stopped_ = false;
+  unsigned check_every_ = 1;
+  unsigned turns_ = 0;
 };
 
 }  // namespace sim

@@ -84,8 +84,10 @@ class process {
   virtual void carry_out(Action& what) = 0;
   /// The process is over, however it ended.
   virtual void died() = 0;
-  /// Looks at a message on its way out or in.
+  /// Looks at a message on its way out.
   virtual void sees_sent(control::link_id, const wire::message&) {}
+  /// The machine has come to rest.
+  virtual void turn_ended() {}
 
   time_point now() const noexcept { return in_.clock.now(); }
   virtual_link* link(control::link_id id) const {
@@ -133,6 +135,7 @@ class process {
         if (virtual_link* const l = link(id)) l->flush();
     }
     if (!alive_) return;
+    turn_ended();
     // A real driver's clock rings late now and then.
     const time_point next = next_tick();
     if (next != never) wake_.set(std::max(next, now()) + (in_.chance.chance(0.25) ? in_.chance.time(duration::zero(), std::chrono::milliseconds(3)) : duration::zero()));

@@ -24,8 +24,9 @@ class virtual_scheduler final : public scheduler {
  public:
   virtual_scheduler() noexcept : scheduler(true) {}
   ~virtual_scheduler() {
-    for (timer* t : heap_)
-      if (t->expired == &later::fire) delete static_cast<later*>(t);
+    // What a function owns may cancel timers when it dies.
+    while (!heap_.empty())
+      if (timer* const t = take(0); t->expired == &later::fire) delete static_cast<later*>(t);
   }
 
   void post(work_item& item) noexcept override { ready_.push(item); }
