@@ -76,7 +76,6 @@ class coordinator_node final : public process<control::coordinator_action> {
     if (r.broadcast_bytes != 0) in_.book.violated(name() + " still holds " + std::to_string(r.broadcast_bytes) + " bytes of broadcasts");
     if (r.clients != 0) in_.book.violated(name() + " still has " + std::to_string(r.clients) + " clients");
   }
-  std::size_t most_unsent_bytes() const noexcept { return most_unsent(); }
 
  private:
   struct peer_book {

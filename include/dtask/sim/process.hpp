@@ -46,6 +46,9 @@ class process {
     return total;
   }
 
+  /// The most that one link had waiting at any time.
+  std::size_t most_unsent_bytes() const noexcept { return most_unsent_; }
+
   /// Stops the process where it stands (SIGSTOP): its system still takes bytes, nothing of it runs.
   void freeze() {
     if (!alive_ || frozen_) return;
@@ -177,8 +180,6 @@ class process {
     }
     finish();
   }
-  std::size_t most_unsent() const noexcept { return most_unsent_; }
-
   world& in_;
 
  private:
