@@ -255,7 +255,8 @@ TEST_CASE("cluster: all workers die and none comes: no_worker after the stated t
   const auto jobs = s.calls(6, w);
   s.all.run_for(500ms);
   for (const auto& each : s.all.workers()) each->kill(true, false);
-  CHECK(s.all_end(6s));
+  // Counted from when the workers are given up: reattach_within after their links broke.
+  CHECK(s.all_end(5s + s.coordinator_options.reattach_within + 500ms));
   CHECK(s.count(jobs, errc::no_worker) == 6);
 }
 
@@ -293,7 +294,7 @@ TEST_CASE("cluster: a 64 MiB argument passes while heartbeats and small jobs go 
   s.all.run_for(1s);
   for (int i = 0; i < 5; ++i) {
     const std::uint64_t small = s.call(s.wish());
-    s.all.run_for(2500ms);
+    s.all.run_for(1200ms);
     CHECK(s.of(small).code == errc::ok);
     CHECK(s.of(small).ended);
   }
@@ -400,6 +401,7 @@ TEST_CASE("cluster: an orderly end leaves nothing behind") {
   CHECK(s.all_end(10s));
   s.client->close();
   CHECK(s.all.run_until([&] { return s.client->closed(); }, 2s));
+  s.all.run_for(1s);
   s.all.coordinator().check_empty();
   s.all.coordinator().drain();
   CHECK(s.all.run_until([&] { return s.all.coordinator().stopped() && s.all.living_workers().empty(); }, 5s));

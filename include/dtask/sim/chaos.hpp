@@ -247,6 +247,9 @@ class chaos {
 
   /// Everybody leaves, in order; then nothing may be left.
   void end() {
+    // Jobs that a client gave up by itself end at the coordinator a little later.
+    all_.run_for(std::chrono::seconds(12));
+    all_.book().check_all_answered(all_.coordinator().id());
     for (client_node* c : all_.living_clients()) c->close(draw_.chance(0.2));
     const auto all_closed = [this] { return all_.living_clients().empty(); };
     if (!all_.run_until(all_closed, std::chrono::seconds(20)) && all_.sound()) all_.book().violated("a client does not close");
@@ -258,7 +261,6 @@ class chaos {
     all_.run_until(nobody, plan_.coordinator.session_grace + plan_.coordinator.lost_after + std::chrono::seconds(10));
     if (!all_.sound()) return;
     all_.coordinator().check_empty();
-    all_.book().check_all_answered(all_.coordinator().id());
     ending_ = true;
     for (worker_node* w : all_.living_workers())
       if (draw_.chance(0.5)) w->drain();

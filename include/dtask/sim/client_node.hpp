@@ -261,8 +261,11 @@ class client_node final : public process<control::client_action> {
     if (in_.book.calm() && now() > closing_since_ + how_.options.close_within + std::chrono::milliseconds(20)) in_.book.violated(name() + " took too long to close");
     end_in_order();
   }
+  void turn_ended() override {
+    if (const std::string wrong = machine_.check(); !wrong.empty()) in_.book.violated(name() + ": " + wrong);
+  }
   void died() override {
-    if (!closed_) in_.book.client_gone(id());
+    in_.book.client_gone(id());
     calls_.clear();
     waiting_.clear();
   }

@@ -94,7 +94,6 @@ class coordinator_node final : public process<control::coordinator_action> {
     else if (const auto* submit = std::get_if<wire::submit>(&m)) in_.book.accepted(id(), p.session, submit->call);
     else if (const auto* done = std::get_if<wire::done>(&m)) in_.book.lease_ended(id(), done->job, done->fence, true);
     else if (const auto* back = std::get_if<wire::returned>(&m)) in_.book.lease_ended(id(), back->job, back->fence, false);
-    else if (std::get_if<wire::goodbye>(&m) && p.welcome && p.said.role == wire::role::client) in_.book.session_over(id(), p.session);
     machine_.received(link, std::move(m), now());
   }
   void link_closed(control::link_id link, const error& why) override {
@@ -117,10 +116,11 @@ class coordinator_node final : public process<control::coordinator_action> {
     in_.book.coordinator_known(w.epoch, id());
     p.session = w.session;
     p.welcome = true;
+    if (p.said.role == wire::role::client) in_.book.session_of(id(), w.session, p.said.pid);
     if (p.said.role != wire::role::worker) return;
     in_.book.worker_known(id(), w.session, p.said.slots, options_.prefetch_max);
     if (!w.resumed) {
-      in_.book.leases_void(id(), p.said.session);
+      if (in_.book.coordinator_of(p.said.epoch) == id()) in_.book.leases_void(id(), p.said.session);
       return;
     }
     for (const wire::hello::running_job& r : p.said.running) in_.book.lease_kept(id(), w.session, r.job, r.fence);

@@ -114,6 +114,7 @@ class ledger {
   }
   /// The client's process is gone: nobody waits for its calls any more.
   void client_gone(process_id client) {
+    clients_gone_.insert(client);
     for (call_record& c : calls_)
       if (c.client == client && !c.ended) {
         c.ended = true;
@@ -207,11 +208,11 @@ class ledger {
     a.link = link;
     a.code = code;
   }
-  void session_over(process_id coordinator, std::uint64_t session) { sessions_over_.insert({coordinator, session}); }
-  /// At the end: every accepted job of a coordinator that lives has ended.
+  void session_of(process_id coordinator, std::uint64_t session, process_id client) { sessions_[{coordinator, session}] = client; }
+  /// At rest: every job that a living coordinator accepted of a living client has ended.
   void check_all_answered(process_id coordinator) {
     for (const auto& [key, a] : accepted_)
-      if (std::get<0>(key) == coordinator && a.results == 0 && !sessions_over_.contains({coordinator, std::get<1>(key)}))
+      if (std::get<0>(key) == coordinator && a.results == 0 && !clients_gone_.contains(sessions_[{coordinator, std::get<1>(key)}]))
         violated("call " + std::to_string(std::get<2>(key)) + " of session " + std::to_string(std::get<1>(key)) + " was accepted and has no end");
   }
 
@@ -314,6 +315,7 @@ class ledger {
       case errc::session_lost:
       case errc::unreachable:
       case errc::closed: return allow(!calm_);
+      case errc::too_large:
       case errc::overloaded: return allow(overload_allowed_);
       default: return allow(false);
     }
@@ -352,7 +354,8 @@ class ledger {
   std::map<std::pair<process_id, std::uint64_t>, worker_book> workers_;
   std::map<std::pair<process_id, std::uint64_t>, lease_book> leases_;
   std::map<std::tuple<process_id, std::uint64_t, std::uint64_t>, acceptance> accepted_;
-  std::set<std::pair<process_id, std::uint64_t>> sessions_over_;
+  std::map<std::pair<process_id, std::uint64_t>, process_id> sessions_;
+  std::set<process_id> clients_gone_;
 };
 
 }  // namespace sim

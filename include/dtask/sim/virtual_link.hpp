@@ -182,12 +182,13 @@ class virtual_link final : public wire::link {
   }
   void incoming(segment s, const link_traits& traits) {
     if (state_ == state::ended) return;
-    duration takes = traits.latency + chance_.time(duration::zero(), traits.jitter);
-    if (traits.bytes_per_second != 0) takes += duration(static_cast<std::int64_t>(s.data.size() * std::uint64_t{1'000'000'000} / traits.bytes_per_second));
+    // A slow path passes one read after the other.
+    busy_until_ = std::max(busy_until_, clock_.now());
+    if (traits.bytes_per_second != 0) busy_until_ += duration(static_cast<std::int64_t>(s.data.size() * std::uint64_t{1'000'000'000} / traits.bytes_per_second));
+    const time_point arrives = busy_until_ + traits.latency + chance_.time(duration::zero(), traits.jitter);
     // A reset may overtake what is on the way: the receiving system then drops what its process has not read.
     if (s.what == segment::reset && chance_.chance(0.5)) queue_.clear();
-    s.ready = std::max(clock_.now() + takes, queue_.empty() ? last_ready_ : queue_.back().ready);
-    last_ready_ = s.ready;
+    s.ready = last_ready_ = std::max(arrives, last_ready_);
     queue_.push_back(std::move(s));
     if (!arrival_.is_set()) arrival_.set(queue_.front().ready);
   }
@@ -281,6 +282,7 @@ class virtual_link final : public wire::link {
   error why_;
   std::deque<segment> queue_;  // towards this end
   time_point last_ready_{};
+  time_point busy_until_{};
   std::size_t on_the_way_ = 0;    // from this end, not yet released
   std::size_t acknowledged_ = 0;  // of those, read by the peer's process
   bool above_low_ = false;

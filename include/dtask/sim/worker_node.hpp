@@ -215,6 +215,9 @@ class worker_node final : public process<control::worker_action> {
     settle();
     in_.clock.call_after(duration::zero(), [gone = std::shared_ptr<alarm>(std::move(keep))] {});
   }
+  void turn_ended() override {
+    if (const std::string wrong = machine_.check(); !wrong.empty()) in_.book.violated(name() + ": " + wrong);
+  }
   void died() override {
     for (auto& [at, e] : running_) e.ends->clear();
     in_.book.worker_gone(id());
