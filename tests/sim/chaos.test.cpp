@@ -19,12 +19,15 @@ std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
 std::FILE* trace_file() { return from_environment("DTASK_SIM_TRACE", 0) != 0 ? stderr : nullptr; }
 
 std::string replay(std::uint64_t seed) {
-  return "DTASK_SIM_SEED=" + std::to_string(seed) + " build/debug/tests/dtask_test_sim -tc=\"chaos: every seed keeps every promise\"  # DTASK_SIM_TRACE=1 writes what happens";
+  return "DTASK_SIM_SEED=" + std::to_string(seed) +
+         " build/debug/tests/dtask_test_sim -tc=\"chaos: every seed keeps every promise\"  # DTASK_SIM_TRACE=1 writes "
+         "what happens";
 }
 
 }  // namespace
 
-// DTASK_SIM_SEED=N runs that seed alone; DTASK_SIM_SEEDS=N runs N of them instead of 500; DTASK_SIM_FIRST=N begins with another one.
+// DTASK_SIM_SEED=N runs that seed alone; DTASK_SIM_SEEDS=N runs N of them instead of 500; DTASK_SIM_FIRST=N begins with
+// another one.
 TEST_CASE("chaos: every seed keeps every promise") {
   const std::uint64_t one = from_environment("DTASK_SIM_SEED", 0);
   const std::uint64_t first = one != 0 ? one : from_environment("DTASK_SIM_FIRST", 1);
@@ -47,9 +50,10 @@ TEST_CASE("chaos: every seed keeps every promise") {
     CHECK_MESSAGE(r.violations.empty(), "seed ", seed, " violated:", all);
   }
   std::string table;
-  for (const auto& [code, times] : ends) table += " " + std::string(dtask::to_string(code)) + " " + std::to_string(times);
-  MESSAGE(count, " seeds, ", steps, " steps, ", faults, " faults, ", calls, " calls, ", executions, " executions; ends:", table, "; slowest to heal ",
-          static_cast<double>(slowest.count()) * 1e-9, " s");
+  for (const auto& [code, times] : ends)
+    table += " " + std::string(dtask::to_string(code)) + " " + std::to_string(times);
+  MESSAGE(count, " seeds, ", steps, " steps, ", faults, " faults, ", calls, " calls, ", executions,
+          " executions; ends:", table, "; slowest to heal ", static_cast<double>(slowest.count()) * 1e-9, " s");
   CHECK(calls >= count);
 }
 

@@ -13,11 +13,13 @@ using dtask::effect;
 using dtask::errc;
 using namespace std::chrono_literals;
 
-// One coordinator, some workers and a client on a quiet local network; each test breaks one thing and says what has to come of it. The ledger judges at every step besides.
+// One coordinator, some workers and a client on a quiet local network; each test breaks one thing and says what has to
+// come of it. The ledger judges at every step besides.
 namespace {
 
 struct scene {
-  explicit scene(std::uint32_t workers = 2, std::uint32_t slots = 2, const control::coordinator_options& options = {}, const sim::network_traits& traits = {})
+  explicit scene(std::uint32_t workers = 2, std::uint32_t slots = 2, const control::coordinator_options& options = {},
+                 const sim::network_traits& traits = {})
       : all(7, traits), coordinator_options(options) {
     all.start_coordinator(options);
     worker.jobs = {{"work/1", 1, "a -> b"}};
@@ -320,7 +322,8 @@ TEST_CASE("cluster: a 64 MiB result passes, too") {
   CHECK(s.all.coordinator().most_unsent_bytes() < (12u << 20));
 }
 
-TEST_CASE("cluster: a broadcast reaches every worker before the jobs that were submitted after it, and those who join late") {
+TEST_CASE(
+    "cluster: a broadcast reaches every worker before the jobs that were submitted after it, and those who join late") {
   scene s(2, 1);
   s.client->broadcast("weights", 3u << 20);
   s.all.run_for(2s);

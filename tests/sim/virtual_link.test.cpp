@@ -71,7 +71,7 @@ TEST_CASE("virtual_link: messages come whole and in order, whatever the cuts") {
     t.run(10s);
     REQUIRE(t.at_b.got.size() == 200);
     bool ordered = true;
-    for (std::uint64_t n = 0; n < 200; ++n) ordered = ordered && std::get<wire::ping>(t.at_b.got[n]).stamp == n;
+    for (std::uint64_t n = 0; n < 200; ++n) ordered = ordered && t.at_b.got[n].get_if<wire::ping>()->stamp == n;
     CHECK(ordered);
     CHECK(t.at_b.batches > 5);
     CHECK(t.in.net.faults().empty());
@@ -94,7 +94,7 @@ TEST_CASE("virtual_link: no more than a window is on the way; what waits counts 
   CHECK(t.a->unsent() == 0);
   CHECK(t.at_a.drains == 1);
   REQUIRE(t.at_b.got.size() == 10);
-  for (std::uint64_t n = 0; n < 10; ++n) CHECK(std::get<wire::chunk>(t.at_b.got[n]).data == sim::content(n, size));
+  for (std::uint64_t n = 0; n < 10; ++n) CHECK(t.at_b.got[n].get_if<wire::chunk>()->data == sim::content(n, size));
 }
 
 TEST_CASE("virtual_link: close writes what is queued, then both ends are told") {

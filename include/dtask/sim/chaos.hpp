@@ -30,11 +30,13 @@ struct chaos_report {
   duration healed{};  ///< from the last fault to the last end of a call
 };
 
-/// A random cluster with random jobs and random faults, all from one seed, run to its end: faults for a while, then none, then every call has to end and everything has to be
-/// given back. What must hold is judged by the `ledger` at every step.
+/// A random cluster with random jobs and random faults, all from one seed, run to its end: faults for a while, then
+/// none, then every call has to end and everything has to be given back. What must hold is judged by the `ledger` at
+/// every step.
 class chaos {
  public:
-  explicit chaos(std::uint64_t seed, std::FILE* trace_to = nullptr) : seed_(seed), draw_(seed ^ 0xc4a05u), plan_(draw_), all_(seed, plan_.network, trace_to) {}
+  explicit chaos(std::uint64_t seed, std::FILE* trace_to = nullptr)
+      : seed_(seed), draw_(seed ^ 0xc4a05u), plan_(draw_), all_(seed, plan_.network, trace_to) {}
 
   chaos_report run(unsigned check_every = 8) {
     all_.check_every(check_every);
@@ -44,14 +46,17 @@ class chaos {
     all_.run_for(plan_.fault_time);
     faults_over_ = true;
     heal();
-    // Work that is still to do, on the one slot that may be left, and what the cluster needs to notice and repair: the stated bound.
-    const bool ended = all_.run_until([this] { return all_.book().open_calls() == 0 && nothing_waits(); }, plan_.bound());
+    // Work that is still to do, on the one slot that may be left, and what the cluster needs to notice and repair: the
+    // stated bound.
+    const bool ended =
+        all_.run_until([this] { return all_.book().open_calls() == 0 && nothing_waits(); }, plan_.bound());
     const duration healed = all_.now() - calm_again;
     if (!ended && all_.sound()) {
       std::string open;
       for (const call_record& c : all_.book().calls())
         if (!c.ended && open.size() < 400) open += (open.empty() ? "" : ", ") + all_.book().name(c);
-      all_.book().violated(std::to_string(all_.book().open_calls()) + " calls have not ended " + std::to_string(std::chrono::duration_cast<std::chrono::seconds>(plan_.bound()).count()) +
+      all_.book().violated(std::to_string(all_.book().open_calls()) + " calls have not ended " +
+                           std::to_string(std::chrono::duration_cast<std::chrono::seconds>(plan_.bound()).count()) +
                            " s after the last fault: " + open);
     }
     if (all_.sound()) end();
@@ -90,7 +95,8 @@ class chaos {
     }
     for (std::size_t i = 0; i < places_.size(); ++i)
       at(i == 0 ? duration::zero() : draw_.time(duration::zero(), plan_.join_within), [this, i] { start(i); });
-    for (std::uint32_t i = 0; i < plan_.clients; ++i) at(draw_.time(duration::zero(), plan_.fault_time / 4), [this] { start_client(plan_.calls); });
+    for (std::uint32_t i = 0; i < plan_.clients; ++i)
+      at(draw_.time(duration::zero(), plan_.fault_time / 4), [this] { start_client(plan_.calls); });
     supervise();
   }
 
@@ -109,10 +115,13 @@ class chaos {
       place& p = places_[i];
       if (p.now == nullptr || p.now->alive() || p.replaced || ending_) continue;
       p.replaced = true;
-      if (all_.coordinator_up() && draw_.chance(0.3)) all_.coordinator().process_ended(p.now->pid(), "killed by signal 9");
-      at(faults_over_ ? std::chrono::milliseconds(200) : draw_.time(std::chrono::milliseconds(10), std::chrono::seconds(4)), [this, i] {
-        if (!ending_) start(i);
-      });
+      if (all_.coordinator_up() && draw_.chance(0.3))
+        all_.coordinator().process_ended(p.now->pid(), "killed by signal 9");
+      at(faults_over_ ? std::chrono::milliseconds(200)
+                      : draw_.time(std::chrono::milliseconds(10), std::chrono::seconds(4)),
+         [this, i] {
+           if (!ending_) start(i);
+         });
     }
     if (!ending_) at(std::chrono::milliseconds(50), [this] { supervise(); });
   }
@@ -120,7 +129,8 @@ class chaos {
     client_node& c = all_.start_client(plan_.client(draw_));
     const duration left = plan_.fault_time - (all_.now() - began_);
     for (std::uint32_t i = 0; i < plan_.broadcasts; ++i)
-      at(draw_.time(duration::zero(), left), [this, &c] { c.broadcast(draw_.chance(0.5) ? "weights" : "table", plan_.broadcast_size(draw_)); });
+      at(draw_.time(duration::zero(), left),
+         [this, &c] { c.broadcast(draw_.chance(0.5) ? "weights" : "table", plan_.broadcast_size(draw_)); });
     duration when{};
     for (std::uint32_t i = 0; i < calls; ++i) {
       if (!draw_.chance(plan_.burst)) when = draw_.time(duration::zero(), left);
@@ -169,9 +179,15 @@ class chaos {
     const duration longer = draw_.time(std::chrono::seconds(3), std::chrono::seconds(14));
     const duration lasts = draw_.chance(0.5) ? shorter : longer;
     switch (kinds[draw_.below(kinds.size())]) {
-      case fault::break_link: all_.net().break_one(); break;
-      case fault::break_host: all_.net().break_all(any_host()); break;
-      case fault::partition: partition(any_host(), lasts); break;
+      case fault::break_link:
+        all_.net().break_one();
+        break;
+      case fault::break_host:
+        all_.net().break_all(any_host());
+        break;
+      case fault::partition:
+        partition(any_host(), lasts);
+        break;
       case fault::freeze_worker:
         if (w != nullptr) freeze(*w, lasts);
         break;
@@ -252,11 +268,13 @@ class chaos {
     all_.book().check_all_answered(all_.coordinator().id());
     for (client_node* c : all_.living_clients()) c->close(draw_.chance(0.2));
     const auto all_closed = [this] { return all_.living_clients().empty(); };
-    if (!all_.run_until(all_closed, std::chrono::seconds(20)) && all_.sound()) all_.book().violated("a client does not close");
+    if (!all_.run_until(all_closed, std::chrono::seconds(20)) && all_.sound())
+      all_.book().violated("a client does not close");
     // Sessions of clients that were killed, and jobs that ignore being stopped, take their time.
     const auto nobody = [this] {
       const wire::status_report r = all_.coordinator().report();
-      return r.clients == 0 && r.queued + r.assigned + r.running + r.waiting_retry == 0 && r.payload_bytes == 0 && r.broadcast_bytes == 0;
+      return r.clients == 0 && r.queued + r.assigned + r.running + r.waiting_retry == 0 && r.payload_bytes == 0 &&
+             r.broadcast_bytes == 0;
     };
     all_.run_until(nobody, plan_.coordinator.session_grace + plan_.coordinator.lost_after + std::chrono::seconds(10));
     if (!all_.sound()) return;
@@ -268,9 +286,12 @@ class chaos {
     all_.coordinator().drain();
     const auto all_over = [this] { return !all_.coordinator_up() && all_.living_workers().empty(); };
     if (!all_.run_until(all_over, plan_.coordinator.drain_within + std::chrono::seconds(90)) && all_.sound())
-      all_.book().violated(all_.coordinator_up() ? "the coordinator does not stop after it was told to drain" : "a worker does not end after the coordinator has gone");
+      all_.book().violated(all_.coordinator_up() ? "the coordinator does not stop after it was told to drain"
+                                                 : "a worker does not end after the coordinator has gone");
     all_.run_for(std::chrono::seconds(10));
-    if (all_.sound() && all_.net().open_links() != 0) all_.book().violated(std::to_string(all_.net().open_links()) + " connections are still open after everybody has left");
+    if (all_.sound() && all_.net().open_links() != 0)
+      all_.book().violated(std::to_string(all_.net().open_links()) +
+                           " connections are still open after everybody has left");
   }
 
   const std::uint64_t seed_;
@@ -285,7 +306,9 @@ class chaos {
 };
 
 /// Runs the simulation of one seed.
-inline chaos_report run_chaos(std::uint64_t seed, std::FILE* trace_to = nullptr, unsigned check_every = 8) { return chaos(seed, trace_to).run(check_every); }
+inline chaos_report run_chaos(std::uint64_t seed, std::FILE* trace_to = nullptr, unsigned check_every = 8) {
+  return chaos(seed, trace_to).run(check_every);
+}
 
 }  // namespace sim
 DTASK_END

@@ -91,14 +91,19 @@ class chaos_plan {
     w.retry.retries = draw.between32(0, 4);
     w.retry.backoff = draw.time(std::chrono::milliseconds(1), std::chrono::milliseconds(200));
     w.retry.on_exception = draw.chance(0.3);
-    w.no_worker_after = draw.chance(0.1) ? draw.time(std::chrono::milliseconds(500), std::chrono::seconds(10)) : std::chrono::seconds(60);
+    w.no_worker_after = draw.chance(0.1) ? draw.time(std::chrono::milliseconds(500), std::chrono::seconds(10))
+                                         : std::chrono::seconds(60);
     w.job.runs = draw.chance(long_jobs) ? draw.time(std::chrono::milliseconds(500), std::chrono::seconds(5))
                                         : duration(static_cast<std::int64_t>(draw.spread(1'000, 100'000'000)));
     if (big && draw.chance(0.2)) w.job.argument_bytes = draw.spread(1000, std::uint64_t{2} << 20);
     if (big && draw.chance(0.2)) w.job.result_bytes = draw.spread(1000, std::uint64_t{2} << 20);
-    if (huge && draw.chance(0.05)) (draw.chance(0.5) ? w.job.argument_bytes : w.job.result_bytes) = draw.between(std::uint64_t{9} << 20, std::uint64_t{20} << 20);
-    if (draw.chance(0.1)) w.deadline = draw.time(std::chrono::milliseconds(1), std::chrono::seconds(8));
-    else if (draw.chance(0.05)) w.deadline = no_deadline;
+    if (huge && draw.chance(0.05))
+      (draw.chance(0.5) ? w.job.argument_bytes : w.job.result_bytes) =
+          draw.between(std::uint64_t{9} << 20, std::uint64_t{20} << 20);
+    if (draw.chance(0.1))
+      w.deadline = draw.time(std::chrono::milliseconds(1), std::chrono::seconds(8));
+    else if (draw.chance(0.05))
+      w.deadline = no_deadline;
     if (draw.chance(0.08)) w.cancel_after = draw.time(duration::zero(), std::chrono::seconds(2));
     if (draw.chance(misbehaving)) misbehave(w, draw);
     if (draw.chance(poison)) {
@@ -108,9 +113,12 @@ class chaos_plan {
     work += std::min<duration>(w.job.runs, std::chrono::seconds(30)) * (w.retry.retries + 1);
     return w;
   }
-  std::size_t broadcast_size(random_source& draw) const { return static_cast<std::size_t>(draw.spread(10, big ? std::uint64_t{1} << 20 : 50'000)); }
+  std::size_t broadcast_size(random_source& draw) const {
+    return static_cast<std::size_t>(draw.spread(10, big ? std::uint64_t{1} << 20 : 50'000));
+  }
 
-  /// How long after the last fault all calls have ended: a minute to notice and repair what was broken, and twice the work on one slot, if it is not done before.
+  /// How long after the last fault all calls have ended: a minute to notice and repair what was broken, and twice the
+  /// work on one slot, if it is not done before.
   duration bound() const { return std::chrono::seconds(90) + 2 * work; }
 
   bool calm = false;
@@ -132,7 +140,9 @@ class chaos_plan {
   control::coordinator_options coordinator;
 
  private:
-  static wire::job_type type(const char* name, std::uint64_t schema) { return {name, schema, "virtual_job -> virtual_result #" + std::to_string(schema)}; }
+  static wire::job_type type(const char* name, std::uint64_t schema) {
+    return {name, schema, "virtual_job -> virtual_result #" + std::to_string(schema)};
+  }
 
   void draw_network(random_source& draw) {
     if (draw.chance(0.25)) {
@@ -170,7 +180,9 @@ class chaos_plan {
   }
   void misbehave(client_node::wish& w, random_source& draw) {
     switch (draw.below(7)) {
-      case 0: w.job.does = behaviour::fail; break;
+      case 0:
+        w.job.does = behaviour::fail;
+        break;
       case 1:
         w.job.does = behaviour::fail_at_first;
         w.job.times = draw.between32(1, 3);
@@ -185,7 +197,9 @@ class chaos_plan {
           if (draw.chance(0.5)) w.cancel_after = draw.time(duration::zero(), std::chrono::seconds(2));
         }
         break;
-      case 3: w.job.does = behaviour::cannot_encode; break;
+      case 3:
+        w.job.does = behaviour::cannot_encode;
+        break;
       case 4:  // runs until its deadline
         w.job.runs = std::chrono::hours(2);
         w.deadline = draw.time(std::chrono::milliseconds(10), std::chrono::seconds(6));

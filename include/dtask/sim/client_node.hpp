@@ -46,7 +46,9 @@ class client_node final : public process<control::client_action> {
   using ended = std::function<void(const call_record&, const control::complete&)>;
 
   client_node(world& in, host_id host, const setting& how)
-      : process(in, host, how.name + std::to_string(in.last_process + 1)), how_(with_digest(how)), machine_(who(), how_.options, in.chance.next()) {
+      : process(in, host, how.name + std::to_string(in.last_process + 1)),
+        how_(with_digest(how)),
+        machine_(who(), how_.options, in.chance.next()) {
     in_.log.event(name(), "start", id());
     machine_.start(now());
     settle();
@@ -79,7 +81,8 @@ class client_node final : public process<control::client_action> {
       const std::uint64_t number = in_.book.next_broadcast();
       const std::uint64_t request = machine_.broadcast(blob, broadcast_value(number, size), now());
       in_.log.event(name(), "broadcast", request, number, size, blob);
-      if (!broadcasts_.insert({request, {blob, number}}).second) in_.book.violated(name() + " gave a number of a broadcast twice");
+      if (!broadcasts_.insert({request, {blob, number}}).second)
+        in_.book.violated(name() + " gave a number of a broadcast twice");
       settle();
     });
   }
@@ -99,8 +102,10 @@ class client_node final : public process<control::client_action> {
       closing_since_ = now();
       waiting_.clear();
       in_.book.client_closing(id());
-      if (abandon) machine_.abandon(now());
-      else machine_.close(now());
+      if (abandon)
+        machine_.abandon(now());
+      else
+        machine_.close(now());
       settle();
     });
   }
@@ -119,8 +124,10 @@ class client_node final : public process<control::client_action> {
   /// What must hold whenever the client waits for nothing.
   void check_ended() {
     if (!calls_.empty()) in_.book.violated(name() + " still has " + std::to_string(calls_.size()) + " calls");
-    if (!broadcasts_.empty()) in_.book.violated(name() + " still has " + std::to_string(broadcasts_.size()) + " broadcasts");
-    if (!statuses_.empty()) in_.book.violated(name() + " still has " + std::to_string(statuses_.size()) + " status requests");
+    if (!broadcasts_.empty())
+      in_.book.violated(name() + " still has " + std::to_string(broadcasts_.size()) + " broadcasts");
+    if (!statuses_.empty())
+      in_.book.violated(name() + " still has " + std::to_string(statuses_.size()) + " status requests");
   }
 
  private:
@@ -163,24 +170,30 @@ class client_node final : public process<control::client_action> {
     request.retry = what.retry;
     request.arguments = encode(record.job);
     const std::uint64_t number = machine_.submit(std::move(request), now());
-    in_.log.event(name(), "call", number, record.job.id, static_cast<std::uint64_t>(what.job.does), to_string(what.effect_class));
+    in_.log.event(name(), "call", number, record.job.id, static_cast<std::uint64_t>(what.job.does),
+                  to_string(what.effect_class));
     record.call = number;
-    if (!calls_.insert({number, {what.watch, 0, {}}}).second) in_.book.violated(name() + " gave a number of a call twice");
+    if (!calls_.insert({number, {what.watch, 0, {}}}).second)
+      in_.book.violated(name() + " gave a number of a call twice");
     in_.book.submitted(std::move(record));
     if (what.cancel_after != no_deadline) in_.clock.call_after(what.cancel_after, [this, number] { cancel(number); });
   }
 
   void link_received(control::link_id link_number, wire::message&& m) override {
-    if (const auto* w = std::get_if<wire::welcome>(&m)) coordinator_ = in_.book.coordinator_of(w->epoch);
+    if (const auto* w = m.get_if<wire::welcome>()) coordinator_ = in_.book.coordinator_of(w->epoch);
     machine_.received(link_number, std::move(m), now());
   }
-  void link_closed(control::link_id link_number, const error& why) override { machine_.closed(link_number, why, now()); }
-  void link_unsent(control::link_id link_number, std::size_t bytes) override { machine_.unsent(link_number, bytes, now()); }
+  void link_closed(control::link_id link_number, const error& why) override {
+    machine_.closed(link_number, why, now());
+  }
+  void link_unsent(control::link_id link_number, std::size_t bytes) override {
+    machine_.unsent(link_number, bytes, now());
+  }
   void tick() override { machine_.tick(now()); }
   time_point next_tick() const override { return machine_.next_tick(); }
   void take_actions(std::vector<control::client_action>& out) override { machine_.take_actions(out, now()); }
   void sees_sent(control::link_id, const wire::message& m) override {
-    if (const auto* submitted = std::get_if<wire::submit>(&m)) in_.book.sent(id(), submitted->call, coordinator_);
+    if (const auto* submitted = m.get_if<wire::submit>()) in_.book.sent(id(), submitted->call, coordinator_);
   }
   void carry_out(control::client_action& what) override {
     std::visit([this](auto& a) { this->act(a); }, what);
@@ -193,8 +206,10 @@ class client_node final : public process<control::client_action> {
     in_.net.dial(host(), how_.coordinator, [this](network::end end, const error& why) {
       if (!alive() && end) return end->process_died(true);
       when_awake([this, end, why] {
-        if (end) machine_.connected(adopt(end, how_.options.limits), now());
-        else machine_.dial_failed(why, now());
+        if (end)
+          machine_.connected(adopt(end, how_.options.limits), now());
+        else
+          machine_.dial_failed(why, now());
         settle();
       });
     });
@@ -220,19 +235,25 @@ class client_node final : public process<control::client_action> {
   }
   void act(control::call_changed& a) {
     const auto at = calls_.find(a.call);
-    if (at == calls_.end()) return in_.book.violated(name() + " reports a state of call " + std::to_string(a.call) + ", which is over");
-    if (!at->second.watch) in_.book.violated(name() + " reports a state of call " + std::to_string(a.call) + ", which nobody watches");
-    if (a.attempt < at->second.attempt && coordinator_ == watched_under_) in_.book.violated(name() + " counts attempts backwards");
+    if (at == calls_.end())
+      return in_.book.violated(name() + " reports a state of call " + std::to_string(a.call) + ", which is over");
+    if (!at->second.watch)
+      in_.book.violated(name() + " reports a state of call " + std::to_string(a.call) + ", which nobody watches");
+    if (a.attempt < at->second.attempt && coordinator_ == watched_under_)
+      in_.book.violated(name() + " counts attempts backwards");
     watched_under_ = coordinator_;
     at->second.attempt = a.attempt;
     at->second.last = a.now;
   }
   void act(control::broadcast_complete& a) {
     const auto at = broadcasts_.find(a.number);
-    if (at == broadcasts_.end()) return in_.book.violated(name() + " completed a broadcast twice, or one that it never made");
+    if (at == broadcasts_.end())
+      return in_.book.violated(name() + " completed a broadcast twice, or one that it never made");
     in_.log.event(name(), "broadcast end", a.number, static_cast<std::uint64_t>(a.why.code), 0, a.why.message);
-    if (a.why.code == errc::ok) complete_broadcasts_[at->second.first] = std::max(complete_broadcasts_[at->second.first], at->second.second);
-    else if (in_.book.calm() && !closing_) in_.book.violated(name() + " failed to broadcast: " + a.why.message);
+    if (a.why.code == errc::ok)
+      complete_broadcasts_[at->second.first] = std::max(complete_broadcasts_[at->second.first], at->second.second);
+    else if (in_.book.calm() && !closing_)
+      in_.book.violated(name() + " failed to broadcast: " + a.why.message);
     broadcasts_.erase(at);
   }
   void act(control::room&) {
@@ -258,7 +279,8 @@ class client_node final : public process<control::client_action> {
     in_.log.event(name(), "closed");
     closed_ = true;
     check_ended();
-    if (in_.book.calm() && now() > closing_since_ + how_.options.close_within + std::chrono::milliseconds(20)) in_.book.violated(name() + " took too long to close");
+    if (in_.book.calm() && now() > closing_since_ + how_.options.close_within + std::chrono::milliseconds(20))
+      in_.book.violated(name() + " took too long to close");
     end_in_order();
   }
   void turn_ended() override {

@@ -24,7 +24,8 @@ class cluster {
  public:
   static constexpr host_id coordinator_host = 0;
 
-  explicit cluster(std::uint64_t seed, const network_traits& traits = {}, std::FILE* trace_to = nullptr) : world_(seed, traits, trace_to) {}
+  explicit cluster(std::uint64_t seed, const network_traits& traits = {}, std::FILE* trace_to = nullptr)
+      : world_(seed, traits, trace_to) {}
 
   world& in() noexcept { return world_; }
   ledger& book() noexcept { return world_.book; }

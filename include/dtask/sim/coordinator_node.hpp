@@ -21,7 +21,9 @@ namespace sim {
 class coordinator_node final : public process<control::coordinator_action> {
  public:
   coordinator_node(world& in, host_id host, const control::coordinator_options& options)
-      : process(in, host, "coordinator" + std::to_string(in.last_process + 1)), options_(with_digest(options)), machine_(options_, in.chance.next(), in.clock.now()) {
+      : process(in, host, "coordinator" + std::to_string(in.last_process + 1)),
+        options_(with_digest(options)),
+        machine_(options_, in.chance.next(), in.clock.now()) {
     in_.net.listen(host, [this](network::end end) {
       when_awake([this, end = std::move(end)] {
         const std::string peer = end->peer();
@@ -61,19 +63,28 @@ class coordinator_node final : public process<control::coordinator_action> {
   void check() {
     if (const std::string wrong = machine_.check(); !wrong.empty()) in_.book.violated(name() + ": " + wrong);
     const wire::status_report r = report();
-    if (r.payload_bytes > options_.queue_bytes) in_.book.violated(name() + " holds " + std::to_string(r.payload_bytes) + " bytes of jobs, over its limit of " + std::to_string(options_.queue_bytes));
-    if (r.broadcast_bytes > options_.broadcast_bytes) in_.book.violated(name() + " holds " + std::to_string(r.broadcast_bytes) + " bytes of broadcasts, over its limit");
+    if (r.payload_bytes > options_.queue_bytes)
+      in_.book.violated(name() + " holds " + std::to_string(r.payload_bytes) + " bytes of jobs, over its limit of " +
+                        std::to_string(options_.queue_bytes));
+    if (r.broadcast_bytes > options_.broadcast_bytes)
+      in_.book.violated(name() + " holds " + std::to_string(r.broadcast_bytes) +
+                        " bytes of broadcasts, over its limit");
     for (const wire::worker_status& w : r.workers)
-      if (w.running > w.slots) in_.book.violated(name() + " counts " + std::to_string(w.running) + " running jobs on " + std::to_string(w.slots) + " slots");
+      if (w.running > w.slots)
+        in_.book.violated(name() + " counts " + std::to_string(w.running) + " running jobs on " +
+                          std::to_string(w.slots) + " slots");
   }
   /// Nothing is left of any job, session or broadcast.
   void check_empty() {
     const wire::status_report r = report();
     if (r.queued + r.assigned + r.running + r.waiting_retry != 0)
-      in_.book.violated(name() + " still has jobs: " + std::to_string(r.queued) + " queued, " + std::to_string(r.assigned) + " assigned, " + std::to_string(r.running) + " running, " +
+      in_.book.violated(name() + " still has jobs: " + std::to_string(r.queued) + " queued, " +
+                        std::to_string(r.assigned) + " assigned, " + std::to_string(r.running) + " running, " +
                         std::to_string(r.waiting_retry) + " waiting");
-    if (r.payload_bytes != 0) in_.book.violated(name() + " still holds " + std::to_string(r.payload_bytes) + " bytes of jobs");
-    if (r.broadcast_bytes != 0) in_.book.violated(name() + " still holds " + std::to_string(r.broadcast_bytes) + " bytes of broadcasts");
+    if (r.payload_bytes != 0)
+      in_.book.violated(name() + " still holds " + std::to_string(r.payload_bytes) + " bytes of jobs");
+    if (r.broadcast_bytes != 0)
+      in_.book.violated(name() + " still holds " + std::to_string(r.broadcast_bytes) + " bytes of broadcasts");
     if (r.clients != 0) in_.book.violated(name() + " still has " + std::to_string(r.clients) + " clients");
   }
 
@@ -90,10 +101,14 @@ class coordinator_node final : public process<control::coordinator_action> {
   }
   void link_received(control::link_id link, wire::message&& m) override {
     peer_book& p = peers_[link];
-    if (const auto* said = std::get_if<wire::hello>(&m)) p.said = *said;
-    else if (const auto* submit = std::get_if<wire::submit>(&m)) in_.book.accepted(id(), p.session, submit->call);
-    else if (const auto* done = std::get_if<wire::done>(&m)) in_.book.lease_ended(id(), done->job, done->fence, true);
-    else if (const auto* back = std::get_if<wire::returned>(&m)) in_.book.lease_ended(id(), back->job, back->fence, false);
+    if (const auto* said = m.get_if<wire::hello>())
+      p.said = *said;
+    else if (const auto* submit = m.get_if<wire::submit>())
+      in_.book.accepted(id(), p.session, submit->call);
+    else if (const auto* done = m.get_if<wire::done>())
+      in_.book.lease_ended(id(), done->job, done->fence, true);
+    else if (const auto* back = m.get_if<wire::returned>())
+      in_.book.lease_ended(id(), back->job, back->fence, false);
     machine_.received(link, std::move(m), now());
   }
   void link_closed(control::link_id link, const error& why) override {
@@ -107,10 +122,14 @@ class coordinator_node final : public process<control::coordinator_action> {
 
   void sees_sent(control::link_id link, const wire::message& m) override {
     peer_book& p = peers_[link];
-    if (const auto* w = std::get_if<wire::welcome>(&m)) greet(p, *w);
-    else if (const auto* run = std::get_if<wire::run>(&m)) in_.book.lease_granted(id(), p.session, run->job, run->fence, run->effect_class);
-    else if (const auto* stop = std::get_if<wire::stop>(&m)) in_.book.lease_ended(id(), stop->job, stop->fence, false);
-    else if (const auto* result = std::get_if<wire::result>(&m)) in_.book.result_sent(id(), p.session, result->call, link, result->why.code);
+    if (const auto* w = m.get_if<wire::welcome>())
+      greet(p, *w);
+    else if (const auto* run = m.get_if<wire::run>())
+      in_.book.lease_granted(id(), p.session, run->job, run->fence, run->effect_class);
+    else if (const auto* stop = m.get_if<wire::stop>())
+      in_.book.lease_ended(id(), stop->job, stop->fence, false);
+    else if (const auto* result = m.get_if<wire::result>())
+      in_.book.result_sent(id(), p.session, result->call, link, result->why.code);
   }
   void greet(peer_book& p, const wire::welcome& w) {
     in_.book.coordinator_known(w.epoch, id());
@@ -131,7 +150,9 @@ class coordinator_node final : public process<control::coordinator_action> {
     // A worker that came back on another link has taken its leases along.
     if (at->second.welcome && at->second.said.role == wire::role::worker) {
       bool moved = false;
-      for (const auto& [other, p] : peers_) moved = moved || (other > link && p.welcome && p.said.role == wire::role::worker && p.session == at->second.session);
+      for (const auto& [other, p] : peers_)
+        moved = moved ||
+                (other > link && p.welcome && p.said.role == wire::role::worker && p.session == at->second.session);
       if (!moved) in_.book.link_of_worker_gone(id(), at->second.session);
     }
     peers_.erase(at);

@@ -37,11 +37,12 @@ struct call_record {
   duration deadline = default_deadline;
   duration no_worker_after{};
   retry_policy retry;
-  std::map<std::string, std::uint64_t> broadcasts;  ///< those that its client had seen complete: name and the simulation's number
+  std::map<std::string, std::uint64_t>
+      broadcasts;  ///< those that its client had seen complete: name and the simulation's number
   time_point submitted{};
   std::optional<time_point> cancelled;
-  std::uint64_t freezes = 0;   ///< of its client, when it was submitted
-  process_id sent_to = 0;      ///< the coordinator process to which it was sent last
+  std::uint64_t freezes = 0;  ///< of its client, when it was submitted
+  process_id sent_to = 0;     ///< the coordinator process to which it was sent last
   bool ended = false;
   errc code = errc::ok;
   std::uint32_t executions = 0;
@@ -58,14 +59,17 @@ struct execution_record {
   bool running = true;
 };
 
-/// The simulation's own books, kept from what the drivers see and from nothing that the machines say about themselves. It knows what must hold at every step and writes down each breach.
+/// The simulation's own books, kept from what the drivers see and from nothing that the machines say about themselves.
+/// It knows what must hold at every step and writes down each breach.
 class ledger {
  public:
   ledger(const virtual_scheduler& clock, trace& log) : clock_(clock), log_(log) {}
 
   void violated(const std::string& what) {
     log_.event("LEDGER", "violated", 0, 0, 0, what);
-    if (violations_.size() < 32) violations_.push_back("at " + std::to_string(static_cast<double>(clock_.now().time_since_epoch().count()) * 1e-9) + " s: " + what);
+    if (violations_.size() < 32)
+      violations_.push_back(
+          "at " + std::to_string(static_cast<double>(clock_.now().time_since_epoch().count()) * 1e-9) + " s: " + what);
   }
   const std::vector<std::string>& violations() const noexcept { return violations_; }
 
@@ -104,8 +108,12 @@ class ledger {
   }
   void completed(process_id client, const control::complete& end, const control::client_options& options) {
     call_record* c = find(client, end.call);
-    if (c == nullptr) return violated("client " + std::to_string(client) + " completed call " + std::to_string(end.call) + " that it never made");
-    if (c->ended) return violated(name(*c) + " ended twice: " + std::string(to_string(c->code)) + ", then " + std::string(to_string(end.why.code)));
+    if (c == nullptr)
+      return violated("client " + std::to_string(client) + " completed call " + std::to_string(end.call) +
+                      " that it never made");
+    if (c->ended)
+      return violated(name(*c) + " ended twice: " + std::string(to_string(c->code)) + ", then " +
+                      std::string(to_string(end.why.code)));
     c->ended = true;
     c->code = end.why.code;
     --open_;
@@ -133,7 +141,8 @@ class ledger {
   const std::map<errc, std::uint64_t>& ends() const noexcept { return ends_; }
   std::size_t submitted_calls() const noexcept { return calls_.size(); }
   std::string name(const call_record& c) const {
-    return "job " + std::to_string(c.job.id) + " (client " + std::to_string(c.client) + " call " + std::to_string(c.call) + ", " + std::string(to_string(c.effect_class)) + ", behaviour " +
+    return "job " + std::to_string(c.job.id) + " (client " + std::to_string(c.client) + " call " +
+           std::to_string(c.call) + ", " + std::string(to_string(c.effect_class)) + ", behaviour " +
            std::to_string(static_cast<int>(c.job.does)) + ")";
   }
 
@@ -161,7 +170,8 @@ class ledger {
     for (auto& [key, l] : leases_)
       if (key.first == coordinator && l.worker == worker) l.revoked = true;
   }
-  void lease_granted(process_id coordinator, std::uint64_t worker, std::uint64_t job, std::uint32_t fence, effect effect_class) {
+  void lease_granted(process_id coordinator, std::uint64_t worker, std::uint64_t job, std::uint32_t fence,
+                     effect effect_class) {
     worker_book& w = workers_[{coordinator, worker}];
     lease_book& l = leases_[{coordinator, job}];
     const std::string what = "lease " + std::to_string(job) + "/" + std::to_string(fence);
@@ -189,41 +199,58 @@ class ledger {
   }
   void link_of_worker_gone(process_id coordinator, std::uint64_t worker) {
     for (auto& [key, l] : leases_)
-      if (key.first == coordinator && l.worker == worker && std::exchange(l.held, false)) --workers_[{coordinator, worker}].held;
+      if (key.first == coordinator && l.worker == worker && std::exchange(l.held, false))
+        --workers_[{coordinator, worker}].held;
   }
   /// A worker came back in time and still has this lease.
   void lease_kept(process_id coordinator, std::uint64_t worker, std::uint64_t job, std::uint32_t fence) {
     const auto at = leases_.find({coordinator, job});
-    if (at == leases_.end() || at->second.fence != fence || at->second.worker != worker || at->second.revoked || at->second.accepted) return;
+    if (at == leases_.end() || at->second.fence != fence || at->second.worker != worker || at->second.revoked ||
+        at->second.accepted)
+      return;
     if (!std::exchange(at->second.held, true)) ++workers_[{coordinator, worker}].held;
   }
-  void accepted(process_id coordinator, std::uint64_t session, std::uint64_t call) { accepted_[{coordinator, session, call}]; }
+  void accepted(process_id coordinator, std::uint64_t session, std::uint64_t call) {
+    accepted_[{coordinator, session, call}];
+  }
   void result_sent(process_id coordinator, std::uint64_t session, std::uint64_t call, std::uint64_t link, errc code) {
     const auto at = accepted_.find({coordinator, session, call});
     if (at == accepted_.end()) return violated("a result of call " + std::to_string(call) + " that was never accepted");
     acceptance& a = at->second;
     if (a.results != 0 && a.link == link) violated("two results of call " + std::to_string(call) + " on one link");
-    if (a.results != 0 && a.code != code) violated("call " + std::to_string(call) + " has two ends: " + std::string(to_string(a.code)) + " and " + std::string(to_string(code)));
+    if (a.results != 0 && a.code != code)
+      violated("call " + std::to_string(call) + " has two ends: " + std::string(to_string(a.code)) + " and " +
+               std::string(to_string(code)));
     ++a.results;
     a.link = link;
     a.code = code;
   }
-  void session_of(process_id coordinator, std::uint64_t session, process_id client) { sessions_[{coordinator, session}] = client; }
+  void session_of(process_id coordinator, std::uint64_t session, process_id client) {
+    sessions_[{coordinator, session}] = client;
+  }
   /// At rest: every job that a living coordinator accepted of a living client has ended.
   void check_all_answered(process_id coordinator) {
     for (const auto& [key, a] : accepted_)
-      if (std::get<0>(key) == coordinator && a.results == 0 && !clients_gone_.contains(sessions_[{coordinator, std::get<1>(key)}]))
-        violated("call " + std::to_string(std::get<2>(key)) + " of session " + std::to_string(std::get<1>(key)) + " was accepted and has no end");
+      if (std::get<0>(key) == coordinator && a.results == 0 &&
+          !clients_gone_.contains(sessions_[{coordinator, std::get<1>(key)}]))
+        violated("call " + std::to_string(std::get<2>(key)) + " of session " + std::to_string(std::get<1>(key)) +
+                 " was accepted and has no end");
   }
 
   // ---- executions, as the worker's driver sees them ----
 
   /// A job's code begins to run. Returns the number of the execution.
-  std::uint64_t started(process_id worker, std::uint32_t slot, std::uint32_t slots, std::uint64_t job, process_id coordinator, const control::run_job& run) {
+  std::uint64_t started(process_id worker, std::uint32_t slot, std::uint32_t slots, std::uint64_t job,
+                        process_id coordinator, const control::run_job& run) {
     std::set<std::uint32_t>& busy = busy_[worker];
-    if (slot >= slots) violated("worker " + std::to_string(worker) + " runs a job in slot " + std::to_string(slot) + " of " + std::to_string(slots));
-    if (!busy.insert(slot).second) violated("worker " + std::to_string(worker) + " runs two jobs in slot " + std::to_string(slot));
-    if (busy.size() > slots) violated("worker " + std::to_string(worker) + " runs " + std::to_string(busy.size()) + " jobs on " + std::to_string(slots) + " slots");
+    if (slot >= slots)
+      violated("worker " + std::to_string(worker) + " runs a job in slot " + std::to_string(slot) + " of " +
+               std::to_string(slots));
+    if (!busy.insert(slot).second)
+      violated("worker " + std::to_string(worker) + " runs two jobs in slot " + std::to_string(slot));
+    if (busy.size() > slots)
+      violated("worker " + std::to_string(worker) + " runs " + std::to_string(busy.size()) + " jobs on " +
+               std::to_string(slots) + " slots");
     const std::uint64_t number = executions_.size();
     executions_.push_back({job, worker, coordinator, run.job, run.fence, true});
     if (job >= calls_.size()) {
@@ -240,7 +267,8 @@ class ledger {
     } else {
       violated(name(c) + " runs without a lease");
     }
-    if (!run_leases_.insert({worker, coordinator, run.job, run.fence}).second) violated(name(c) + " runs twice under one lease");
+    if (!run_leases_.insert({worker, coordinator, run.job, run.fence}).second)
+      violated(name(c) + " runs twice under one lease");
     return number;
   }
   void execution_ended(process_id worker, std::uint32_t slot, std::uint64_t execution) {
@@ -290,47 +318,68 @@ class ledger {
     const duration took = now - c.submitted;
     const auto allow = [&](bool may) {
       if (!may)
-        violated(name(c) + " ended " + std::string(to_string(end.why.code)) + " (" + end.why.message + ") after " + std::to_string(static_cast<double>(took.count()) * 1e-9) +
-                 " s, which nothing explains");
+        violated(name(c) + " ended " + std::string(to_string(end.why.code)) + " (" + end.why.message + ") after " +
+                 std::to_string(static_cast<double>(took.count()) * 1e-9) + " s, which nothing explains");
     };
     const bool frozen = freezes_[c.client] != c.freezes;
     constexpr duration slack = std::chrono::milliseconds(20);  // how late a driver's clock may ring
     if (!frozen && c.deadline != no_deadline && took > c.deadline + options.deadline_slack + slack)
-      violated(name(c) + " ended " + std::to_string(static_cast<double>((took - c.deadline).count()) * 1e-9) + " s after its deadline");
-    if (!frozen && c.cancelled && now > *c.cancelled + options.cancel_within + slack) violated(name(c) + " ended too long after it was cancelled");
+      violated(name(c) + " ended " + std::to_string(static_cast<double>((took - c.deadline).count()) * 1e-9) +
+               " s after its deadline");
+    if (!frozen && c.cancelled && now > *c.cancelled + options.cancel_within + slack)
+      violated(name(c) + " ended too long after it was cancelled");
     const bool kills = c.job.does == behaviour::kill_worker || c.job.does == behaviour::kill_at_first;
     switch (end.why.code) {
-      case errc::ok: return judge_value(c, end);
-      case errc::cancelled: return allow(c.cancelled.has_value());
-      case errc::deadline_exceeded: return allow(c.deadline != no_deadline && took + std::chrono::milliseconds(1) >= c.deadline);
-      case errc::job_failed: return allow(c.job.does == behaviour::fail || c.job.does == behaviour::fail_at_first);
-      case errc::encode_failed: return allow(c.job.does == behaviour::cannot_encode);
-      case errc::job_abandoned: return allow(c.job.does == behaviour::ignore_stop);
-      case errc::quarantined: return allow(kills || !calm_);
+      case errc::ok:
+        return judge_value(c, end);
+      case errc::cancelled:
+        return allow(c.cancelled.has_value());
+      case errc::deadline_exceeded:
+        return allow(c.deadline != no_deadline && took + std::chrono::milliseconds(1) >= c.deadline);
+      case errc::job_failed:
+        return allow(c.job.does == behaviour::fail || c.job.does == behaviour::fail_at_first);
+      case errc::encode_failed:
+        return allow(c.job.does == behaviour::cannot_encode);
+      case errc::job_abandoned:
+        return allow(c.job.does == behaviour::ignore_stop);
+      case errc::quarantined:
+        return allow(kills || !calm_);
       case errc::schema_mismatch:
-      case errc::unknown_job: return allow(c.cannot_run == end.why.code);
-      case errc::no_worker: return allow((c.cannot_run == errc::no_worker || !calm_) && took + std::chrono::milliseconds(1) >= c.no_worker_after);
-      case errc::worker_lost: return allow(kills || !calm_);
-      case errc::coordinator_lost: return allow(!calm_ && (coordinator_falls_ != 0 || took >= options.coordinator_wait || !may_run_again(c.effect_class)));
+      case errc::unknown_job:
+        return allow(c.cannot_run == end.why.code);
+      case errc::no_worker:
+        return allow((c.cannot_run == errc::no_worker || !calm_) &&
+                     took + std::chrono::milliseconds(1) >= c.no_worker_after);
+      case errc::worker_lost:
+        return allow(kills || !calm_);
+      case errc::coordinator_lost:
+        return allow(!calm_ &&
+                     (coordinator_falls_ != 0 || took >= options.coordinator_wait || !may_run_again(c.effect_class)));
       case errc::session_lost:
       case errc::unreachable:
-      case errc::closed: return allow(!calm_);
+      case errc::closed:
+        return allow(!calm_);
       case errc::too_large:
-      case errc::overloaded: return allow(overload_allowed_);
-      default: return allow(false);
+      case errc::overloaded:
+        return allow(overload_allowed_);
+      default:
+        return allow(false);
     }
   }
   void judge_value(const call_record& c, const control::complete& end) {
     const auto value = decode_result(end.value, c.job.result_bytes);
     if (!value || value->id != c.job.id) return violated(name(c) + " got a value that is not its own or was damaged");
-    if (value->execution >= executions_.size() || executions_[value->execution].job != c.job.id) return violated(name(c) + " got the value of an execution that never was");
-    if (c.job.does == behaviour::fail || c.job.does == behaviour::kill_worker || c.job.does == behaviour::cannot_encode) violated(name(c) + " has a value though it never returns one");
+    if (value->execution >= executions_.size() || executions_[value->execution].job != c.job.id)
+      return violated(name(c) + " got the value of an execution that never was");
+    if (c.job.does == behaviour::fail || c.job.does == behaviour::kill_worker || c.job.does == behaviour::cannot_encode)
+      violated(name(c) + " has a value though it never returns one");
     const execution_record& e = executions_[value->execution];
     if (e.coordinator != c.sent_to) violated(name(c) + " got a value from before the coordinator's restart");
     const auto at = leases_.find({e.coordinator, e.lease});
     if (at == leases_.end()) return violated(name(c) + " got the value of an execution without a lease");
     if (at->second.fence != e.fence)
-      violated(name(c) + " got the value of attempt " + std::to_string(e.fence) + ", which was fenced by " + std::to_string(at->second.fence));
+      violated(name(c) + " got the value of attempt " + std::to_string(e.fence) + ", which was fenced by " +
+               std::to_string(at->second.fence));
     else if (!at->second.accepted)
       violated(name(c) + " got the value of a lease that had been taken back");
   }

@@ -29,7 +29,8 @@ class network final : public virtual_link::surroundings {
   using accepted = std::function<void(end)>;
   using dialled = std::function<void(end, const error&)>;
 
-  network(virtual_scheduler& clock, random_source chance, trace& log, const network_traits& traits) : clock_(clock), chance_(chance), log_(log), traits_(traits) {}
+  network(virtual_scheduler& clock, random_source chance, trace& log, const network_traits& traits)
+      : clock_(clock), chance_(chance), log_(log), traits_(traits) {}
 
   /// Connections to `host` are given to `to`, until `unlisten`.
   void listen(host_id host, accepted to) { listening_[host] = std::move(to); }
@@ -38,7 +39,9 @@ class network final : public virtual_link::surroundings {
   /// Connects `from` with `to`; `then` is called once, never inside this call.
   void dial(host_id from, host_id to, dialled then) {
     const duration way = chance_.time(traits_.latency_min, traits_.latency_max);
-    clock_.call_after(way, [this, from, to, way, then = std::move(then)]() mutable { arrive(from, to, way, std::move(then), clock_.now() + traits_.dial_gives_up); });
+    clock_.call_after(way, [this, from, to, way, then = std::move(then)]() mutable {
+      arrive(from, to, way, std::move(then), clock_.now() + traits_.dial_gives_up);
+    });
   }
 
   /// Bytes from `from` do not reach `to` any more, without either being told.
@@ -69,8 +72,10 @@ class network final : public virtual_link::surroundings {
     for (const auto& c : links())
       for (virtual_link& l : c->ends)
         if (l.here() == host && !l.over()) {
-          if (silently) l.machine_died();
-          else l.process_died(politely);
+          if (silently)
+            l.machine_died();
+          else
+            l.process_died(politely);
         }
     frozen_.erase(host);
   }
@@ -95,11 +100,13 @@ class network final : public virtual_link::surroundings {
       }
     return count;
   }
-  /// Breaks what has been stuck for too long, as TCP does after enough retransmissions. The driver of the simulation calls it now and then.
+  /// Breaks what has been stuck for too long, as TCP does after enough retransmissions. The driver of the simulation
+  /// calls it now and then.
   void end_stuck_links() {
     const time_point since = clock_.now() - traits_.stuck_link_ends;
     for (const auto& c : links())
-      if ((c->ends[0].stuck_since(since) && blocked(c->ends[0].there(), c->ends[0].here())) || (c->ends[1].stuck_since(since) && blocked(c->ends[1].there(), c->ends[1].here())))
+      if ((c->ends[0].stuck_since(since) && blocked(c->ends[0].there(), c->ends[0].here())) ||
+          (c->ends[1].stuck_since(since) && blocked(c->ends[1].there(), c->ends[1].here())))
         cut(*c);
   }
   /// The traits of connections made from now on.
@@ -112,7 +119,8 @@ class network final : public virtual_link::surroundings {
  private:
   struct connection {
     connection(network& net, host_id from, host_id to, const link_traits& there, const link_traits& back)
-        : ends{{net, net.clock_, net.chance_, from, to, wire::side::connecting, there}, {net, net.clock_, net.chance_, to, from, wire::side::listening, back}} {
+        : ends{{net, net.clock_, net.chance_, from, to, wire::side::connecting, there},
+               {net, net.clock_, net.chance_, to, from, wire::side::listening, back}} {
       virtual_link::join(ends[0], ends[1]);
     }
     virtual_link ends[2];
@@ -123,13 +131,19 @@ class network final : public virtual_link::surroundings {
   }
   void arrive(host_id from, host_id to, duration way, dialled then, time_point give_up) {
     if (blocked(from, to) || blocked(to, from)) {
-      if (clock_.now() >= give_up) return then(nullptr, error(errc::unreachable, "no answer", "sim:" + std::to_string(to)));
-      clock_.call_after(std::chrono::milliseconds(500), [this, from, to, way, then = std::move(then), give_up]() mutable { arrive(from, to, way, std::move(then), give_up); });
+      if (clock_.now() >= give_up)
+        return then(nullptr, error(errc::unreachable, "no answer", "sim:" + std::to_string(to)));
+      clock_.call_after(std::chrono::milliseconds(500),
+                        [this, from, to, way, then = std::move(then), give_up]() mutable {
+                          arrive(from, to, way, std::move(then), give_up);
+                        });
       return;
     }
     const auto listener = listening_.find(to);
     if (listener == listening_.end()) {
-      clock_.call_after(way, [to, then = std::move(then)] { then(nullptr, error(errc::unreachable, "connection refused", "sim:" + std::to_string(to))); });
+      clock_.call_after(way, [to, then = std::move(then)] {
+        then(nullptr, error(errc::unreachable, "connection refused", "sim:" + std::to_string(to)));
+      });
       return;
     }
     auto c = std::make_shared<connection>(*this, from, to, draw(way), draw(way));
@@ -157,7 +171,9 @@ class network final : public virtual_link::surroundings {
   }
   /// The connections that are not over at both ends; the others are let go.
   std::vector<std::shared_ptr<connection>> links() {
-    std::erase_if(connections_, [](const std::shared_ptr<connection>& c) { return c->ends[0].over() && c->ends[1].over() && c.use_count() == 1; });
+    std::erase_if(connections_, [](const std::shared_ptr<connection>& c) {
+      return c->ends[0].over() && c->ends[1].over() && c.use_count() == 1;
+    });
     std::vector<std::shared_ptr<connection>> open;
     for (const auto& c : connections_)
       if (!c->ends[0].over() || !c->ends[1].over()) open.push_back(c);

@@ -15,10 +15,10 @@ using host_id = std::uint32_t;
 /// One direction of one connection.
 struct link_traits {
   duration latency = std::chrono::microseconds(100);
-  duration jitter{};                      ///< added to each read, at most
-  std::uint64_t bytes_per_second = 0;     ///< 0: no limit
+  duration jitter{};                          ///< added to each read, at most
+  std::uint64_t bytes_per_second = 0;         ///< 0: no limit
   std::size_t window = std::size_t{1} << 20;  ///< bytes that both systems hold
-  double tiny_reads = 0;                  ///< share of reads that are cut to a few bytes
+  double tiny_reads = 0;                      ///< share of reads that are cut to a few bytes
 };
 
 /// From what the traits of a new connection are drawn.
@@ -30,7 +30,7 @@ struct network_traits {
   std::size_t window_max = std::size_t{4} << 20;
   std::uint64_t bytes_per_second = 0;
   double tiny_reads = 0.02;
-  duration dial_gives_up = std::chrono::seconds(3);  ///< on a path that is blocked
+  duration dial_gives_up = std::chrono::seconds(3);     ///< on a path that is blocked
   duration stuck_link_ends = std::chrono::seconds(20);  ///< a connection whose bytes cannot arrive for this long breaks
 };
 

@@ -22,14 +22,17 @@
 DTASK_BEGIN
 namespace sim {
 
-/// A simulated process: drives one state machine of `Action`s over its links, as node/ does with real ones. It can be frozen, killed, or end by itself; it is not started a second time.
+/// A simulated process: drives one state machine of `Action`s over its links, as node/ does with real ones. It can be
+/// frozen, killed, or end by itself; it is not started a second time.
 ///
 /// The derived class owns the machine and forwards to it. Thread safety: none.
 template <class Action>
 class process {
  public:
   process(world& in, host_id host, std::string name)
-      : in_(in), id_(++in.last_process), host_(host), name_(std::move(name)), wake_(in.clock, [this] { when_awake([this] { on_time(); }); }) {}
+      : in_(in), id_(++in.last_process), host_(host), name_(std::move(name)), wake_(in.clock, [this] {
+          when_awake([this] { on_time(); });
+        }) {}
   process(const process&) = delete;
   process& operator=(const process&) = delete;
 
@@ -66,7 +69,8 @@ class process {
     for (auto& what : std::exchange(late_, {}))
       in_.clock.call_after(duration::zero(), [this, what = std::move(what)] { when_awake(what); });
   }
-  /// Ends the process at once. `politely`: its system delivers what it holds. `silently`: its machine dies with it, nobody is told.
+  /// Ends the process at once. `politely`: its system delivers what it holds. `silently`: its machine dies with it,
+  /// nobody is told.
   void kill(bool politely, bool silently) {
     if (!alive_) return;
     in_.log.event(name_, "killed", politely, silently);
@@ -108,8 +112,10 @@ class process {
   /// Runs `what` now, or at the end of the freeze; never after the end of the process.
   void when_awake(std::function<void()> what) {
     if (!alive_) return;
-    if (frozen_) late_.push_back(std::move(what));
-    else what();
+    if (frozen_)
+      late_.push_back(std::move(what));
+    else
+      what();
   }
 
   /// Carries out what the machine decided, until it has nothing left to say: the end of every turn.
@@ -141,14 +147,19 @@ class process {
     turn_ended();
     // A real driver's clock rings late now and then.
     const time_point next = next_tick();
-    if (next != never) wake_.set(std::max(next, now()) + (in_.chance.chance(0.25) ? in_.chance.time(duration::zero(), std::chrono::milliseconds(3)) : duration::zero()));
-    else wake_.clear();
+    if (next != never)
+      wake_.set(std::max(next, now()) + (in_.chance.chance(0.25)
+                                             ? in_.chance.time(duration::zero(), std::chrono::milliseconds(3))
+                                             : duration::zero()));
+    else
+      wake_.clear();
   }
 
   void carry(control::send& a) {
     virtual_link* const l = link(a.link);
     if (l == nullptr) return;
-    if (in_.log.written()) in_.log.event(name_, "send", a.link, 0, 0, wire::type_name(static_cast<std::uint8_t>(a.what.index() + 1)));
+    if (in_.log.written())
+      in_.log.event(name_, "send", a.link, 0, 0, wire::type_name(static_cast<std::uint8_t>(a.what.index() + 1)));
     sees_sent(a.link, a.what);
     l->send(std::move(a.what));
     if (touched_.empty() || touched_.back() != a.link) touched_.push_back(a.link);
@@ -160,8 +171,10 @@ class process {
   void carry(control::close_link& a) {
     in_.log.event(name_, "close", a.link, a.now, static_cast<std::uint64_t>(a.why.code()), a.why.what());
     if (virtual_link* const l = link(a.link)) {
-      if (a.now) l->abort(a.why);
-      else l->close();
+      if (a.now)
+        l->abort(a.why);
+      else
+        l->close();
     }
   }
   void carry(control::note& a) {
@@ -186,7 +199,8 @@ class process {
   struct attached final : wire::link_events {
     attached(process& p, control::link_id link, network::end end) : owner(p), id(link), at(std::move(end)) {}
     void received(wire::message m) override {
-      owner.in_.log.event(owner.name_, "received", id, m.index(), 0, wire::type_name(static_cast<std::uint8_t>(m.index() + 1)));
+      owner.in_.log.event(owner.name_, "received", id, m.index(), 0,
+                          wire::type_name(static_cast<std::uint8_t>(m.index() + 1)));
       if (owner.alive_) owner.link_received(id, std::move(m));
     }
     void batch_end() override { owner.settle(); }

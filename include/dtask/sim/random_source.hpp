@@ -8,7 +8,8 @@
 DTASK_BEGIN
 namespace sim {
 
-/// The one source of chance in a simulation: the same numbers for the same seed, on every machine and compiler (SplitMix64, Steele et al., 2014).
+/// The one source of chance in a simulation: the same numbers for the same seed, on every machine and compiler
+/// (SplitMix64, Steele et al., 2014).
 ///
 /// Thread safety: none.
 class random_source {
@@ -25,12 +26,16 @@ class random_source {
   std::uint64_t below(std::uint64_t bound) noexcept { return next() % bound; }
   /// A number from `low` to `high`, both included.
   std::uint64_t between(std::uint64_t low, std::uint64_t high) noexcept { return low + below(high - low + 1); }
-  std::uint32_t between32(std::uint32_t low, std::uint32_t high) noexcept { return static_cast<std::uint32_t>(between(low, high)); }
+  std::uint32_t between32(std::uint32_t low, std::uint32_t high) noexcept {
+    return static_cast<std::uint32_t>(between(low, high));
+  }
   /// True in a share `p` of the cases.
   bool chance(double p) noexcept { return static_cast<double>(next() >> 11) < p * 9007199254740992.0; }
   /// Evenly from `low` to `high`.
   duration time(duration low, duration high) noexcept {
-    return high <= low ? low : low + duration(static_cast<std::int64_t>(below(static_cast<std::uint64_t>((high - low).count()) + 1)));
+    return high <= low
+               ? low
+               : low + duration(static_cast<std::int64_t>(below(static_cast<std::uint64_t>((high - low).count()) + 1)));
   }
   /// From `low` to `high` with every power of two as likely as the next: many small numbers and a few large ones.
   std::uint64_t spread(std::uint64_t low, std::uint64_t high) noexcept {

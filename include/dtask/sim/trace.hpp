@@ -12,7 +12,8 @@
 DTASK_BEGIN
 namespace sim {
 
-/// What happened in a simulation, in order: a hash over all of it, which must be the same whenever the seed is the same, and on demand one readable line for each event.
+/// What happened in a simulation, in order: a hash over all of it, which must be the same whenever the seed is the
+/// same, and on demand one readable line for each event.
 class trace {
  public:
   /// `to`: where the lines go; nullptr: nowhere, which is much faster.
@@ -23,20 +24,23 @@ class trace {
   std::uint64_t events() const noexcept { return events_; }
 
   /// `who` did `what`, with up to three numbers; `text` is for readers and is not part of the hash.
-  void event(std::string_view who, std::string_view what, std::uint64_t a = 0, std::uint64_t b = 0, std::uint64_t c = 0, std::string_view text = {}) {
+  void event(std::string_view who, std::string_view what, std::uint64_t a = 0, std::uint64_t b = 0, std::uint64_t c = 0,
+             std::string_view text = {}) {
     ++events_;
     mix(static_cast<std::uint64_t>(clock_.now().time_since_epoch().count()));
     for (const std::string_view word : {who, what}) {
       mix(word.size());
-      for (std::size_t i = 0; i < word.size() && i < 16; ++i) hash_ = (hash_ ^ static_cast<unsigned char>(word[i])) * 0x100000001b3u;
+      for (std::size_t i = 0; i < word.size() && i < 16; ++i)
+        hash_ = (hash_ ^ static_cast<unsigned char>(word[i])) * 0x100000001b3u;
     }
     mix(a);
     mix(b);
     mix(c);
     if (to_ == nullptr) return;
-    std::fprintf(to_, "%12.6f  %-12.*s %-16.*s %llu %llu %llu  %s\n", static_cast<double>(clock_.now().time_since_epoch().count()) * 1e-9, static_cast<int>(who.size()),
-                 who.data(), static_cast<int>(what.size()), what.data(), static_cast<unsigned long long>(a), static_cast<unsigned long long>(b),
-                 static_cast<unsigned long long>(c), escaped(text).c_str());
+    std::fprintf(to_, "%12.6f  %-12.*s %-16.*s %llu %llu %llu  %s\n",
+                 static_cast<double>(clock_.now().time_since_epoch().count()) * 1e-9, static_cast<int>(who.size()),
+                 who.data(), static_cast<int>(what.size()), what.data(), static_cast<unsigned long long>(a),
+                 static_cast<unsigned long long>(b), static_cast<unsigned long long>(c), escaped(text).c_str());
   }
 
  private:

@@ -29,7 +29,8 @@ enum class behaviour : std::uint8_t {
   cannot_encode,  ///< its result cannot be encoded
 };
 
-/// A simulated job as it travels: its argument. Byte contents are slices of one fixed block, so that both ends can check them.
+/// A simulated job as it travels: its argument. Byte contents are slices of one fixed block, so that both ends can
+/// check them.
 struct virtual_job {
   std::uint64_t id = 0;
   behaviour does = behaviour::answer;
@@ -57,7 +58,8 @@ inline bytes content(std::uint64_t seed, std::size_t size) {
     random_source source(1);
     for (std::uint64_t& w : words) w = source.next();
     mutable_bytes all(most_content + (std::size_t{1} << 16));
-    for (std::size_t at = 0; at < all.size(); at += words.size() * 8) std::memcpy(all.data() + at, words.data(), std::min(words.size() * 8, all.size() - at));
+    for (std::size_t at = 0; at < all.size(); at += words.size() * 8)
+      std::memcpy(all.data() + at, words.data(), std::min(words.size() * 8, all.size() - at));
     return std::move(all).freeze();
   }();
   return block.slice(static_cast<std::size_t>(seed % 8191) * 8, size);

@@ -24,10 +24,12 @@
 DTASK_BEGIN
 namespace sim {
 
-/// One end of a simulated connection: a `wire::link` whose messages are really encoded, cut at random, delayed, and decoded at the other end.
+/// One end of a simulated connection: a `wire::link` whose messages are really encoded, cut at random, delayed, and
+/// decoded at the other end.
 ///
-/// As with TCP the bytes of a link come in order and none is missing; what can fail is the link as a whole. At most `window` bytes are on the way in one
-/// direction (the buffers of both systems), the rest waits in the outbox and counts as unsent. While the path is blocked or the receiving process is frozen, nothing arrives.
+/// As with TCP the bytes of a link come in order and none is missing; what can fail is the link as a whole. At most
+/// `window` bytes are on the way in one direction (the buffers of both systems), the rest waits in the outbox and
+/// counts as unsent. While the path is blocked or the receiving process is frozen, nothing arrives.
 class virtual_link final : public wire::link {
  public:
   /// What the network decides for its links.
@@ -35,13 +37,15 @@ class virtual_link final : public wire::link {
    public:
     virtual bool blocked(host_id from, host_id to) const = 0;
     virtual bool frozen(host_id at) const = 0;
-    virtual void broken(const std::string& why) = 0;  ///< a message over the limits, or bytes that the decoder refused: never right between two real machines
+    virtual void broken(const std::string& why) = 0;  ///< a message over the limits, or bytes that the decoder refused:
+                                                      ///< never right between two real machines
 
    protected:
     ~surroundings() = default;
   };
 
-  virtual_link(surroundings& net, virtual_scheduler& clock, random_source& chance, host_id here, host_id there, wire::side side, const link_traits& traits)
+  virtual_link(surroundings& net, virtual_scheduler& clock, random_source& chance, host_id here, host_id there,
+               wire::side side, const link_traits& traits)
       : net_(net),
         clock_(clock),
         chance_(chance),
@@ -52,7 +56,10 @@ class virtual_link final : public wire::link {
         arrival_(clock, [this] { deliver(); }),
         release_(clock, [this] { released(); }),
         ending_(clock, [this] { report_end(); }),
-        grace_(clock, [this] { if (state_ == state::closing) abort(error(errc::io_error, "not written in time")); }),
+        grace_(clock,
+               [this] {
+                 if (state_ == state::closing) abort(error(errc::io_error, "not written in time"));
+               }),
         drained_(clock, [this] { tell_drained(); }) {}
 
   /// Joins two ends. Both live until the network lets go of their connection.
@@ -81,7 +88,8 @@ class virtual_link final : public wire::link {
       const std::size_t most = std::min(traits_.window - on_the_way_, cut());
       const std::size_t used = out_.gather(slices, most);
       segment next;
-      for (const wire::outbox::slice& s : std::span(slices).first(used)) next.data.insert(next.data.end(), s.begin(), s.end());
+      for (const wire::outbox::slice& s : std::span(slices).first(used))
+        next.data.insert(next.data.end(), s.begin(), s.end());
       out_.consumed(next.data.size());
       on_the_way_ += next.data.size();
       peer_->incoming(std::move(next), traits_);
@@ -118,7 +126,8 @@ class virtual_link final : public wire::link {
   std::size_t on_the_way() const noexcept { return on_the_way_; }
   std::size_t window() const noexcept { return traits_.window; }
 
-  /// The process at this end is gone, and with it what it had not handed to the system. Its system still delivers the rest where `politely`, then closes.
+  /// The process at this end is gone, and with it what it had not handed to the system. Its system still delivers the
+  /// rest where `politely`, then closes.
   void process_died(bool politely) {
     events_ = nullptr;
     if (state_ > state::closing) return;
@@ -165,7 +174,9 @@ class virtual_link final : public wire::link {
     }
   }
   /// Whether something has waited for the other direction since before `since`.
-  bool stuck_since(time_point since) const noexcept { return state_ <= state::closing && !queue_.empty() && queue_.front().ready < since; }
+  bool stuck_since(time_point since) const noexcept {
+    return state_ <= state::closing && !queue_.empty() && queue_.front().ready < since;
+  }
 
  private:
   enum class state { open, closing, ending, ended };
@@ -184,7 +195,9 @@ class virtual_link final : public wire::link {
     if (state_ == state::ended) return;
     // A slow path passes one read after the other.
     busy_until_ = std::max(busy_until_, clock_.now());
-    if (traits.bytes_per_second != 0) busy_until_ += duration(static_cast<std::int64_t>(s.data.size() * std::uint64_t{1'000'000'000} / traits.bytes_per_second));
+    if (traits.bytes_per_second != 0)
+      busy_until_ +=
+          duration(static_cast<std::int64_t>(s.data.size() * std::uint64_t{1'000'000'000} / traits.bytes_per_second));
     const time_point arrives = busy_until_ + traits.latency + chance_.time(duration::zero(), traits.jitter);
     // A reset may overtake what is on the way: the receiving system then drops what its process has not read.
     if (s.what == segment::reset && chance_.chance(0.5)) queue_.clear();
@@ -200,7 +213,8 @@ class virtual_link final : public wire::link {
     if (s.what != segment::data_bytes) {
       state_ = state::ending;
       out_.clear();
-      end_with(s.what == segment::fin ? error(errc::io_error, "closed by the peer", peer()) : error(errc::io_error, "connection reset by the peer", peer()));
+      end_with(s.what == segment::fin ? error(errc::io_error, "closed by the peer", peer())
+                                      : error(errc::io_error, "connection reset by the peer", peer()));
       return;
     }
     peer_->consumed_by_peer(s.data.size());

@@ -16,8 +16,9 @@
 DTASK_BEGIN
 namespace sim {
 
-/// A scheduler on virtual time: nothing waits, the clock jumps to the next timer when there is no work left. Items and timers run on the thread that calls `step`, in
-/// an order that depends on nothing but the order of the calls: what is due at the same instant runs in the order in which it was armed.
+/// A scheduler on virtual time: nothing waits, the clock jumps to the next timer when there is no work left. Items and
+/// timers run on the thread that calls `step`, in an order that depends on nothing but the order of the calls: what is
+/// due at the same instant runs in the order in which it was armed.
 ///
 /// Tasks run on it as on any other scheduler. Thread safety: none, it has one thread only.
 class virtual_scheduler final : public scheduler {
@@ -82,15 +83,17 @@ class virtual_scheduler final : public scheduler {
     if (at > now_) now_ = at;
   }
 
-  /// Runs a task (or any awaitable) to its end, steps everything else meanwhile, and returns its result or throws its exception.
-  /// Throws `error(closed)` when nothing is left that could end it.
+  /// Runs a task (or any awaitable) to its end, steps everything else meanwhile, and returns its result or throws its
+  /// exception. Throws `error(closed)` when nothing is left that could end it.
   template <class Awaitable>
   auto run(Awaitable awaitable, environment env = {}) {
     auto t = dtask::detail::as_task(std::move(awaitable));
     dtask::detail::loop_completion<typename decltype(t)::value_type> end(*this, std::move(t), env);
     post(end.start());
     while (!end.has_ended())
-      if (!step()) throw error(errc::closed, "the task waits for something that never happens: no item and no timer is left", "virtual_scheduler");
+      if (!step())
+        throw error(errc::closed, "the task waits for something that never happens: no item and no timer is left",
+                    "virtual_scheduler");
     return end.take();
   }
 
@@ -105,7 +108,9 @@ class virtual_scheduler final : public scheduler {
     }
   };
 
-  static bool before(const timer& a, const timer& b) noexcept { return a.at != b.at ? a.at < b.at : a.sequence < b.sequence; }
+  static bool before(const timer& a, const timer& b) noexcept {
+    return a.at != b.at ? a.at < b.at : a.sequence < b.sequence;
+  }
   void put(std::size_t at, timer* t) noexcept {
     heap_[at] = t;
     t->slot = static_cast<std::int32_t>(at);

@@ -37,7 +37,9 @@ class worker_node final : public process<control::worker_action> {
   using killed = std::function<void()>;
 
   worker_node(world& in, host_id host, const setting& how)
-      : process(in, host, how.name + std::to_string(in.last_process + 1)), how_(with_digest(how)), machine_(who(), how_.options, in.chance.next()) {
+      : process(in, host, how.name + std::to_string(in.last_process + 1)),
+        how_(with_digest(how)),
+        machine_(who(), how_.options, in.chance.next()) {
     in_.log.event(name(), "start", id(), how_.slots);
     machine_.start(now());
     settle();
@@ -88,16 +90,20 @@ class worker_node final : public process<control::worker_action> {
   }
 
   void link_received(control::link_id link_number, wire::message&& m) override {
-    if (const auto* run = std::get_if<wire::run>(&m)) {
+    if (const auto* run = m.get_if<wire::run>()) {
       // Which coordinator granted it: the books count leases for each of its lives.
       grants_[{run->job, run->fence}] = coordinator_;
-    } else if (const auto* w = std::get_if<wire::welcome>(&m)) {
+    } else if (const auto* w = m.get_if<wire::welcome>()) {
       coordinator_ = in_.book.coordinator_of(w->epoch);
     }
     machine_.received(link_number, std::move(m), now());
   }
-  void link_closed(control::link_id link_number, const error& why) override { machine_.closed(link_number, why, now()); }
-  void link_unsent(control::link_id link_number, std::size_t bytes) override { machine_.unsent(link_number, bytes, now()); }
+  void link_closed(control::link_id link_number, const error& why) override {
+    machine_.closed(link_number, why, now());
+  }
+  void link_unsent(control::link_id link_number, std::size_t bytes) override {
+    machine_.unsent(link_number, bytes, now());
+  }
   void tick() override { machine_.tick(now()); }
   time_point next_tick() const override { return machine_.next_tick(); }
   void take_actions(std::vector<control::worker_action>& out) override { machine_.take_actions(out, now()); }
@@ -112,8 +118,10 @@ class worker_node final : public process<control::worker_action> {
     in_.net.dial(host(), how_.coordinator, [this](network::end end, const error& why) {
       if (!alive() && end) return end->process_died(true);
       when_awake([this, end, why] {
-        if (end) machine_.connected(adopt(end, how_.options.limits), now());
-        else machine_.dial_failed(why, now());
+        if (end)
+          machine_.connected(adopt(end, how_.options.limits), now());
+        else
+          machine_.dial_failed(why, now());
         settle();
       });
     });
@@ -170,7 +178,8 @@ class worker_node final : public process<control::worker_action> {
       for (const auto& [at, e] : running_)
         if (!e.asked_to_stop) in_.book.violated(name() + " drained and left a job running");
     if (a.reason == control::exit_reason::no_slots)
-      for (std::uint32_t held = static_cast<std::uint32_t>(running_.size()); held < how_.slots; held = how_.slots) in_.book.violated(name() + " gave up with a free slot");
+      for (std::uint32_t held = static_cast<std::uint32_t>(running_.size()); held < how_.slots; held = how_.slots)
+        in_.book.violated(name() + " gave up with a free slot");
     end_in_order();
   }
 
@@ -179,7 +188,8 @@ class worker_node final : public process<control::worker_action> {
     if (call == nullptr) return;
     for (const auto& [name_of_blob, number] : call->broadcasts)
       if (const auto held = blobs_.find({e.run.session, name_of_blob}); held == blobs_.end() || held->second < number)
-        in_.book.violated(name() + " started job " + std::to_string(e.job.id) + " before broadcast " + name_of_blob + " number " + std::to_string(number));
+        in_.book.violated(name() + " started job " + std::to_string(e.job.id) + " before broadcast " + name_of_blob +
+                          " number " + std::to_string(number));
   }
 
   void end_of(key at) {
@@ -187,7 +197,8 @@ class worker_node final : public process<control::worker_action> {
     if (found == running_.end()) return;
     execution& e = found->second;
     const std::uint32_t before = in_.book.call_of(e.job.id) != nullptr ? in_.book.call_of(e.job.id)->executions - 1 : 0;
-    const bool kills = e.job.does == behaviour::kill_worker || (e.job.does == behaviour::kill_at_first && before < e.job.times);
+    const bool kills =
+        e.job.does == behaviour::kill_worker || (e.job.does == behaviour::kill_at_first && before < e.job.times);
     if (kills && !(e.asked_to_stop && in_.chance.chance(0.5))) {
       in_.log.event(name(), "job kills it", e.job.id);
       return in_.clock.call_after(duration::zero(), [this] { kill(in_.chance.chance(0.8), false); });
