@@ -85,7 +85,7 @@ TEST_CASE("hello: client, coordinator and workers as processes; status in words 
 
 TEST_CASE("coordinator: the port file appears whole") {
   const faults::scratch folder;
-  const std::string file = (folder.path() / "port").string();
+  const std::string file = folder.file("port");
   process coordinator({hello(), "coordinator", "--listen", "127.0.0.1:0", "--port-file", file});
   const std::string url = address_of(coordinator);
   std::ifstream in(file);

@@ -1,6 +1,6 @@
 #pragma once
-#include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -8,7 +8,6 @@
 #include <mutex>
 #include <span>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -54,7 +53,10 @@ class job_runner : public std::enable_shared_from_this<job_runner> {
 
   /// From the node's thread.
   void start(std::shared_ptr<attempt> which) {
-    under_way_.fetch_add(1, std::memory_order_relaxed);
+    {
+      const std::lock_guard hold(guard_);
+      ++under_way_;
+    }
     spawn(children_, &job_runner::run, this, std::move(which));
   }
   /// Destroys the job objects of a session, where their destructors may take their time.
@@ -69,9 +71,12 @@ class job_runner : public std::enable_shared_from_this<job_runner> {
       const std::lock_guard hold(runner->guard_);
       runner->ended_ = nullptr;
     }
-    const auto patience = clock_type::now() + std::chrono::seconds(2);
-    while (runner->under_way_.load(std::memory_order_acquire) != 0 && clock_type::now() < patience) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    const std::size_t left = runner->under_way_.load(std::memory_order_acquire);
+    std::size_t left = 0;
+    {
+      std::unique_lock hold(runner->guard_);
+      runner->idle_.wait_for(hold, std::chrono::seconds(2), [&] { return runner->under_way_ == 0; });
+      left = runner->under_way_;
+    }
     if (left == 0) {
       sync_wait(runner->close());
       return true;
@@ -117,7 +122,7 @@ class job_runner : public std::enable_shared_from_this<job_runner> {
   void finish(attempt_end end) {
     const std::lock_guard hold(guard_);
     if (ended_) ended_(std::move(end));
-    under_way_.fetch_sub(1, std::memory_order_release);
+    if (--under_way_ == 0) idle_.notify_all();
   }
 
   const std::span<const job_entry> entries_;
@@ -126,7 +131,8 @@ class job_runner : public std::enable_shared_from_this<job_runner> {
   const codec_limits limits_;
   std::mutex guard_;
   report ended_;
-  std::atomic<std::size_t> under_way_{0};
+  std::condition_variable idle_;
+  std::size_t under_way_ = 0;
   std::vector<object_cache> objects_;
   work_pool pool_;
   scope children_;
