@@ -7,6 +7,7 @@ target_compile_options(dtask_warnings INTERFACE -Wall -Wextra -Wpedantic -Wshado
 # compiler warns about must not keep anybody from running the tests.
 if((CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
    OR (CMAKE_CXX_COMPILER_ID STREQUAL "Clang" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 20))
+  set(DTASK_WERROR -Werror)
   target_compile_options(dtask_warnings INTERFACE $<$<NOT:$<CONFIG:Release>>:-Werror>)
 endif()
 target_compile_definitions(dtask_warnings INTERFACE BOOST_ASIO_NO_DEPRECATED)

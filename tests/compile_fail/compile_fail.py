@@ -9,7 +9,7 @@ import sys
 
 
 def compile_unit(*arguments):
-    return subprocess.run([*arguments, "-Wall", "-Wextra", "-Werror", "-fsyntax-only"], capture_output=True, text=True)
+    return subprocess.run([*arguments, "-Wall", "-Wextra", "-Werror=unused-result", "-fsyntax-only"], capture_output=True, text=True)
 
 
 def main():

@@ -68,7 +68,7 @@ class Page:
     def program(self, text, folder, arguments):
         source, program = folder / "program.cpp", folder / "program"
         source.write_text(text)
-        self.command("compiler", [self.compiler, *self.flags, "-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Werror",
+        self.command("compiler", [self.compiler, *self.flags, "-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion",
                                   str(source), *(["-c", "-o", os.devnull] if arguments is None else ["-o", str(program)])])
         return None if arguments is None else self.command("program", [str(program), *arguments])
 
