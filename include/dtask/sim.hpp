@@ -1,6 +1,7 @@
 #pragma once
 /// The room sim/: the three state machines on virtual time and a virtual network, from one seed.
 #include "dtask/sim/chaos.hpp"
+#include "dtask/sim/chaos_plan.hpp"
 #include "dtask/sim/client_node.hpp"
 #include "dtask/sim/cluster.hpp"
 #include "dtask/sim/coordinator_node.hpp"

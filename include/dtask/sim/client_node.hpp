@@ -160,6 +160,7 @@ class client_node final : public process<control::client_action> {
     record.deadline = what.deadline;
     record.no_worker_after = what.no_worker_after;
     record.retry = what.retry;
+    record.offline = !online_ && times_online_ != 0;
     record.broadcasts = complete_broadcasts_;
     control::call_request request;
     request.type = what.type;

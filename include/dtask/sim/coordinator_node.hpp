@@ -93,6 +93,12 @@ class coordinator_node final : public process<control::coordinator_action> {
     wire::hello said;
     std::uint64_t session = 0;
     bool welcome = false;
+    /// Results that are on their way in chunks. They count once the last byte was sent: what is cut short is void.
+    struct partial {
+      std::uint64_t call = 0;
+      std::uint64_t left = 0;
+    };
+    std::map<std::uint64_t, partial> results;
   };
 
   static control::coordinator_options with_digest(control::coordinator_options o) {
@@ -129,7 +135,27 @@ class coordinator_node final : public process<control::coordinator_action> {
     else if (const auto* stop = m.get_if<wire::stop>())
       in_.book.lease_ended(id(), stop->job, stop->fence, false);
     else if (const auto* result = m.get_if<wire::result>())
-      in_.book.result_sent(id(), p.session, result->call, link, result->why.code);
+      count_result(p, link, *result);
+    else if (const auto* piece = m.get_if<wire::chunk>())
+      count_chunk(p, link, *piece);
+    else if (const auto* cut = m.get_if<wire::abort_transfer>())
+      p.results.erase(cut->transfer);
+  }
+  void count_result(peer_book& p, control::link_id link, const wire::result& r) {
+    std::uint64_t total = 0;
+    for (const std::uint64_t length : r.value.lengths) total += length;
+    if (r.value.transfer == 0 || total == 0)
+      in_.book.result_sent(id(), p.session, r.call, link, r.why.code);
+    else
+      p.results[r.value.transfer] = {r.call, total};
+  }
+  void count_chunk(peer_book& p, control::link_id link, const wire::chunk& piece) {
+    const auto at = p.results.find(piece.transfer);
+    if (at == p.results.end()) return;  // of a job or a broadcast
+    at->second.left -= piece.data.size();
+    if (at->second.left != 0) return;
+    in_.book.result_sent(id(), p.session, at->second.call, link, errc::ok);
+    p.results.erase(at);
   }
   void greet(peer_book& p, const wire::welcome& w) {
     in_.book.coordinator_known(w.epoch, id());

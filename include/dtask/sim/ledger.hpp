@@ -41,6 +41,7 @@ struct call_record {
       broadcasts;  ///< those that its client had seen complete: name and the simulation's number
   time_point submitted{};
   std::optional<time_point> cancelled;
+  bool offline = false;        ///< its client had given the coordinator up, when it was submitted
   std::uint64_t freezes = 0;  ///< of its client, when it was submitted
   process_id sent_to = 0;     ///< the coordinator process to which it was sent last
   bool ended = false;
@@ -354,7 +355,7 @@ class ledger {
         return allow(kills || !calm_);
       case errc::coordinator_lost:
         return allow(!calm_ &&
-                     (coordinator_falls_ != 0 || took >= options.coordinator_wait || !may_run_again(c.effect_class)));
+                     (coordinator_falls_ != 0 || c.offline || took >= options.coordinator_wait || !may_run_again(c.effect_class)));
       case errc::session_lost:
       case errc::unreachable:
       case errc::closed:
