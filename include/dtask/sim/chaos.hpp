@@ -85,6 +85,7 @@ class chaos {
   void begin() {
     began_ = all_.now();
     if (plan_.tight) all_.book().may_overload();
+    if (plan_.slow) all_.book().slow_network();
     if (!plan_.calm) all_.book().disturbed();
     all_.start_coordinator(plan_.coordinator);
     for (std::uint32_t i = 0; i < plan_.workers; ++i) {

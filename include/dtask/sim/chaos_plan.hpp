@@ -56,6 +56,8 @@ class chaos_plan {
       for (std::uint8_t kind = 0; kind < fault_kinds; ++kind)
         if (draw.chance(0.35)) faults.push_back(static_cast<fault>(kind));
     draw_network(draw);
+    slow = network.bytes_per_second != 0 || network.latency_max > std::chrono::milliseconds(10);
+    huge = huge && !slow;
     draw_options(draw);
     // What a job may do besides answering.
     misbehaving = draw.chance(0.6) ? 0.15 : 0;
@@ -134,6 +136,7 @@ class chaos_plan {
   bool big = false;
   bool huge = false;
   bool tight = false;
+  bool slow = false;  ///< small messages may wait long behind large payloads
   bool small_frames = false;
   std::vector<fault> faults;
   network_traits network;
@@ -149,8 +152,9 @@ class chaos_plan {
       network.latency_min = std::chrono::milliseconds(5);
       network.latency_max = std::chrono::milliseconds(80);
       network.jitter = std::chrono::milliseconds(20);
+      network.window_min = std::size_t{256} << 10;
     }
-    if (draw.chance(0.15)) network.bytes_per_second = draw.between(2'000'000, 50'000'000);
+    if (draw.chance(0.15)) network.bytes_per_second = draw.between(5'000'000, 50'000'000);
     if (draw.chance(0.3)) network.tiny_reads = 0.3;
     network.stuck_link_ends = draw.time(std::chrono::seconds(6), std::chrono::seconds(40));
   }

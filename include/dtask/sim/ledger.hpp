@@ -41,7 +41,7 @@ struct call_record {
       broadcasts;  ///< those that its client had seen complete: name and the simulation's number
   time_point submitted{};
   std::optional<time_point> cancelled;
-  bool offline = false;        ///< its client had given the coordinator up, when it was submitted
+  bool offline = false;       ///< its client had given the coordinator up, when it was submitted
   std::uint64_t freezes = 0;  ///< of its client, when it was submitted
   process_id sent_to = 0;     ///< the coordinator process to which it was sent last
   bool ended = false;
@@ -80,6 +80,8 @@ class ledger {
   bool calm() const noexcept { return calm_; }
   void coordinator_fell() noexcept { ++coordinator_falls_; }
   void may_overload() noexcept { overload_allowed_ = true; }
+  void slow_network() noexcept { fast_ = false; }
+  bool fast() const noexcept { return fast_; }
   void client_frozen(process_id client) { ++freezes_[client]; }
 
   // ---- calls, as the client's driver sees them ----
@@ -107,7 +109,9 @@ class ledger {
     for (call_record& c : calls_)
       if (c.client == client && !c.ended && !c.cancelled) c.cancelled = clock_.now();
   }
-  void completed(process_id client, const control::complete& end, const control::client_options& options) {
+  /// `away`: how long the client has heard nothing of its coordinator.
+  void completed(process_id client, const control::complete& end, const control::client_options& options,
+                 duration away) {
     call_record* c = find(client, end.call);
     if (c == nullptr)
       return violated("client " + std::to_string(client) + " completed call " + std::to_string(end.call) +
@@ -119,7 +123,7 @@ class ledger {
     c->code = end.why.code;
     --open_;
     ++ends_[end.why.code];
-    judge(*c, end, options);
+    judge(*c, end, options, away);
   }
   /// The client's process is gone: nobody waits for its calls any more.
   void client_gone(process_id client) {
@@ -314,7 +318,8 @@ class ledger {
     return at == by_call_.end() ? nullptr : &calls_[at->second];
   }
 
-  void judge(const call_record& c, const control::complete& end, const control::client_options& options) {
+  void judge(const call_record& c, const control::complete& end, const control::client_options& options,
+             duration away) {
     const time_point now = clock_.now();
     const duration took = now - c.submitted;
     const auto allow = [&](bool may) {
@@ -354,8 +359,8 @@ class ledger {
       case errc::worker_lost:
         return allow(kills || !calm_);
       case errc::coordinator_lost:
-        return allow(!calm_ &&
-                     (coordinator_falls_ != 0 || c.offline || took >= options.coordinator_wait || !may_run_again(c.effect_class)));
+        return allow(!calm_ && (coordinator_falls_ != 0 || c.offline || away >= options.coordinator_wait ||
+                                !may_run_again(c.effect_class)));
       case errc::session_lost:
       case errc::unreachable:
       case errc::closed:
@@ -390,6 +395,7 @@ class ledger {
   std::vector<std::string> violations_;
   bool calm_ = true;
   bool overload_allowed_ = false;
+  bool fast_ = true;
   std::uint64_t coordinator_falls_ = 0;
   std::map<process_id, std::uint64_t> freezes_;
   std::map<std::uint64_t, process_id> epochs_;
