@@ -725,3 +725,20 @@ TEST_CASE("a large result that is still on its way at the deadline: the slot com
   (void)next;
   CHECK(c.violation == "");
 }
+
+TEST_CASE("part of a message is a sign of life") {
+  cluster c;
+  c.start_coordinator();
+  c.add_worker(1);
+  c.add_client();
+  c.submit(0);
+  c.freeze(0);
+  for (int i = 0; i < 20; ++i) {
+    c.pass(1s);
+    c.coordinator->heard(c.workers[0].link, c.now);
+  }
+  CHECK(c.report().workers[0].state == "up");
+  c.pass(6s);
+  CHECK(c.report().workers.empty());
+  CHECK(c.violation == "");
+}

@@ -20,8 +20,7 @@ struct far_end {
   std::size_t bytes_of(std::uint64_t transfer) const {
     std::size_t total = 0;
     for (const auto& m : out)
-      if (const auto* c = m.get_if<wire::chunk>(); c != nullptr && c->transfer == transfer)
-        total += c->data.size();
+      if (const auto* c = m.get_if<wire::chunk>(); c != nullptr && c->transfer == transfer) total += c->data.size();
     return total;
   }
 };

@@ -85,6 +85,9 @@ class client_state {
   void connected(link_id link, time_point now);
   void dial_failed(const error& why, time_point now);
   void received(link_id link, wire::message&& what, time_point now);
+  /// Bytes have come on the link, if only a part of a message: a sign of life, so that a slow path is not taken for a
+  /// dead peer.
+  void heard(link_id link, time_point now);
   void closed(link_id link, const error& why, time_point now);
   void unsent(link_id link, std::size_t bytes, time_point now);
 

@@ -66,6 +66,9 @@ class coordinator_state {
   /// process).
   void opened(link_id link, std::string peer, bool trusted, time_point now);
   void received(link_id link, wire::message&& what, time_point now);
+  /// Bytes have come on the link, if only a part of a message: a sign of life, so that a slow path is not taken for a
+  /// dead peer.
+  void heard(link_id link, time_point now);
   void closed(link_id link, const error& why, time_point now);
   /// Bytes queued on the link and not yet handed to the system: after sends were carried out, and when the link reports
   /// that it has drained.
@@ -124,6 +127,7 @@ class coordinator_state {
   // impl/coordinator_links.ipp
   peer* find(link_id link) noexcept;
   peer* worker_peer(std::uint32_t w) noexcept { return find(workers_[w].link); }
+  void heard(peer& p, time_point now);
   void emit(peer& to, wire::message&& what);
   void touch(peer& p);
   void pump(peer& p);

@@ -178,7 +178,7 @@ class send_queue {
         size = piece->data.size();
         unsent_ += size;
         emit(wire::message(std::move(*piece)));
-        }
+      }
       const bool finished = e.from->complete() && e.cursor.sent() == e.from->held.size();
       const std::uint64_t key = e.key;
       if (finished) erase_active(turn_);

@@ -16,7 +16,8 @@
 DTASK_BEGIN
 namespace control {
 
-/// From a call's position to its job, in pages that are made when a call comes to lie in them: a peer that names absurd positions is not believed in memory.
+/// From a call's position to its job, in pages that are made when a call comes to lie in them: a peer that names absurd
+/// positions is not believed in memory.
 class call_index {
  public:
   static constexpr std::uint32_t page = 1024;
@@ -58,14 +59,14 @@ struct session_record {
   std::uint64_t key = 0;
   std::string label;
   time_point detached_at{};
-  std::vector<std::uint16_t> types;    ///< by position in the client's hello
-  std::unique_ptr<lane[]> lanes;       ///< by position
+  std::vector<std::uint16_t> types;  ///< by position in the client's hello
+  std::unique_ptr<lane[]> lanes;     ///< by position
   call_index by_call;                ///< position of a call → its job
-  job_list blocked;                    ///< jobs that wait for a broadcast
-  std::uint32_t jobs = 0;              ///< records of this session, finished ones among them
-  std::uint64_t held = 0;              ///< cost of those
-  std::uint64_t owed_credit = 0;       ///< cost to give back with the next `credit`
-  std::uint64_t turn = 0;              ///< when it was last served
+  job_list blocked;                  ///< jobs that wait for a broadcast
+  std::uint32_t jobs = 0;            ///< records of this session, finished ones among them
+  std::uint64_t held = 0;            ///< cost of those
+  std::uint64_t owed_credit = 0;     ///< cost to give back with the next `credit`
+  std::uint64_t turn = 0;            ///< when it was last served
   broadcast_cache broadcasts;
   std::uint64_t receiving = 0;  ///< number of the broadcast that is on its way in, 0: none
 };

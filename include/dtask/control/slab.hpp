@@ -55,7 +55,9 @@ class slab {
   const T& operator[](std::uint32_t slot) const noexcept { return pages_[slot / page][slot % page]; }
 
   /// The name of a record in messages: never 0, never used twice within 2^31 uses of a slot.
-  std::uint64_t id(std::uint32_t slot) const noexcept { return std::uint64_t{(*this)[slot].generation + first_} << 32 | slot; }
+  std::uint64_t id(std::uint32_t slot) const noexcept {
+    return std::uint64_t{(*this)[slot].generation + first_} << 32 | slot;
+  }
   /// The slot of the record with this id, or `none`.
   std::uint32_t find(std::uint64_t id) const noexcept {
     const auto slot = static_cast<std::uint32_t>(id);

@@ -52,6 +52,9 @@ class worker_state {
   void connected(link_id link, time_point now);
   void dial_failed(const error& why, time_point now);
   void received(link_id link, wire::message&& what, time_point now);
+  /// Bytes have come on the link, if only a part of a message: a sign of life, so that a slow path is not taken for a
+  /// dead peer.
+  void heard(link_id link, time_point now);
   void closed(link_id link, const error& why, time_point now);
   /// Bytes queued on the link and not yet handed to the system: after sends were carried out, and when the link reports
   /// that it has drained.

@@ -122,6 +122,7 @@ class coordinator_node final : public process<control::coordinator_action> {
     machine_.closed(link, why, now());
   }
   void link_unsent(control::link_id link, std::size_t bytes) override { machine_.unsent(link, bytes, now()); }
+  void link_heard(control::link_id link) override { machine_.heard(link, now()); }
   void tick() override { machine_.tick(now()); }
   time_point next_tick() const override { return machine_.next_tick(); }
   void take_actions(std::vector<control::coordinator_action>& out) override { machine_.take_actions(out, now()); }

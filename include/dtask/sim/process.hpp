@@ -83,6 +83,7 @@ class process {
 
   // ---- what the derived class forwards to its machine ----
   virtual void link_received(control::link_id link, wire::message&& m) = 0;
+  virtual void link_heard(control::link_id link) = 0;
   virtual void link_closed(control::link_id link, const error& why) = 0;
   virtual void link_unsent(control::link_id link, std::size_t bytes) = 0;
   virtual void tick() = 0;
@@ -203,7 +204,10 @@ class process {
                           wire::type_name(static_cast<std::uint8_t>(m.index() + 1)));
       if (owner.alive_) owner.link_received(id, std::move(m));
     }
-    void batch_end() override { owner.settle(); }
+    void batch_end() override {
+      if (owner.alive_) owner.link_heard(id);
+      owner.settle();
+    }
     void drained() override {
       owner.link_unsent(id, at->unsent());
       owner.settle();

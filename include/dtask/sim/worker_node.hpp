@@ -104,6 +104,7 @@ class worker_node final : public process<control::worker_action> {
   void link_unsent(control::link_id link_number, std::size_t bytes) override {
     machine_.unsent(link_number, bytes, now());
   }
+  void link_heard(control::link_id link) override { machine_.heard(link, now()); }
   void tick() override { machine_.tick(now()); }
   time_point next_tick() const override { return machine_.next_tick(); }
   void take_actions(std::vector<control::worker_action>& out) override { machine_.take_actions(out, now()); }

@@ -73,6 +73,10 @@ inline void client_state::unsent(link_id link, std::size_t bytes, time_point) {
   if (up_.is(link)) out_.set_unsent(bytes);
 }
 
+inline void client_state::heard(link_id link, time_point now) {
+  if (up_.is(link)) up_.heard(now);
+}
+
 inline void client_state::received(link_id link, wire::message&& what, time_point now) {
   if (!up_.is(link)) return;
   up_.heard(now);

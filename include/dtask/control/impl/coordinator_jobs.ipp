@@ -257,8 +257,7 @@ inline void coordinator_state::withdraw(std::uint32_t j, time_point now) {
 /// Another attempt, if the class of the error, the effect class and the budget allow; else the end.
 inline void coordinator_state::retry(std::uint32_t j, wire::failure why, time_point now) {
   job& r = jobs_[j];
-  if (r.cancelled ||
-      !may_retry(why.code, r.effect_class, r.retry.retries, r.retry.on_exception, r.attempts))
+  if (r.cancelled || !may_retry(why.code, r.effect_class, r.retry.retries, r.retry.on_exception, r.attempts))
     return finish(j, std::move(why), now);
   ++placed_again_;
   r.worker = none;
@@ -269,8 +268,8 @@ inline void coordinator_state::retry(std::uint32_t j, wire::failure why, time_po
   report_state(j, wire::job_state::queued);
 }
 
-/// A large result that is on its way is not wanted, or does not come: the client, if it was sent some, drops it. Where its worker goes on sending, what comes is thrown away, and
-/// the end of it is the end of the attempt.
+/// A large result that is on its way is not wanted, or does not come: the client, if it was sent some, drops it. Where
+/// its worker goes on sending, what comes is thrown away, and the end of it is the end of the attempt.
 inline void coordinator_state::drop_answer(std::uint32_t j) {
   job& r = jobs_[j];
   if (!r.rarely || !r.rarely->answer) return;

@@ -58,19 +58,25 @@ inline void coordinator_state::opened(link_id link, std::string address, bool tr
                       std::to_string(options_.max_strangers));
 }
 
+inline void coordinator_state::heard(link_id link, time_point now) {
+  if (peer* const p = find(link)) heard(*p, now);
+}
+
+inline void coordinator_state::heard(peer& p, time_point now) {
+  p.heard = now;
+  if (p.role != kind::worker) return;
+  worker_record& w = workers_[p.index];
+  const bool back = w.held.state == lease_state::suspect;
+  w.held.hear(now);
+  if (!back) return;
+  say(log_level::info, "worker_back", w.label);
+  reload(p.index);
+}
+
 inline void coordinator_state::received(link_id link, wire::message&& what, time_point now) {
   peer* const p = find(link);
   if (p == nullptr || p->role == kind::closing) return;
-  p->heard = now;
-  if (p->role == kind::worker) {
-    worker_record& w = workers_[p->index];
-    const bool back = w.held.state == lease_state::suspect;
-    w.held.hear(now);
-    if (back) {
-      say(log_level::info, "worker_back", w.label);
-      reload(p->index);
-    }
-  }
+  heard(*p, now);
   if (p->role == kind::stranger && what.get_if<wire::hello>() == nullptr)
     return violation(*p, "something else before its hello");
   what.visit([&](auto& m) { on(*p, std::move(m), now); });
@@ -292,7 +298,8 @@ inline void coordinator_state::on(peer& p, wire::chunk&& m, time_point now) {
         if (peer* const w = worker_peer(jobs_[j].worker)) touch(*w);
       break;
     case payload_of::result: {
-      const bool mine = j != none && jobs_[j].attempt_live && jobs_[j].fence == what.fence && jobs_[j].worker == p.index;
+      const bool mine =
+          j != none && jobs_[j].attempt_live && jobs_[j].fence == what.fence && jobs_[j].worker == p.index;
       const bool wanted = mine && jobs_[j].rarely && jobs_[j].rarely->answer == what.from;
       if (complete) {
         p.acks.push_back(what.job);
@@ -468,7 +475,9 @@ inline void coordinator_state::drain(time_point now) {
 
 inline void coordinator_state::finish_drain(time_point now) {
   // Large results may still be on their way to their clients.
-  const bool sending = std::any_of(peers_.begin(), peers_.end(), [](const auto& entry) { return entry.second->role == kind::client && !entry.second->out.empty(); });
+  const bool sending = std::any_of(peers_.begin(), peers_.end(), [](const auto& entry) {
+    return entry.second->role == kind::client && !entry.second->out.empty();
+  });
   if ((open_jobs_ == 0 && !sending) || now >= drain_until_) stop(now);
 }
 

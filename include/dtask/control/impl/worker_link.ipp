@@ -83,6 +83,10 @@ inline void worker_state::unsent(link_id link, std::size_t bytes, time_point) {
   if (up_.is(link)) out_.set_unsent(bytes);
 }
 
+inline void worker_state::heard(link_id link, time_point now) {
+  if (up_.is(link)) up_.heard(now);
+}
+
 inline void worker_state::received(link_id link, wire::message&& what, time_point now) {
   if (!up_.is(link)) return;
   up_.heard(now);

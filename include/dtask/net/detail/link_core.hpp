@@ -96,9 +96,7 @@ class link_core : public std::enable_shared_from_this<link_core> {
     if (ending_) return true;
     if (on_greeting_) return deliver_greeting();
     corked_ = true;
-    bool any = false;
     if (first_) {
-      any = true;
       events_->received(std::move(*std::exchange(first_, std::nullopt)));
     }
     if (events_ == nullptr || ended_) {
@@ -106,11 +104,10 @@ class link_core : public std::enable_shared_from_this<link_core> {
       return false;
     }
     const error bad = decoder_.parse([&](wire::message&& m) {
-      any = true;
       events_->received(std::move(m));
       return events_ != nullptr && !ending_ && !ended_;
     });
-    if (any && events_ != nullptr && !ended_) events_->batch_end();
+    if (events_ != nullptr && !ended_) events_->batch_end();
     corked_ = false;
     if (bad && !ended_ && !ending_) refuse(bad);
     if (!ended_) pump();

@@ -108,7 +108,10 @@ class machine_driver {
   struct attachment final : wire::link_events {
     attachment(Self& o, control::link_id i, std::unique_ptr<net::link> l) : owner(o), id(i), link(std::move(l)) {}
     void received(wire::message m) override { owner.machine_.received(id, std::move(m), now()); }
-    void batch_end() override { owner.settle(); }
+    void batch_end() override {
+      owner.machine_.heard(id, now());
+      owner.settle();
+    }
     void drained() override {
       owner.machine_.unsent(id, link->unsent(), now());
       owner.settle();
