@@ -68,8 +68,8 @@ TEST_CASE("the scheduler of a pool or an io_context is its own, not a second one
 }
 
 TEST_CASE("an exception reaches the handler, which runs on its own executor") {
-  dtask::work_pool pool(1);
   dtask::io_thread io;
+  dtask::work_pool pool(1);  // posts to io until it has ended
   dtask::one_shot<bool> end;
   dtask::co_spawn(pool, fails(), asio::bind_executor(io.get_executor(), [&](std::exception_ptr e) {
     bool right = false;

@@ -40,13 +40,10 @@ class io_scheduler final : public boost::asio::execution_context::service, publi
   }
   void post_all(work_list items) noexcept override {
     if (items.empty()) return;
-    {
-      const std::lock_guard hold(guard_);
-      const bool idle = !draining_;
-      queue_.append(std::move(items));
-      draining_ = true;
-      if (!idle) return;
-    }
+    // Asio is asked under the lock, which the drain takes first: what is posted may end the context's last user while we are still in here.
+    const std::lock_guard hold(guard_);
+    queue_.append(std::move(items));
+    if (std::exchange(draining_, true)) return;
     boost::asio::post(context_, drainer{this});
   }
   time_point now() const noexcept override { return clock_type::now(); }

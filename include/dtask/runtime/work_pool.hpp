@@ -52,11 +52,10 @@ class work_pool : public boost::asio::execution_context, public asio_scheduler {
   void post_all(work_list items) noexcept override {
     const std::size_t count = items.size();
     if (count == 0) return;
-    {
-      const detail::short_guard hold(queue_lock_);
-      queue_.append(std::move(items));
-      queued_.store(queue_.size(), std::memory_order_relaxed);
-    }
+    // Until the end under the lock, which the destructor takes once more: what is posted may end the pool's last user while we are still in here.
+    const detail::short_guard hold(queue_lock_);
+    queue_.append(std::move(items));
+    queued_.store(queue_.size(), std::memory_order_relaxed);
     // A thread that counts itself as idle looks into the queue under its lock afterwards, so either it sees these items or we see it.
     for (std::size_t i = 0; i < count && idle_.load(std::memory_order_relaxed) != 0; ++i) wake_one();
   }
@@ -183,6 +182,9 @@ inline work_pool::~work_pool() {
     awake_.notify_all();
   }
   for (auto& w : workers_) w->thread.join();
+  {
+    const detail::short_guard last_poster_has_left(queue_lock_);
+  }
   shutdown();
   destroy();
 }

@@ -29,15 +29,15 @@ task<std::remove_cvref_t<await_result<A>>> await_it(A awaitable) {
   co_return co_await std::move(awaitable);
 }
 
-/// A task as it is; any other awaitable inside one.
+/// A task as it is, by reference; any other awaitable inside one.
 template <class A>
-auto as_task(A&& awaitable) {
+decltype(auto) as_task(A&& awaitable) {
   static_assert(!std::is_lvalue_reference_v<A>, "dtask: tasks are handed over as rvalues: std::move(t)");
-  if constexpr (is_task<std::remove_cvref_t<A>>) return task(std::move(awaitable));
+  if constexpr (is_task<std::remove_cvref_t<A>>) return static_cast<A&&>(awaitable);
   else return await_it(std::move(awaitable));
 }
 template <class A>
-using task_result = typename decltype(as_task(std::declval<A>()))::value_type;
+using task_result = typename std::remove_cvref_t<decltype(as_task(std::declval<A>()))>::value_type;
 
 }  // namespace detail
 DTASK_END

@@ -1,5 +1,6 @@
 #pragma once
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <thread>
 #include <utility>
@@ -15,11 +16,13 @@ class stop_source;
 namespace detail {
 /// One entry in a stop source's list.
 struct stop_link {
-  void (*fire)(stop_link&, errc cause) noexcept = nullptr;
-  stop_source* source = nullptr;  ///< where it was registered, or null
-  bool listed = false;            ///< guarded by the source's lock
-  stop_link* previous = nullptr;
-  stop_link* following = nullptr;
+  void (*fire)(stop_link&, errc cause) noexcept;
+  stop_source* source = nullptr;  ///< where it was registered, or null: then the other members say nothing
+  bool listed;                    ///< guarded by the source's lock
+  stop_link* previous;
+  stop_link* following;
+  stop_link() noexcept {}  // a wait that is never stopped shall not pay for it
+  constexpr explicit stop_link(std::nullptr_t) noexcept : fire(nullptr), listed(false), previous(nullptr), following(nullptr) {}
 };
 
 /// Grows with every request: a source that has seen the current value knows that none of its ancestors was stopped since.
@@ -34,7 +37,7 @@ inline std::atomic<std::uint64_t> stop_epoch{1};
 class stop_source {
  public:
   /// A root: stopped by `request_stop` alone.
-  stop_source() noexcept = default;
+  stop_source() noexcept {}
   /// Stopped with its parent too. `parent` must outlive this.
   explicit stop_source(stop_source& parent) noexcept { set_parent(parent); }
   stop_source(const stop_source&) = delete;
@@ -80,19 +83,21 @@ class stop_source {
       return false;
     }
     cause_ = cause;
+    runner_ = &detail::this_thread();
+    running_ = nullptr;
     stopped_.store(true, std::memory_order_release);
     detail::stop_epoch.fetch_add(1, std::memory_order_release);
-    runner_ = &detail::this_thread();
+    const std::atomic_ref<detail::stop_link*> running(running_);
     while (detail::stop_link* link = first_) {
       first_ = link->following;
       if (first_) first_->previous = nullptr;
       link->listed = false;
-      running_.store(link, std::memory_order_relaxed);
+      running.store(link, std::memory_order_relaxed);
       lock_.unlock();
       link->fire(*link, cause);
       // The callback may have destroyed its link: from here on only the address counts.
       lock_.lock();
-      running_.store(nullptr, std::memory_order_release);
+      running.store(nullptr, std::memory_order_release);
     }
     lock_.unlock();
     return true;
@@ -132,17 +137,21 @@ class stop_source {
       lock_.unlock();
       return;
     }
-    const bool elsewhere = running_.load(std::memory_order_acquire) == &link && runner_ != &detail::this_thread();
+    // Registered and not in the list any more: this source was stopped.
+    const std::atomic_ref<detail::stop_link*> running(running_);
+    const bool elsewhere = running.load(std::memory_order_acquire) == &link && runner_ != &detail::this_thread();
     lock_.unlock();
     if (!elsewhere) return;
-    while (running_.load(std::memory_order_acquire) == &link) std::this_thread::yield();
+    while (running.load(std::memory_order_acquire) == &link) std::this_thread::yield();
   }
 
  private:
   struct never_tag {};
-  constexpr explicit stop_source(never_tag) noexcept : can_stop_(false) {}
+  constexpr explicit stop_source(never_tag) noexcept : can_stop_(false), cause_(errc::ok), runner_(nullptr), running_(nullptr), up_(nullptr) {}
   struct up_link : detail::stop_link {
-    stop_source* child = nullptr;
+    stop_source* child;
+    up_link() noexcept {}
+    constexpr explicit up_link(std::nullptr_t) noexcept : stop_link(nullptr), child(nullptr) {}
   };
   [[gnu::noinline]] bool look_up(std::uint64_t epoch) const noexcept {
     for (const stop_source* s = this; s; s = s->parent_) {
@@ -158,12 +167,13 @@ class stop_source {
   const bool can_stop_ = true;
   bool linked_ = false;
   detail::short_lock lock_;
-  errc cause_ = errc::ok;
   detail::stop_link* first_ = nullptr;
-  std::atomic<detail::stop_link*> running_{nullptr};
-  const void* runner_ = nullptr;
-  struct never_stopped;
+  // Written by the one that stops, and read only where stopped_ is set: a group of tasks that is never stopped does not pay for them.
+  errc cause_;
+  const void* runner_;           // the thread that calls
+  detail::stop_link* running_;   // what it is calling, through atomic_ref
   up_link up_;
+  struct never_stopped;
 };
 
 struct stop_source::never_stopped {

@@ -17,11 +17,19 @@ struct thread_state {
 };
 inline thread_local constinit thread_state tls_state{};
 
-/// The calling thread's state. Not inlined: clang keeps the address of a thread-local across a suspension, after which the coroutine may be on another thread.
-[[gnu::noinline]] inline thread_state& this_thread() noexcept {
+/// The calling thread's state. Not inlined by clang, which keeps the address of a thread-local across a suspension, after which the coroutine may be on another thread.
+/// g++ splits coroutines before it optimises: there each part computes the address anew.
+#if defined(__clang__)
+[[gnu::noinline]]
+#endif
+inline thread_state& this_thread() noexcept {
+#if defined(__clang__)
   thread_state* at = &tls_state;
   asm volatile("" : "+r"(at));
   return *at;
+#else
+  return tls_state;
+#endif
 }
 
 }  // namespace detail

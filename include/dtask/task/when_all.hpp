@@ -51,7 +51,7 @@ void rethrow_failure(task<T>& t) {
 template <class... T>
 class [[nodiscard("dtask: when_all does nothing until it is awaited")]] when_all_op {
  public:
-  explicit when_all_op(task<T>... tasks) noexcept : tasks_(std::move(tasks)...) {}
+  explicit when_all_op(task<T>&&... tasks) noexcept : tasks_(std::move(tasks)...) {}
 
   class awaiter {
    public:

@@ -24,7 +24,7 @@ template <class... T>
 class [[nodiscard("dtask: when_any does nothing until it is awaited")]] when_any_op {
  public:
   using result = std::variant<tuple_element<T>...>;
-  explicit when_any_op(task<T>... tasks) noexcept : tasks_(std::move(tasks)...) {}
+  explicit when_any_op(task<T>&&... tasks) noexcept : tasks_(std::move(tasks)...) {}
 
   class awaiter {
    public:

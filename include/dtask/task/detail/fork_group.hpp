@@ -2,7 +2,10 @@
 #include <atomic>
 #include <coroutine>
 #include <cstddef>
+#include <cstdint>
 #include <exception>
+#include <memory>
+#include <type_traits>
 
 #include "dtask/base/config.hpp"
 #include "dtask/task/fork_lane.hpp"
@@ -19,20 +22,23 @@ struct fork_child {
   std::coroutine_handle<> handle;
 };
 
+struct spine_hook : completion {};
+struct elsewhere_hook : completion {};
+
 /// Children that start together and end together, under a stop source of their own. Lives in the awaiter of when_all and when_any.
 ///
 /// The first child runs at once. On a work-stealing pool the others lie in the thread's deque meanwhile; when a child that ran in line has ended, the next one
 /// is popped and, unless it was stolen, runs in line too, without a single atomic operation on the group: this line of children is the spine. Children
 /// that ran elsewhere count up, the spine at its end counts down by their number, and whoever brings the count to zero resumes the parent.
-class fork_group {
+class fork_group : spine_hook, elsewhere_hook {
  public:
   enum class policy : unsigned char { all, any };
 
-  fork_group(policy p, fork_child* children, std::size_t size) noexcept : children_(children), size_(size), policy_(p) {
-    spine_.done = [](completion& c, promise_base& p2) noexcept { return static_cast<hook&>(c).group->spine_ended(p2); };
-    elsewhere_.done = [](completion& c, promise_base& p2) noexcept { return static_cast<hook&>(c).group->elsewhere_ended(p2); };
-    spine_.group = elsewhere_.group = this;
+  fork_group(policy p, fork_child* children, std::size_t size) noexcept : children_(children), size_(static_cast<std::uint32_t>(size)), policy_(p) {
+    spine_hook::done = [](completion& c, promise_base& child) noexcept { return static_cast<fork_group&>(static_cast<spine_hook&>(c)).spine_ended(child); };
+    elsewhere_hook::done = [](completion& c, promise_base& child) noexcept { return static_cast<fork_group&>(static_cast<elsewhere_hook&>(c)).elsewhere_ended(child); };
   }
+  static_assert(std::is_trivially_destructible_v<environment>);
   fork_group(const fork_group&) = delete;
   fork_group& operator=(const fork_group&) = delete;
 
@@ -40,41 +46,36 @@ class fork_group {
   template <class Promise>
   std::coroutine_handle<> start(std::coroutine_handle<Promise> parent) noexcept {
 #if DTASK_DEBUG
-    for (std::size_t i = 0; i < size_; ++i) note_parent(*children_[i].promise, parent.promise());
+    for (std::uint32_t i = 0; i < size_; ++i) note_parent(*children_[i].promise, parent.promise());
 #endif
     return start(parent, *parent.promise().env);
   }
 
   /// To be called in `await_resume`: throws where the group was not started because of stop.
   void check_started() const {
-    if (refused_) [[unlikely]] throw_stopped(*refused_);
+    if (decisive() == not_started) [[unlikely]] throw_stopped(env_);
   }
   /// The child that decided: the first to fail (all) or the first to end (any); -1: none.
   std::ptrdiff_t decisive() const noexcept { return decisive_.load(std::memory_order_relaxed); }
 
  private:
-  struct hook : completion {
-    fork_group* group = nullptr;
-  };
-
   std::coroutine_handle<> start(std::coroutine_handle<> parent, const environment& outer) noexcept {
     if (outer.stop->stop_requested()) [[unlikely]] {
-      refused_ = &outer;
+      std::construct_at(&env_, outer);
+      decisive_.store(not_started, std::memory_order_relaxed);
       return parent;
     }
     if (size_ == 0) return parent;
     parent_ = parent;
-    env_ = outer;
+    std::construct_at(&env_, environment{outer.where, &stop_, outer.deadline, outer.trace_id});
     stop_.set_parent(*outer.stop);
-    env_.stop = &stop_;
-    for (std::size_t i = 0; i < size_; ++i) {
+    for (std::uint32_t i = 0; i < size_; ++i) {
       children_[i].promise->env = &env_;
-      children_[i].promise->on_done = &elsewhere_;
+      children_[i].promise->on_done = static_cast<elsewhere_hook*>(this);
     }
-    next_ = 1;
     if (size_ > 1) {
       if (fork_lane* const lane = lane_of(env_.where)) {
-        std::size_t i = size_;
+        std::uint32_t i = size_;
         try {
           for (; i > 1; --i) lane->push(*children_[i - 1].promise);
         } catch (...) {
@@ -85,19 +86,19 @@ class fork_group {
         next_ = size_;
         elsewhere_count_ = size_ - 1;
         work_list others;
-        for (std::size_t i = 1; i < size_; ++i) others.push(*children_[i].promise);
+        for (std::uint32_t i = 1; i < size_; ++i) others.push(*children_[i].promise);
         env_.where->post_all(others);
       }
     }
-    children_[0].promise->on_done = &spine_;
+    children_[0].promise->on_done = static_cast<spine_hook*>(this);
     return children_[0].handle;
   }
 
   void note(promise_base& child) noexcept {
     if (policy_ == policy::all && !child.failed) [[likely]] return;
-    std::ptrdiff_t index = 0;
+    std::int32_t index = 0;
     while (children_[index].promise != &child) ++index;
-    std::ptrdiff_t none = -1;
+    std::int32_t none = nobody;
     if (decisive_.compare_exchange_strong(none, index, std::memory_order_relaxed)) stop_.request_stop();
   }
   std::coroutine_handle<> spine_ended(promise_base& child) noexcept {
@@ -113,7 +114,7 @@ class fork_group {
       }
       ++next_;
       if (!stop_.stop_requested()) [[likely]] {
-        next.promise->on_done = &spine_;
+        next.promise->on_done = static_cast<spine_hook*>(this);
         return next.handle;
       }
       // Started the ordinary way it ends at once, with the cause.
@@ -121,7 +122,7 @@ class fork_group {
       item->run(*item);
     }
     if (elsewhere_count_ == 0) [[likely]] return parent_;
-    const auto others = static_cast<std::ptrdiff_t>(elsewhere_count_);
+    const auto others = static_cast<std::int32_t>(elsewhere_count_);
     return count_.fetch_sub(others, std::memory_order_acq_rel) == others ? parent_ : std::coroutine_handle<>{};
   }
   std::coroutine_handle<> elsewhere_ended(promise_base& child) noexcept {
@@ -130,18 +131,20 @@ class fork_group {
     return count_.fetch_add(1, std::memory_order_acq_rel) == -1 ? parent : std::coroutine_handle<>{};
   }
 
+  static constexpr std::int32_t nobody = -1, not_started = -2;
+
   fork_child* children_;
-  std::size_t size_;
-  std::size_t next_ = 0;             // the first child that the spine has not claimed
-  std::size_t elsewhere_count_ = 0;  // known when the spine has ended
-  std::atomic<std::ptrdiff_t> count_{0};
-  std::atomic<std::ptrdiff_t> decisive_{-1};
-  std::coroutine_handle<> parent_;
-  environment env_;
-  stop_source stop_;
-  hook spine_, elsewhere_;
-  const environment* refused_ = nullptr;
+  std::uint32_t size_;
+  std::uint32_t next_ = 1;             // the first child that the spine has not claimed
+  std::uint32_t elsewhere_count_ = 0;  // known when the spine has ended
+  std::atomic<std::int32_t> count_{0};
+  std::atomic<std::int32_t> decisive_{nobody};
   policy policy_;
+  std::coroutine_handle<> parent_;
+  union {
+    environment env_;  // made by start()
+  };
+  stop_source stop_;
 };
 
 }  // namespace detail

@@ -67,14 +67,21 @@ class frame_pool {
   frame_pool* const pool = this_thread().frames;
   return pool ? pool->take(size_class) : ::operator new(size_class * frame_pool::granule);
 }
-[[gnu::noinline]] inline void* allocate_frame(std::size_t size) {
+// Out of line for clang like every access to a thread-local.
+#if defined(__clang__)
+[[gnu::noinline]]
+#endif
+inline void* allocate_frame(std::size_t size) {
   const std::size_t size_class = (size + frame_pool::granule - 1) / frame_pool::granule;
   if (size_class >= frame_pool::classes) return ::operator new(size);
   frame_pool* const pool = tls_state.frames;
   if (!pool) [[unlikely]] return first_frame(size_class);
   return pool->take(size_class);
 }
-[[gnu::noinline]] inline void free_frame(void* frame, std::size_t size) noexcept {
+#if defined(__clang__)
+[[gnu::noinline]]
+#endif
+inline void free_frame(void* frame, std::size_t size) noexcept {
   const std::size_t size_class = (size + frame_pool::granule - 1) / frame_pool::granule;
   if (size_class < frame_pool::classes) {
     frame_pool* const pool = tls_state.frames;
