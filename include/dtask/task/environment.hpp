@@ -23,8 +23,6 @@ struct environment {
 };
 
 namespace detail {
-inline const environment root_environment{};
-
 struct environment_awaiter {
   const environment* at = nullptr;
   bool await_ready() const noexcept { return false; }

@@ -22,7 +22,7 @@ struct completion {
 /// The part of a task's promise that does not know its type. `task_promise::start` makes it a work item that starts the task.
 class promise_base : public work_item {
  public:
-  promise_base() noexcept = default;
+  promise_base() noexcept {}
   promise_base(const promise_base&) = delete;
   promise_base& operator=(const promise_base&) = delete;
 
@@ -55,8 +55,10 @@ class promise_base : public work_item {
   }
   live_task live;
 #endif
-  const environment* env = &root_environment;
-  std::coroutine_handle<> continuation;  ///< who awaits, where `on_done` is null
+  const environment* env;  ///< set before the task starts, like `continuation` and `on_done`
+  union {
+    std::coroutine_handle<> continuation;  ///< who awaits, where `on_done` is null
+  };
   completion* on_done = nullptr;
   bool failed = false;                   ///< ended with an exception
 };

@@ -9,8 +9,8 @@ DTASK_BEGIN
 
 /// Something a scheduler runs once. Intrusive: the owner (an awaiter or a coroutine frame) keeps it alive until `run` is called, and `run` may destroy it.
 struct work_item {
-  work_item* next = nullptr;
-  void (*run)(work_item&) noexcept = nullptr;
+  work_item* next;                      ///< the scheduler's, once it is posted
+  void (*run)(work_item&) noexcept;     ///< set before it is posted
 };
 
 /// A chain of work items in the order in which they shall run.

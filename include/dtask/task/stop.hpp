@@ -43,7 +43,7 @@ class stop_source {
   stop_source(const stop_source&) = delete;
   stop_source& operator=(const stop_source&) = delete;
   ~stop_source() {
-    if (linked_) parent_->remove(up_);
+    if (linked_) [[unlikely]] parent_->remove(up_);
   }
 
   /// Puts a root under `parent`, before anybody else knows it.

@@ -62,7 +62,7 @@ class [[nodiscard("dtask: when_all does nothing until it is awaited")]] when_all
     bool await_ready() const noexcept { return false; }
     template <class Promise>
     transfer await_suspend(std::coroutine_handle<Promise> parent) noexcept {
-      return transfer_to(group_.start(parent));
+      return transfer_to(group_.start(parent, sizeof...(T)));
     }
     std::tuple<tuple_element<T>...> await_resume() {
       group_.check_started();
@@ -97,7 +97,7 @@ class [[nodiscard("dtask: when_all does nothing until it is awaited")]] when_all
     bool await_ready() const noexcept { return false; }
     template <class Promise>
     transfer await_suspend(std::coroutine_handle<Promise> parent) noexcept {
-      return transfer_to(group_.start(parent));
+      return transfer_to(group_.start(parent, children_.size()));
     }
     results await_resume() {
       group_.check_started();

@@ -35,7 +35,7 @@ class [[nodiscard("dtask: when_any does nothing until it is awaited")]] when_any
     bool await_ready() const noexcept { return false; }
     template <class Promise>
     transfer await_suspend(std::coroutine_handle<Promise> parent) noexcept {
-      return transfer_to(group_.start(parent));
+      return transfer_to(group_.start(parent, sizeof...(T)));
     }
     result await_resume() {
       group_.check_started();
@@ -72,7 +72,7 @@ class [[nodiscard("dtask: when_any does nothing until it is awaited")]] when_any
     bool await_ready() const noexcept { return false; }
     template <class Promise>
     transfer await_suspend(std::coroutine_handle<Promise> parent) noexcept {
-      return transfer_to(group_.start(parent));
+      return transfer_to(group_.start(parent, children_.size()));
     }
     any_result<T> await_resume() {
       group_.check_started();

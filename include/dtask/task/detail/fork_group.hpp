@@ -44,11 +44,11 @@ class fork_group : spine_hook, elsewhere_hook {
 
   /// Starts the children; the coroutine to go on with.
   template <class Promise>
-  std::coroutine_handle<> start(std::coroutine_handle<Promise> parent) noexcept {
+  [[gnu::always_inline]] std::coroutine_handle<> start(std::coroutine_handle<Promise> parent, std::size_t size) noexcept {
 #if DTASK_DEBUG
     for (std::uint32_t i = 0; i < size_; ++i) note_parent(*children_[i].promise, parent.promise());
 #endif
-    return start(parent, *parent.promise().env);
+    return begin(parent, *parent.promise().env, static_cast<std::uint32_t>(size));
   }
 
   /// To be called in `await_resume`: throws where the group was not started because of stop.
@@ -59,23 +59,24 @@ class fork_group : spine_hook, elsewhere_hook {
   std::ptrdiff_t decisive() const noexcept { return decisive_.load(std::memory_order_relaxed); }
 
  private:
-  std::coroutine_handle<> start(std::coroutine_handle<> parent, const environment& outer) noexcept {
+  /// In line, where `size` is mostly a constant.
+  [[gnu::always_inline]] std::coroutine_handle<> begin(std::coroutine_handle<> parent, const environment& outer, std::uint32_t size) noexcept {
     if (outer.stop->stop_requested()) [[unlikely]] {
       std::construct_at(&env_, outer);
       decisive_.store(not_started, std::memory_order_relaxed);
       return parent;
     }
-    if (size_ == 0) return parent;
+    if (size == 0) return parent;
     parent_ = parent;
     std::construct_at(&env_, environment{outer.where, &stop_, outer.deadline, outer.trace_id});
     stop_.set_parent(*outer.stop);
-    for (std::uint32_t i = 0; i < size_; ++i) {
+    for (std::uint32_t i = 0; i < size; ++i) {
       children_[i].promise->env = &env_;
       children_[i].promise->on_done = static_cast<elsewhere_hook*>(this);
     }
-    if (size_ > 1) {
+    if (size > 1) {
       if (fork_lane* const lane = lane_of(env_.where)) {
-        std::uint32_t i = size_;
+        std::uint32_t i = size;
         try {
           for (; i > 1; --i) lane->push(*children_[i - 1].promise);
         } catch (...) {
@@ -83,10 +84,10 @@ class fork_group : spine_hook, elsewhere_hook {
           for (; i > 1; --i) env_.where->post(*children_[i - 1].promise);
         }
       } else {
-        next_ = size_;
-        elsewhere_count_ = size_ - 1;
+        next_ = size;
+        elsewhere_count_ = size - 1;
         work_list others;
-        for (std::uint32_t i = 1; i < size_; ++i) others.push(*children_[i].promise);
+        for (std::uint32_t i = 1; i < size; ++i) others.push(*children_[i].promise);
         env_.where->post_all(others);
       }
     }
