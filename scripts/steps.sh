@@ -59,7 +59,8 @@ need_packages() {
   local chosen=()
   for want in "${missing[@]}"; do
     first=${want%%|*}
-    if [ "$first" != "$want" ] && ! apt-cache show "$first" >/dev/null 2>&1; then first=${want#*|}; fi
+    # A candidate counts, not a name: apt also knows packages that others merely mention.
+    if [ "$first" != "$want" ] && ! apt-cache policy "$first" | grep -q 'Candidate: [0-9]'; then first=${want#*|}; fi
     chosen+=("$first")
   done
   quiet_step "packages: ${chosen[*]}" "Install them by hand (apt-get install ${chosen[*]}), then run this again." \
