@@ -232,14 +232,19 @@ class ledger {
   }
   void session_of(process_id coordinator, std::uint64_t session, process_id client) {
     sessions_[{coordinator, session}] = client;
+    newest_session_[{coordinator, client}] = session;
   }
-  /// At rest: every job that a living coordinator accepted of a living client has ended.
+  /// At rest: every job that a living coordinator accepted of a living client has ended. A client that was away for so
+  /// long that it began another session has ended the calls of the former itself.
   void check_all_answered(process_id coordinator) {
-    for (const auto& [key, a] : accepted_)
-      if (std::get<0>(key) == coordinator && a.results == 0 &&
-          !clients_gone_.contains(sessions_[{coordinator, std::get<1>(key)}]))
+    for (const auto& [key, a] : accepted_) {
+      const std::uint64_t session = std::get<1>(key);
+      const process_id client = sessions_[{coordinator, session}];
+      if (std::get<0>(key) == coordinator && a.results == 0 && !clients_gone_.contains(client) &&
+          newest_session_[{coordinator, client}] == session)
         violated("call " + std::to_string(std::get<2>(key)) + " of session " + std::to_string(std::get<1>(key)) +
                  " was accepted and has no end");
+    }
   }
 
   // ---- executions, as the worker's driver sees them ----
@@ -412,6 +417,7 @@ class ledger {
   std::map<std::tuple<process_id, std::uint64_t, std::uint64_t>, acceptance> accepted_;
   std::map<std::pair<process_id, std::uint64_t>, process_id> sessions_;
   std::set<process_id> clients_gone_;
+  std::map<std::pair<process_id, process_id>, std::uint64_t> newest_session_;  ///< by coordinator and client
 };
 
 }  // namespace sim
