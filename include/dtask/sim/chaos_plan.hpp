@@ -61,7 +61,7 @@ class chaos_plan {
     draw_options(draw);
     // What a job may do besides answering.
     misbehaving = draw.chance(0.6) ? 0.15 : 0;
-    poison = !calm && draw.chance(0.25) ? 0.03 : 0;
+    poison = !calm && draw.chance(0.3) ? 0.06 : 0;
     long_jobs = draw.chance(0.4) ? 0.06 : 0.01;
   }
 
@@ -167,7 +167,8 @@ class chaos_plan {
     small_frames = draw.chance(0.3);
     tight = draw.chance(0.2);
     if (tight) {
-      coordinator.queue_bytes = draw.between(std::uint64_t{256} << 10, std::uint64_t{4} << 20);
+      coordinator.queue_bytes = draw.chance(0.5) ? draw.between(4000, 20'000)
+                                                 : draw.between(std::uint64_t{256} << 10, std::uint64_t{4} << 20);
       coordinator.session_bytes = coordinator.queue_bytes / draw.between(1, 4);
       coordinator.result_bytes = draw.between(std::uint64_t{128} << 10, std::uint64_t{4} << 20);
       coordinator.broadcast_bytes = draw.between(std::uint64_t{64} << 10, std::uint64_t{4} << 20);

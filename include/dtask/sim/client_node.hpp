@@ -5,7 +5,6 @@
 #include <deque>
 #include <functional>
 #include <map>
-#include <optional>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -134,7 +133,7 @@ class client_node final : public process<control::client_action> {
   struct open_call {
     bool watch = false;
     std::uint32_t attempt = 0;
-    std::optional<wire::job_state> last;
+    process_id under = 0;  ///< the coordinator that reported it
   };
 
   static setting with_digest(setting s) {
@@ -174,7 +173,7 @@ class client_node final : public process<control::client_action> {
     in_.log.event(name(), "call", number, record.job.id, static_cast<std::uint64_t>(what.job.does),
                   to_string(what.effect_class));
     record.call = number;
-    if (!calls_.insert({number, {what.watch, 0, {}}}).second)
+    if (!calls_.insert({number, {what.watch, 0, 0}}).second)
       in_.book.violated(name() + " gave a number of a call twice");
     in_.book.submitted(std::move(record));
     if (what.cancel_after != no_deadline) in_.clock.call_after(what.cancel_after, [this, number] { cancel(number); });
@@ -242,11 +241,10 @@ class client_node final : public process<control::client_action> {
       return in_.book.violated(name() + " reports a state of call " + std::to_string(a.call) + ", which is over");
     if (!at->second.watch)
       in_.book.violated(name() + " reports a state of call " + std::to_string(a.call) + ", which nobody watches");
-    if (a.attempt < at->second.attempt && coordinator_ == watched_under_)
+    if (a.attempt < at->second.attempt && coordinator_ == at->second.under)
       in_.book.violated(name() + " counts attempts backwards");
-    watched_under_ = coordinator_;
+    at->second.under = coordinator_;
     at->second.attempt = a.attempt;
-    at->second.last = a.now;
   }
   void act(control::broadcast_complete& a) {
     const auto at = broadcasts_.find(a.number);
@@ -305,7 +303,6 @@ class client_node final : public process<control::client_action> {
   std::map<std::uint64_t, time_point> statuses_;
   time_point heard_{};
   process_id coordinator_ = 0;
-  process_id watched_under_ = 0;
   bool closing_ = false;
   bool closed_ = false;
   bool online_ = false;
