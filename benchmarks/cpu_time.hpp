@@ -1,5 +1,6 @@
 #pragma once
-// CPU time of the whole process for a piece of work. On a machine that others use too it says more than the clock on the wall.
+// CPU time of the whole process for a piece of work. On a machine that others use too it says more than the clock on
+// the wall.
 #include <ctime>
 #include <limits>
 

@@ -1,5 +1,6 @@
-// Fork and join: the naive Fibonacci tree, one task per call, against oneTBB in the same run. Beside it asio::awaitable at n <= 24, since its memory explodes above.
-// CPU nanoseconds per task (all threads), the smallest of several interleaved runs.
+// Fork and join: the naive Fibonacci tree, one task per call, against oneTBB in the same run. Beside it asio::awaitable
+// at n <= 24, since its memory explodes above. CPU nanoseconds per task (all threads), the smallest of several
+// interleaved runs.
 #ifdef DTASK_BENCH_WITH_TBB
 #include <oneapi/tbb/global_control.h>
 #include <oneapi/tbb/parallel_invoke.h>
@@ -84,7 +85,8 @@ int main() {
     for (int run = 0; run < 3; ++run) {
       asio::thread_pool asio_pool(threads);
       ours_small.add([&] { sum = dtask::sync_wait(pool, fib(small)); }, calls(small));
-      awaitable.add([&] { expected = asio::co_spawn(asio_pool, asio_fib(small), asio::use_future).get(); }, calls(small));
+      awaitable.add([&] { expected = asio::co_spawn(asio_pool, asio_fib(small), asio::use_future).get(); },
+                    calls(small));
       if (sum != expected) return 1;
     }
 #ifdef DTASK_BENCH_WITH_TBB
@@ -92,7 +94,8 @@ int main() {
 #else
     bench::print({"fork-join fib" + suffix, ours.value(), "CPU-ns/task", "", 0});
 #endif
-    bench::print({"fork-join fib(" + std::to_string(small) + ")" + suffix, ours_small.value(), "CPU-ns/task", "asio::awaitable operator &&", awaitable.value()});
+    bench::print({"fork-join fib(" + std::to_string(small) + ")" + suffix, ours_small.value(), "CPU-ns/task",
+                  "asio::awaitable operator &&", awaitable.value()});
   }
   return 0;
 }

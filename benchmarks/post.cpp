@@ -1,5 +1,6 @@
-// One hop through the io_context of an io_thread: `co_await asio::post(context, use_task)` against a plain Asio callback that posts itself again, and `use_awaitable` beside it.
-// CPU nanoseconds per hop, the smallest of several interleaved runs.
+// One hop through the io_context of an io_thread: `co_await asio::post(context, use_task)` against a plain Asio
+// callback that posts itself again, and `use_awaitable` beside it. CPU nanoseconds per hop, the smallest of several
+// interleaved runs.
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
@@ -27,8 +28,10 @@ struct callback {
   std::size_t left;
   dtask::one_shot<>& end;
   void operator()() {
-    if (--left != 0) asio::post(context, std::move(*this));
-    else end.set();
+    if (--left != 0)
+      asio::post(context, std::move(*this));
+    else
+      end.set();
   }
 };
 dtask::task<> task_hops(asio::io_context& context) {

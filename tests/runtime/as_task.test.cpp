@@ -35,7 +35,7 @@ TEST_CASE("a task awaits an Asio coroutine, on a named executor or on its own") 
     const int a = co_await dtask::as_task(io.get_executor(), after(1ms, 1));
     const bool home = pool.runs_here();
     const int b = co_await dtask::as_task(after(1ms, 2));
-    co_return home && pool.runs_here() ? a + b : -1;
+    co_return home&& pool.runs_here() ? a + b : -1;
   };
   CHECK(bounded_on(pool, body()) == 3);
 }

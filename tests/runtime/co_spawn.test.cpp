@@ -72,14 +72,14 @@ TEST_CASE("an exception reaches the handler, which runs on its own executor") {
   dtask::work_pool pool(1);  // posts to io until it has ended
   dtask::one_shot<bool> end;
   dtask::co_spawn(pool, fails(), asio::bind_executor(io.get_executor(), [&](std::exception_ptr e) {
-    bool right = false;
-    try {
-      if (e) std::rethrow_exception(e);
-    } catch (int what) {
-      right = what == 7;
-    }
-    end.set(right && io.scheduler().runs_here());
-  }));
+                    bool right = false;
+                    try {
+                      if (e) std::rethrow_exception(e);
+                    } catch (int what) {
+                      right = what == 7;
+                    }
+                    end.set(right && io.scheduler().runs_here());
+                  }));
   CHECK(bounded(end.wait()));
 }
 
@@ -92,8 +92,8 @@ TEST_CASE("the handler's cancellation slot requests stop") {
     co_await dtask::sleep_until(at);
   };
   dtask::co_spawn(context, forever(), asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr e) {
-    cause = cause_of([&] { std::rethrow_exception(e); });
-  }));
+                    cause = cause_of([&] { std::rethrow_exception(e); });
+                  }));
   context.poll();
   CHECK(cause == dtask::errc::ok);
   signal.emit(asio::cancellation_type::terminal);

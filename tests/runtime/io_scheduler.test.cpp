@@ -17,7 +17,9 @@ struct item : dtask::work_item {
   std::vector<int>* order = nullptr;
   int number = 0;
   item() {
-    run = [](dtask::work_item& self) noexcept { static_cast<item&>(self).order->push_back(static_cast<item&>(self).number); };
+    run = [](dtask::work_item& self) noexcept {
+      static_cast<item&>(self).order->push_back(static_cast<item&>(self).number);
+    };
   }
 };
 }  // namespace

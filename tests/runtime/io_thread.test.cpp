@@ -37,7 +37,7 @@ TEST_CASE("moving between two threads") {
   dtask::io_thread a, b;
   const auto body = [&]() -> dtask::task<bool> {
     const bool there = co_await dtask::on(b.scheduler(), stays(b, 1));
-    co_return there && a.scheduler().runs_here();
+    co_return there&& a.scheduler().runs_here();
   };
   for (int i = 0; i < 20; ++i) CHECK(bounded_on(a.scheduler(), body()));
 }

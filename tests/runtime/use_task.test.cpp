@@ -46,7 +46,7 @@ TEST_CASE("values, and errors as exceptions or as values") {
     q.a.close();
     char byte = 0;
     auto [e, n] = co_await asio::async_read(q.b, asio::buffer(&byte, 1), dtask::use_tuple);
-    co_return e == asio::error::eof && n == 0;
+    co_return e == asio::error::eof&& n == 0;
   };
   CHECK(bounded_on(io.scheduler(), at_end(p)));
   CHECK_THROWS_AS(bounded_on(io.scheduler(), read_byte(p.b)), boost::system::system_error);
@@ -69,7 +69,7 @@ TEST_CASE("stop cancels an operation in flight, and one that has not begun") {
     const auto wait = [](stream& t) -> dtask::task<bool> {
       char byte = 0;
       auto [e, n] = co_await asio::async_read(t, asio::buffer(&byte, 1), dtask::use_tuple);
-      co_return e == asio::error::operation_aborted && n == 0;
+      co_return e == asio::error::operation_aborted&& n == 0;
     };
     const dtask::duration limit = 5ms;
     co_return co_await dtask::with_timeout(wait(s), limit);
@@ -90,7 +90,7 @@ TEST_CASE("a task on a pool awaits what completes on an io thread, and resumes o
     }
     asio::steady_timer timer(io.context(), 1ms);
     co_await timer.async_wait(dtask::use_task);
-    co_return home && pool.runs_here();
+    co_return home&& pool.runs_here();
   };
   CHECK(bounded_on(pool, body()));
 }
@@ -113,8 +113,10 @@ TEST_CASE("completion and stop race on a pool") {
       };
       co_await dtask::when_all(dtask::with_stop(stop, waits(timer)), stops(stop, i % 7, io.context()));
     };
-    if (cause_of([&] { bounded_on(pool, body()); }) == dtask::errc::ok) ++in_time;
-    else ++late;
+    if (cause_of([&] { bounded_on(pool, body()); }) == dtask::errc::ok)
+      ++in_time;
+    else
+      ++late;
   }
   CHECK(in_time + late == 200);
 }

@@ -144,7 +144,8 @@ TEST_CASE("the pool is an Asio execution context") {
   // I/O objects work on it, and handlers bound to it run on it.
   dtask::one_shot<bool> here;
   asio::steady_timer timer(pool, 1ms);
-  timer.async_wait(asio::bind_executor(pool.get_executor(), [&](boost::system::error_code) { here.set(pool.runs_here()); }));
+  timer.async_wait(
+      asio::bind_executor(pool.get_executor(), [&](boost::system::error_code) { here.set(pool.runs_here()); }));
   CHECK(bounded(here.wait()));
 }
 

@@ -54,7 +54,8 @@ class manual_scheduler final : public dtask::scheduler {
 template <class T>
 class started : dtask::detail::completion {
  public:
-  started(dtask::scheduler& where, dtask::task<T> t, dtask::stop_source& stop = dtask::stop_source::none()) : task_(std::move(t)) {
+  started(dtask::scheduler& where, dtask::task<T> t, dtask::stop_source& stop = dtask::stop_source::none())
+      : task_(std::move(t)) {
     env_.where = &where;
     env_.stop = &stop;
     done = [](dtask::detail::completion& self, dtask::detail::promise_base&) noexcept -> std::coroutine_handle<> {

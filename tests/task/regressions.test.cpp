@@ -62,7 +62,8 @@ dtask::task<int> in_expression(int a) {
   co_return co_await plain(a) > local ? 1 : 7;
 }
 
-// Rule 2: what has a destructor gets a name before it goes into an awaited call; temporaries made by constructors are fine.
+// Rule 2: what has a destructor gets a name before it goes into an awaited call; temporaries made by constructors are
+// fine.
 dtask::task<int> named_lambda() {
   tracked t;
   auto f = [t] { return t.v; };
@@ -171,7 +172,8 @@ TEST_CASE("what is made for an awaited call is destroyed once") {
 }
 
 TEST_CASE("two million awaits that complete at once, and a deep chain") {
-#if DTASK_SYMMETRIC_TRANSFER && defined(__GNUC__) && !defined(__clang__) && (!defined(__OPTIMIZE__) || DTASK_ASAN || DTASK_TSAN)
+#if DTASK_SYMMETRIC_TRANSFER && defined(__GNUC__) && !defined(__clang__) && \
+    (!defined(__OPTIMIZE__) || DTASK_ASAN || DTASK_TSAN)
   MESSAGE("left out: symmetric transfer of g++ needs -O2 and no sanitizer");
 #else
   CHECK(bounded(many(2'000'000)) == 2'000'000);

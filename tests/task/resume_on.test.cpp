@@ -51,7 +51,7 @@ TEST_CASE("moving twice, and moving as a child of when_all") {
   const auto body = [&]() -> dtask::task<bool> {
     auto both = co_await dtask::when_all(twice(a, b), where_am_i());
     const bool right = std::get<0>(both) == &b && std::get<1>(both) == &home;
-    co_return right && co_await where_am_i() == &home;
+    co_return right&& co_await where_am_i() == &home;
   };
   started t(home, body());
   for (int i = 0; i < 5; ++i) {
@@ -68,7 +68,7 @@ TEST_CASE("on runs one task elsewhere") {
   const auto body = [&]() -> dtask::task<bool> {
     dtask::scheduler* const inside = co_await dtask::on(away, where_am_i());
     dtask::scheduler* const after = co_await where_am_i();
-    co_return inside == &away && after == &home;
+    co_return inside == &away&& after == &home;
   };
   started t(home, body());
   for (int i = 0; i < 3; ++i) {

@@ -62,7 +62,8 @@ TEST_CASE("random timers against a plain list") {
       if (choice < 2 && t.slot < 0) {
         // From nanoseconds to beyond the wheel's reach.
         const auto bits = random() % 62;
-        const auto far = static_cast<std::int64_t>((static_cast<std::uint64_t>(random()) << 32 | random()) & ((std::uint64_t{1} << bits) - 1));
+        const auto far = static_cast<std::int64_t>((static_cast<std::uint64_t>(random()) << 32 | random()) &
+                                                   ((std::uint64_t{1} << bits) - 1));
         wheel.arm(t, now + duration(far));
       } else if (choice == 2) {
         const bool armed = t.slot >= 0;
@@ -70,7 +71,8 @@ TEST_CASE("random timers against a plain list") {
       } else {
         const auto bits = random() % 45;
         const time_point before = now;
-        now += duration(static_cast<std::int64_t>((static_cast<std::uint64_t>(random()) << 32 | random()) & ((std::uint64_t{1} << bits) - 1)));
+        now += duration(static_cast<std::int64_t>((static_cast<std::uint64_t>(random()) << 32 | random()) &
+                                                  ((std::uint64_t{1} << bits) - 1)));
         const time_point next = wheel.next_expiry();
         const auto expired = due(wheel, now);
         for (const timer* e : expired) CHECK(e->at <= now);

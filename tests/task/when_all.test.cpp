@@ -115,7 +115,9 @@ TEST_CASE("they wait together") {
 TEST_CASE("the first failure stops the others, all are awaited, and it is what is thrown") {
   manual_scheduler where;
   bool stopped = false, gone = false;
-  const auto body = [&]() -> dtask::task<> { co_await dtask::when_all(waits_for_stop(stopped), fails(7), waits_and_lingers(gone)); };
+  const auto body = [&]() -> dtask::task<> {
+    co_await dtask::when_all(waits_for_stop(stopped), fails(7), waits_and_lingers(gone));
+  };
   started t(where, body());
   where.advance(1100ms);
   CHECK(stopped);

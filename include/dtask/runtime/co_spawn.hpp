@@ -65,7 +65,8 @@ class spawned_on : completion {
 
  private:
   void ended() noexcept {
-    // What the frame holds is gone before the handler hears of the end; and the scheduler, which may be ours, is used until here.
+    // What the frame holds is gone before the handler hears of the end; and the scheduler, which may be ours, is used
+    // until here.
     struct finisher : work_item {
       std::unique_ptr<spawned_on> self;
     };
@@ -82,11 +83,14 @@ class spawned_on : completion {
       [[maybe_unused]] const auto handler_work = std::move(self.handler_work_);
       if constexpr (std::is_void_v<T>) {
         owned->self.reset();
-        boost::asio::dispatch(executor, [h = std::move(handler), e = std::move(e)]() mutable { std::move(h)(std::move(e)); });
+        boost::asio::dispatch(executor,
+                              [h = std::move(handler), e = std::move(e)]() mutable { std::move(h)(std::move(e)); });
       } else {
         T value = e ? T() : slot.take();
         owned->self.reset();
-        boost::asio::dispatch(executor, [h = std::move(handler), e = std::move(e), v = std::move(value)]() mutable { std::move(h)(std::move(e), std::move(v)); });
+        boost::asio::dispatch(executor, [h = std::move(handler), e = std::move(e), v = std::move(value)]() mutable {
+          std::move(h)(std::move(e), std::move(v));
+        });
       }
     };
     env_.where->post(*last);
@@ -97,8 +101,12 @@ class spawned_on : completion {
   environment env_;
   task<T> task_;
   handler_executor executor_;
-  std::decay_t<decltype(boost::asio::prefer(std::declval<Executor>(), boost::asio::execution::outstanding_work.tracked))> work_;
-  std::decay_t<decltype(boost::asio::prefer(std::declval<handler_executor>(), boost::asio::execution::outstanding_work.tracked))> handler_work_;
+  std::decay_t<decltype(boost::asio::prefer(std::declval<Executor>(),
+                                            boost::asio::execution::outstanding_work.tracked))>
+      work_;
+  std::decay_t<decltype(boost::asio::prefer(std::declval<handler_executor>(),
+                                            boost::asio::execution::outstanding_work.tracked))>
+      handler_work_;
   Handler handler_;
 };
 
@@ -107,31 +115,36 @@ struct initiate_co_spawn {
   Executor executor;
   template <class Handler>
   void operator()(Handler&& handler, task<T> t) const {
-    auto spawned = std::make_unique<spawned_on<T, Executor, std::decay_t<Handler>>>(executor, std::move(t), std::forward<Handler>(handler));
+    auto spawned = std::make_unique<spawned_on<T, Executor, std::decay_t<Handler>>>(executor, std::move(t),
+                                                                                    std::forward<Handler>(handler));
     spawned.release()->start();
   }
 };
 
 }  // namespace detail
 
-/// Runs a task on an Asio executor, for programs that are not tasks themselves. `token` is any completion token for `void(std::exception_ptr, T)` (`void(std::exception_ptr)`
-/// for `task<void>`): `asio::use_future`, `asio::detached`, a callback, `use_awaitable`. `T` has a default value, which accompanies an exception.
+/// Runs a task on an Asio executor, for programs that are not tasks themselves. `token` is any completion token for
+/// `void(std::exception_ptr, T)` (`void(std::exception_ptr)` for `task<void>`): `asio::use_future`, `asio::detached`, a
+/// callback, `use_awaitable`. `T` has a default value, which accompanies an exception.
 ///
-/// The task's scheduler is that of the executor's pool or io_context; for other executors one is made. Cancellation of any type through the handler's slot requests
-/// stop. The handler is called through its own executor after the task's frame is gone. Returns what the token makes of it.
+/// The task's scheduler is that of the executor's pool or io_context; for other executors one is made. Cancellation of
+/// any type through the handler's slot requests stop. The handler is called through its own executor after the task's
+/// frame is gone. Returns what the token makes of it.
 template <class Executor, class Awaitable, class Token>
-  requires(!std::is_base_of_v<boost::asio::execution_context, std::remove_cvref_t<Executor>>)
-auto co_spawn(const Executor& executor, Awaitable awaitable, Token&& token) {
+requires(!std::is_base_of_v<boost::asio::execution_context, std::remove_cvref_t<Executor>>) auto co_spawn(
+    const Executor& executor, Awaitable awaitable, Token&& token) {
   auto t = detail::as_task(std::move(awaitable));
   using result = typename decltype(t)::value_type;
-  static_assert(std::is_void_v<result> || std::is_default_constructible_v<result>,
-                "dtask: co_spawn hands over a value also beside an exception, so the task's result needs a default constructor");
-  return boost::asio::async_initiate<Token, typename detail::spawn_signature<result>::type>(detail::initiate_co_spawn<result, Executor>{executor}, token, std::move(t));
+  static_assert(
+      std::is_void_v<result> || std::is_default_constructible_v<result>,
+      "dtask: co_spawn hands over a value also beside an exception, so the task's result needs a default constructor");
+  return boost::asio::async_initiate<Token, typename detail::spawn_signature<result>::type>(
+      detail::initiate_co_spawn<result, Executor>{executor}, token, std::move(t));
 }
 /// The same on a context's executor.
 template <class Context, class Awaitable, class Token>
-  requires(std::is_base_of_v<boost::asio::execution_context, Context>)
-auto co_spawn(Context& context, Awaitable awaitable, Token&& token) {
+requires(std::is_base_of_v<boost::asio::execution_context, Context>) auto co_spawn(Context& context,
+                                                                                   Awaitable awaitable, Token&& token) {
   return co_spawn(context.get_executor(), std::move(awaitable), std::forward<Token>(token));
 }
 

@@ -13,15 +13,14 @@
 
 DTASK_BEGIN
 
-/// A scheduler on any Asio executor (a strand, `asio::thread_pool`, one of the user's own). Each item is one `asio::post`; timers run on the process's timer thread.
-/// It outlives the tasks on it.
+/// A scheduler on any Asio executor (a strand, `asio::thread_pool`, one of the user's own). Each item is one
+/// `asio::post`; timers run on the process's timer thread. It outlives the tasks on it.
 class executor_scheduler final : public asio_scheduler {
  public:
-  explicit executor_scheduler(boost::asio::any_io_executor executor) noexcept : asio_scheduler(false), executor_(std::move(executor)) {}
+  explicit executor_scheduler(boost::asio::any_io_executor executor) noexcept
+      : asio_scheduler(false), executor_(std::move(executor)) {}
 
-  void post(work_item& item) noexcept override {
-    boost::asio::post(executor_, runner{this, &item});
-  }
+  void post(work_item& item) noexcept override { boost::asio::post(executor_, runner{this, &item}); }
   time_point now() const noexcept override { return clock_type::now(); }
   void arm(timer& t, time_point at) noexcept override { detail::timer_thread::shared().arm(t, at); }
   bool cancel(timer& t) noexcept override { return detail::timer_thread::shared().cancel(t); }
@@ -55,8 +54,10 @@ class found_scheduler {
       at_ = &scheduler_of(executor.context());
     } else {
       if constexpr (requires { executor.template target<work_pool::executor_type>(); }) {
-        if (const auto* const pool = executor.template target<work_pool::executor_type>()) at_ = &pool->context();
-        else if (const auto* const io = executor.template target<boost::asio::io_context::executor_type>()) at_ = &scheduler_of(io->context());
+        if (const auto* const pool = executor.template target<work_pool::executor_type>())
+          at_ = &pool->context();
+        else if (const auto* const io = executor.template target<boost::asio::io_context::executor_type>())
+          at_ = &scheduler_of(io->context());
       }
       if (!at_) {
         made_ = std::make_unique<executor_scheduler>(executor);

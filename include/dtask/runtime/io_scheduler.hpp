@@ -16,8 +16,9 @@ DTASK_BEGIN
 
 /// The scheduler of an `io_context`: an Asio service, one per context, found with `scheduler_of(context)`.
 ///
-/// What is posted while the context is busy runs as one batch after one wake-up; all timers share one wheel and one Asio timer.
-/// Lives as long as its context. Items that are queued when the context dies are never run: tasks end before it.
+/// What is posted while the context is busy runs as one batch after one wake-up; all timers share one wheel and one
+/// Asio timer. Lives as long as its context. Items that are queued when the context dies are never run: tasks end
+/// before it.
 class io_scheduler final : public boost::asio::execution_context::service, public asio_scheduler {
  public:
   using key_type = io_scheduler;
@@ -40,7 +41,8 @@ class io_scheduler final : public boost::asio::execution_context::service, publi
   }
   void post_all(work_list items) noexcept override {
     if (items.empty()) return;
-    // Asio is asked under the lock, which the drain takes first: what is posted may end the context's last user while we are still in here.
+    // Asio is asked under the lock, which the drain takes first: what is posted may end the context's last user while
+    // we are still in here.
     const std::lock_guard hold(guard_);
     queue_.append(std::move(items));
     if (std::exchange(draining_, true)) return;
@@ -69,7 +71,9 @@ class io_scheduler final : public boost::asio::execution_context::service, publi
     if (firing_thread_ != &detail::this_thread()) fired_.wait(hold, [&] { return firing_ != &t; });
     return false;
   }
-  bool runs_here() const noexcept override { return detail::this_thread().current == this || context_.get_executor().running_in_this_thread(); }
+  bool runs_here() const noexcept override {
+    return detail::this_thread().current == this || context_.get_executor().running_in_this_thread();
+  }
   boost::asio::any_io_executor executor() noexcept override { return context_.get_executor(); }
   boost::asio::io_context& context() noexcept { return context_; }
 
@@ -155,10 +159,13 @@ class io_scheduler final : public boost::asio::execution_context::service, publi
   const void* firing_thread_ = nullptr;
   time_point alarm_at_ = never;   // when the wheel has to be looked at
   time_point alarm_set_ = never;  // what the Asio timer is set to
-  std::optional<boost::asio::steady_timer> alarm_;  // not before it is needed: with it the context asks the kernel for events between any two handlers
+  std::optional<boost::asio::steady_timer>
+      alarm_;  // not before it is needed: with it the context asks the kernel for events between any two handlers
 };
 
 /// The scheduler of a context that the user runs. Made at the first call; thread-safe.
-inline io_scheduler& scheduler_of(boost::asio::io_context& context) { return boost::asio::use_service<io_scheduler>(context); }
+inline io_scheduler& scheduler_of(boost::asio::io_context& context) {
+  return boost::asio::use_service<io_scheduler>(context);
+}
 
 DTASK_END

@@ -13,12 +13,15 @@
 
 DTASK_BEGIN
 
-/// One thread that runs one `io_context`: the home of sockets. Its scheduler is serial, so what runs there needs no locks.
+/// One thread that runs one `io_context`: the home of sockets. Its scheduler is serial, so what runs there needs no
+/// locks.
 ///
-/// User code does not belong here: it would hold up everybody's sockets. The destructor stops the context and joins: tasks on it shall have ended before.
+/// User code does not belong here: it would hold up everybody's sockets. The destructor stops the context and joins:
+/// tasks on it shall have ended before.
 class io_thread {
  public:
-  io_thread() : scheduler_(&boost::asio::make_service<io_scheduler>(context_, true, true)), thread_([this] { run(); }) {}
+  io_thread()
+      : scheduler_(&boost::asio::make_service<io_scheduler>(context_, true, true)), thread_([this] { run(); }) {}
   io_thread(const io_thread&) = delete;
   io_thread& operator=(const io_thread&) = delete;
   ~io_thread() {
@@ -31,8 +34,9 @@ class io_thread {
   boost::asio::io_context::executor_type get_executor() noexcept { return context_.get_executor(); }
   io_scheduler& scheduler() noexcept { return *scheduler_; }
 
-  /// How long the thread may look for new events before it sleeps; zero (the default): not at all. Waking a sleeping core costs some 70 us, so looking for about two round trips
-  /// shortens a call's way a lot, at the price of a core. The thread does it only where events follow each other that closely, as with calls in flight, and where nobody
+  /// How long the thread may look for new events before it sleeps; zero (the default): not at all. Waking a sleeping
+  /// core costs some 70 us, so looking for about two round trips shortens a call's way a lot, at the price of a core.
+  /// The thread does it only where events follow each other that closely, as with calls in flight, and where nobody
   /// else wants its core. At most 50 us is sensible. Thread-safe.
   void set_polling(duration longest) noexcept {
     polling_ns_.store(longest.count(), std::memory_order_relaxed);

@@ -11,18 +11,21 @@
 
 #include "dtask/base/config.hpp"
 #include "dtask/base/error.hpp"
+#include "dtask/task/environment.hpp"
 #include "dtask/task/promise.hpp"
 #include "dtask/task/result_slot.hpp"
 #include "dtask/task/wait.hpp"
-#include "dtask/task/environment.hpp"
 
 DTASK_BEGIN
 
-/// Threads for calls that block: files, name look-up, libraries that know no coroutines. Threads are started as they are needed, up to a limit, and stay.
+/// Threads for calls that block: files, name look-up, libraries that know no coroutines. Threads are started as they
+/// are needed, up to a limit, and stay.
 class offload_pool {
  public:
-  /// `threads`: the most at a time. `queued`: calls that may wait for a thread; further ones fail with `error(overloaded)`.
-  explicit offload_pool(std::size_t threads = 16, std::size_t queued = 65536) : most_threads_(threads ? threads : 1), most_queued_(queued) {}
+  /// `threads`: the most at a time. `queued`: calls that may wait for a thread; further ones fail with
+  /// `error(overloaded)`.
+  explicit offload_pool(std::size_t threads = 16, std::size_t queued = 65536)
+      : most_threads_(threads ? threads : 1), most_queued_(queued) {}
   offload_pool(const offload_pool&) = delete;
   offload_pool& operator=(const offload_pool&) = delete;
   /// Runs what is queued and joins.
@@ -82,7 +85,7 @@ class [[nodiscard("dtask: offload does nothing until it is awaited")]] offload_o
   using result = std::remove_cvref_t<std::invoke_result_t<F&>>;
 
  public:
-  offload_op(offload_pool& pool, F f) : pool_(pool), function_(std::move(f)) {}
+  offload_op(offload_pool & pool, F f) : pool_(pool), function_(std::move(f)) {}
   class awaiter : resumption {
    public:
     explicit awaiter(offload_op& op) noexcept : op_(op) {}
@@ -94,7 +97,9 @@ class [[nodiscard("dtask: offload does nothing until it is awaited")]] offload_o
       handle = h;
       call_.self = this;
       call_.run = [](work_item& item) noexcept { static_cast<call&>(item).self->invoke(); };
-      if (!op_.pool_.post(call_)) throw error(errc::overloaded, "too many blocking calls wait for a thread", {}, "a larger offload_pool, or a semaphore around the calls");
+      if (!op_.pool_.post(call_))
+        throw error(errc::overloaded, "too many blocking calls wait for a thread", {},
+                    "a larger offload_pool, or a semaphore around the calls");
       return true;
     }
     result await_resume() { return slot_.take(); }
@@ -123,7 +128,7 @@ class [[nodiscard("dtask: offload does nothing until it is awaited")]] offload_o
     call call_;
     result_slot<result> slot_;
   };
-  awaiter operator co_await() && noexcept { return awaiter(*this); }
+  awaiter operator co_await()&& noexcept { return awaiter(*this); }
 
  private:
   offload_pool& pool_;
@@ -131,10 +136,12 @@ class [[nodiscard("dtask: offload does nothing until it is awaited")]] offload_o
 };
 }  // namespace detail
 
-/// `auto text = co_await offload(read_it);` calls `f` on a thread for blocking calls and resumes the task on its own scheduler with the result or the exception.
+/// `auto text = co_await offload(read_it);` calls `f` on a thread for blocking calls and resumes the task on its own
+/// scheduler with the result or the exception.
 ///
-/// Stop before the call begins: throws and does not call. A call that runs cannot be stopped: the task waits for its end. Throws `error(overloaded)` where too many wait.
-/// Name the callable first where it is a lambda with captures (g++ 12 destroys such a temporary twice): `auto f = [&] {...}; co_await offload(std::move(f));`
+/// Stop before the call begins: throws and does not call. A call that runs cannot be stopped: the task waits for its
+/// end. Throws `error(overloaded)` where too many wait. Name the callable first where it is a lambda with captures (g++
+/// 12 destroys such a temporary twice): `auto f = [&] {...}; co_await offload(std::move(f));`
 template <class F>
 auto offload(F f) {
   return detail::offload_op<F>(offload_pool::shared(), std::move(f));

@@ -7,14 +7,17 @@
 DTASK_BEGIN
 namespace detail {
 
-/// An Asio operation, started when it is awaited. `Throws`: an error ends the await with an exception; otherwise it is the first element of a tuple.
+/// An Asio operation, started when it is awaited. `Throws`: an error ends the await with an exception; otherwise it is
+/// the first element of a tuple.
 template <bool Throws, class Initiation, class Bound, class... Args>
 class operation_op;
 template <bool Throws, class Initiation, class... Bound, class... Args>
-class [[nodiscard("dtask: an operation with use_task starts when it is awaited")]] operation_op<Throws, Initiation, std::tuple<Bound...>, Args...> {
+class [[nodiscard("dtask: an operation with use_task starts when it is awaited")]] operation_op<
+    Throws, Initiation, std::tuple<Bound...>, Args...> {
  public:
   template <class I, class... B>
-  explicit operation_op(I&& initiation, B&&... bound) : initiation_(std::forward<I>(initiation)), bound_(std::forward<B>(bound)...) {}
+  explicit operation_op(I && initiation, B && ... bound)
+      : initiation_(std::forward<I>(initiation)), bound_(std::forward<B>(bound)...) {}
 
   class awaiter : operation {
    public:
@@ -23,9 +26,10 @@ class [[nodiscard("dtask: an operation with use_task starts when it is awaited")
     template <class Promise>
     bool await_suspend(std::coroutine_handle<Promise> h) {
       // On the stack: the awaiter may be gone before the initiation returns.
-      return begin(h, *h.promise().env, [this, start = std::move(op_.initiation_), bound = std::move(op_.bound_)]() mutable {
-        std::apply([&](Bound&... b) { std::move(start)(handler{this}, std::move(b)...); }, bound);
-      });
+      return begin(h, *h.promise().env,
+                   [this, start = std::move(op_.initiation_), bound = std::move(op_.bound_)]() mutable {
+                     std::apply([&](Bound&... b) { std::move(start)(handler{this}, std::move(b)...); }, bound);
+                   });
     }
     auto await_resume() {
       using shape = completion_result<Args...>;
@@ -46,7 +50,11 @@ class [[nodiscard("dtask: an operation with use_task starts when it is awaited")
           return unpack(std::move(*results_));
         } else {
           if (std::get<0>(*results_)) raise(std::get<0>(*results_));
-          return std::apply([](auto&, auto&... values) { return unpack(std::tuple<std::remove_reference_t<decltype(values)>...>(std::move(values)...)); }, *results_);
+          return std::apply(
+              [](auto&, auto&... values) {
+                return unpack(std::tuple<std::remove_reference_t<decltype(values)>...>(std::move(values)...));
+              },
+              *results_);
         }
       }
     }
@@ -72,7 +80,8 @@ class [[nodiscard("dtask: an operation with use_task starts when it is awaited")
       try {
         std::rethrow_exception(e);
       } catch (const boost::system::system_error& failure) {
-        if (failure.code() == boost::asio::error::operation_aborted && env().stop->stop_requested()) throw_stopped(env());
+        if (failure.code() == boost::asio::error::operation_aborted && env().stop->stop_requested())
+          throw_stopped(env());
         throw;
       }
     }
@@ -80,7 +89,7 @@ class [[nodiscard("dtask: an operation with use_task starts when it is awaited")
     operation_op& op_;
     std::optional<std::tuple<Args...>> results_;
   };
-  awaiter operator co_await() && noexcept { return awaiter(*this); }
+  awaiter operator co_await()&& noexcept { return awaiter(*this); }
 
  private:
   Initiation initiation_;
@@ -91,15 +100,18 @@ class [[nodiscard("dtask: an operation with use_task starts when it is awaited")
 
 /// The completion token for tasks: `std::size_t n = co_await socket.async_read_some(buffer, use_task);`
 ///
-/// The operation starts when it is awaited and keeps its state and its handler's memory in the awaiting frame, so it costs what a callback costs. The task resumes on its own
-/// scheduler. Errors are thrown as `boost::system::system_error`. Under stop it is not started; a stop while it runs cancels it through its cancellation slot
-/// (terminal); both throw `error(cancelled)` or `error(deadline_exceeded)`. Sockets are used from tasks on their own `io_thread`.
+/// The operation starts when it is awaited and keeps its state and its handler's memory in the awaiting frame, so it
+/// costs what a callback costs. The task resumes on its own scheduler. Errors are thrown as
+/// `boost::system::system_error`. Under stop it is not started; a stop while it runs cancels it through its
+/// cancellation slot (terminal); both throw `error(cancelled)` or `error(deadline_exceeded)`. Sockets are used from
+/// tasks on their own `io_thread`.
 struct use_task_t {
   constexpr use_task_t() = default;
 };
 inline constexpr use_task_t use_task{};
 
-/// The same without exceptions for errors of the operation: `auto [e, n] = co_await socket.async_read_some(buffer, use_tuple);` Under stop `e` is `operation_aborted`.
+/// The same without exceptions for errors of the operation: `auto [e, n] = co_await socket.async_read_some(buffer,
+/// use_tuple);` Under stop `e` is `operation_aborted`.
 struct use_tuple_t {
   constexpr use_tuple_t() = default;
 };
@@ -112,8 +124,9 @@ class boost::asio::async_result<dtask::use_task_t, void(Args...)> {
  public:
   template <class Initiation, class... Bound>
   static auto initiate(Initiation&& initiation, dtask::use_task_t, Bound&&... bound) {
-    return dtask::detail::operation_op<true, std::decay_t<Initiation>, std::tuple<std::decay_t<Bound>...>, std::decay_t<Args>...>(std::forward<Initiation>(initiation),
-                                                                                                                                std::forward<Bound>(bound)...);
+    return dtask::detail::operation_op<true, std::decay_t<Initiation>, std::tuple<std::decay_t<Bound>...>,
+                                       std::decay_t<Args>...>(std::forward<Initiation>(initiation),
+                                                              std::forward<Bound>(bound)...);
   }
 };
 
@@ -122,7 +135,8 @@ class boost::asio::async_result<dtask::use_tuple_t, void(Args...)> {
  public:
   template <class Initiation, class... Bound>
   static auto initiate(Initiation&& initiation, dtask::use_tuple_t, Bound&&... bound) {
-    return dtask::detail::operation_op<false, std::decay_t<Initiation>, std::tuple<std::decay_t<Bound>...>, std::decay_t<Args>...>(std::forward<Initiation>(initiation),
-                                                                                                                                 std::forward<Bound>(bound)...);
+    return dtask::detail::operation_op<false, std::decay_t<Initiation>, std::tuple<std::decay_t<Bound>...>,
+                                       std::decay_t<Args>...>(std::forward<Initiation>(initiation),
+                                                              std::forward<Bound>(bound)...);
   }
 };

@@ -24,10 +24,12 @@ DTASK_BEGIN
 
 /// Threads that share work: a scheduler for tasks that compute, and an Asio execution context with an executor.
 ///
-/// Each thread forks (`when_all`) to a deque of its own and steals from the others when it has nothing; what is posted goes through one queue, first in first out. Idle threads sleep.
-/// Timers run on a thread of their own, so that a deadline stops tasks that keep all threads busy. Sockets belong on an `io_thread`.
+/// Each thread forks (`when_all`) to a deque of its own and steals from the others when it has nothing; what is posted
+/// goes through one queue, first in first out. Idle threads sleep. Timers run on a thread of their own, so that a
+/// deadline stops tasks that keep all threads busy. Sockets belong on an `io_thread`.
 ///
-/// The destructor runs what is queued, drops functions posted through the executor, and joins the threads: tasks that wait for something else shall have ended before.
+/// The destructor runs what is queued, drops functions posted through the executor, and joins the threads: tasks that
+/// wait for something else shall have ended before.
 class work_pool : public boost::asio::execution_context, public asio_scheduler {
  public:
   class executor_type;
@@ -52,11 +54,13 @@ class work_pool : public boost::asio::execution_context, public asio_scheduler {
   void post_all(work_list items) noexcept override {
     const std::size_t count = items.size();
     if (count == 0) return;
-    // Until the end under the lock, which the destructor takes once more: what is posted may end the pool's last user while we are still in here.
+    // Until the end under the lock, which the destructor takes once more: what is posted may end the pool's last user
+    // while we are still in here.
     const detail::short_guard hold(queue_lock_);
     queue_.append(std::move(items));
     queued_.store(queue_.size(), std::memory_order_relaxed);
-    // A thread that counts itself as idle looks into the queue under its lock afterwards, so either it sees these items or we see it.
+    // A thread that counts itself as idle looks into the queue under its lock afterwards, so either it sees these items
+    // or we see it.
     for (std::size_t i = 0; i < count && idle_.load(std::memory_order_relaxed) != 0; ++i) wake_one();
   }
   time_point now() const noexcept override { return clock_type::now(); }
@@ -95,7 +99,8 @@ class work_pool : public boost::asio::execution_context, public asio_scheduler {
   work_list queue_;
   std::atomic<std::size_t> queued_{0};
 
-  // The event count. `sleepers_` have registered and were not signalled; `signals_` are wake-ups that nobody has taken yet.
+  // The event count. `sleepers_` have registered and were not signalled; `signals_` are wake-ups that nobody has taken
+  // yet.
   alignas(64) std::atomic<unsigned> idle_{0};  // mirrors sleepers_ for a look without the lock
   std::mutex sleep_guard_;
   std::condition_variable awake_;
@@ -110,7 +115,8 @@ struct work_pool::function_item : work_item {
   work_pool* pool = nullptr;
 };
 
-/// The pool as an Asio executor: `dispatch` on one of its threads runs in place, `post` queues. Copies are a pointer and a flag.
+/// The pool as an Asio executor: `dispatch` on one of its threads runs in place, `post` queues. Copies are a pointer
+/// and a flag.
 class work_pool::executor_type {
  public:
   explicit executor_type(work_pool& pool) noexcept : pool_(&pool) {}
@@ -118,14 +124,20 @@ class work_pool::executor_type {
   work_pool& context() const noexcept { return *pool_; }
   bool running_in_this_thread() const noexcept { return pool_->runs_here(); }
 
-  executor_type require(boost::asio::execution::blocking_t::possibly_t) const noexcept { return executor_type(*pool_, false); }
-  executor_type require(boost::asio::execution::blocking_t::never_t) const noexcept { return executor_type(*pool_, true); }
+  executor_type require(boost::asio::execution::blocking_t::possibly_t) const noexcept {
+    return executor_type(*pool_, false);
+  }
+  executor_type require(boost::asio::execution::blocking_t::never_t) const noexcept {
+    return executor_type(*pool_, true);
+  }
   boost::asio::execution::blocking_t query(boost::asio::execution::blocking_t) const noexcept {
     return never_ ? boost::asio::execution::blocking_t(boost::asio::execution::blocking.never)
                   : boost::asio::execution::blocking_t(boost::asio::execution::blocking.possibly);
   }
   boost::asio::execution_context& query(boost::asio::execution::context_t) const noexcept { return *pool_; }
-  static constexpr boost::asio::execution::mapping_t query(boost::asio::execution::mapping_t) noexcept { return boost::asio::execution::mapping.thread; }
+  static constexpr boost::asio::execution::mapping_t query(boost::asio::execution::mapping_t) noexcept {
+    return boost::asio::execution::mapping.thread;
+  }
   std::size_t query(boost::asio::execution::occupancy_t) const noexcept { return pool_->threads(); }
 
   /// Runs `f` on the pool. Throws std::bad_alloc.
@@ -152,7 +164,9 @@ class work_pool::executor_type {
     pool_->post(*made);
   }
 
-  friend bool operator==(const executor_type& a, const executor_type& b) noexcept { return a.pool_ == b.pool_ && a.never_ == b.never_; }
+  friend bool operator==(const executor_type& a, const executor_type& b) noexcept {
+    return a.pool_ == b.pool_ && a.never_ == b.never_;
+  }
   friend bool operator!=(const executor_type& a, const executor_type& b) noexcept { return !(a == b); }
 
  private:
@@ -170,7 +184,9 @@ inline work_pool::work_pool(unsigned threads) : asio_scheduler(false) {
   for (unsigned i = 0; i < threads; ++i) {
     workers_.push_back(std::make_unique<worker>(*this));
     workers_.back()->lane.idle = &idle_;
-    workers_.back()->lane.wake = [](detail::fork_lane& lane) noexcept { static_cast<work_pool*>(lane.where)->wake_one(); };
+    workers_.back()->lane.wake = [](detail::fork_lane& lane) noexcept {
+      static_cast<work_pool*>(lane.where)->wake_one();
+    };
   }
   for (unsigned i = 0; i < threads; ++i) workers_[i]->thread = std::thread([this, i] { run(i); });
 }
@@ -182,9 +198,7 @@ inline work_pool::~work_pool() {
     awake_.notify_all();
   }
   for (auto& w : workers_) w->thread.join();
-  {
-    const detail::short_guard last_poster_has_left(queue_lock_);
-  }
+  { const detail::short_guard last_poster_has_left(queue_lock_); }
   shutdown();
   destroy();
 }
@@ -251,11 +265,14 @@ inline void work_pool::sleep() noexcept {
     const auto signalled = [this] { return signals_ > 0 || ending_.load(); };
     if (barrier) awake_.wait(hold, signalled);
     // Without the barrier a push could have missed us: look again soon.
-    else awake_.wait_for(hold, std::chrono::milliseconds(1), signalled);
+    else
+      awake_.wait_for(hold, std::chrono::milliseconds(1), signalled);
   }
   // Leave by the signal that was meant for us, or take ourselves off the list.
-  if (signals_ > 0) --signals_;
-  else if (sleepers_ > 0) idle_.store(--sleepers_, std::memory_order_relaxed);
+  if (signals_ > 0)
+    --signals_;
+  else if (sleepers_ > 0)
+    idle_.store(--sleepers_, std::memory_order_relaxed);
 }
 
 inline void work_pool::wake_one() noexcept {

@@ -11,7 +11,8 @@
 
 DTASK_BEGIN
 
-/// A bounded queue between tasks: many may push and many may pop, values keep their order, waiting is first come first served.
+/// A bounded queue between tasks: many may push and many may pop, values keep their order, waiting is first come first
+/// served.
 ///
 /// `T` moves without throwing. Thread safety: all members from any thread. It outlives its waiters.
 template <class T>
@@ -24,7 +25,8 @@ class channel {
   channel(const channel&) = delete;
   channel& operator=(const channel&) = delete;
 
-  /// No more values: what lies in it can still be popped, then `pop` yields nothing; waiting and later pushes throw `error(closed)`.
+  /// No more values: what lies in it can still be popped, then `pop` yields nothing; waiting and later pushes throw
+  /// `error(closed)`.
   void close() noexcept {
     detail::woken waiters;
     const detail::short_guard hold(lock_);
@@ -59,7 +61,8 @@ class channel {
 
   class [[nodiscard]] push_awaiter : public detail::wait_awaiter<push_awaiter> {
    public:
-    push_awaiter(channel& c, T&& value) noexcept : detail::wait_awaiter<push_awaiter>(c.lock_, c.senders_), channel_(c), value_(std::move(value)) {}
+    push_awaiter(channel& c, T&& value) noexcept
+        : detail::wait_awaiter<push_awaiter>(c.lock_, c.senders_), channel_(c), value_(std::move(value)) {}
     void await_resume() {
       this->finish();
       if (!sent_) throw error(errc::closed, "push to a closed channel");
@@ -95,7 +98,8 @@ class channel {
 
   /// `co_await c.push(value)`: waits for room. Throws `error(closed)`, and under stop; the value is then lost.
   push_awaiter push(T value) noexcept { return push_awaiter(*this, std::move(value)); }
-  /// `while (auto v = co_await c.pop())`: waits for a value; nothing once the channel is closed and empty. Throws under stop.
+  /// `while (auto v = co_await c.pop())`: waits for a value; nothing once the channel is closed and empty. Throws under
+  /// stop.
   pop_awaiter pop() noexcept { return pop_awaiter(*this); }
 
  private:

@@ -8,8 +8,8 @@
 
 DTASK_BEGIN
 
-/// The async stacks of all live tasks, innermost first: each line names a function and where it awaits. Empty unless built with `DTASK_DEBUG=1`.
-/// Thread-safe; tasks run on meanwhile.
+/// The async stacks of all live tasks, innermost first: each line names a function and where it awaits. Empty unless
+/// built with `DTASK_DEBUG=1`. Thread-safe; tasks run on meanwhile.
 inline std::vector<std::vector<std::string>> live_tasks() {
 #if DTASK_DEBUG
   return detail::live_task::all();
@@ -33,8 +33,8 @@ void dump_tasks(Stream& out) {
 #endif
 }
 
-/// The async stack of an exception at the time it left its first task: that task, who awaited it, and so on to the root. Kept for the last 32 exceptions.
-/// Empty unless built with `DTASK_DEBUG=1`.
+/// The async stack of an exception at the time it left its first task: that task, who awaited it, and so on to the
+/// root. Kept for the last 32 exceptions. Empty unless built with `DTASK_DEBUG=1`.
 inline std::vector<std::string> async_backtrace([[maybe_unused]] const std::exception_ptr& e) {
 #if DTASK_DEBUG
   return detail::exception_stacks::of(e);

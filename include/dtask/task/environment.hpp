@@ -13,13 +13,16 @@ DTASK_BEGIN
 struct environment {
   scheduler* where = nullptr;                ///< where the task runs, and resumes after every wait
   stop_source* stop = &stop_source::none();  ///< ends it early, at its next await
-  time_point deadline = never;               ///< when `stop` will be requested with the cause `deadline_exceeded`; to hand on to other processes
-  std::uint64_t trace_id = 0;                ///< names the operation it belongs to in logs and on the wire
+  time_point deadline =
+      never;  ///< when `stop` will be requested with the cause `deadline_exceeded`; to hand on to other processes
+  std::uint64_t trace_id = 0;  ///< names the operation it belongs to in logs and on the wire
 
   stop_token token() const noexcept { return stop_token(*stop); }
   bool stop_requested() const noexcept { return stop->stop_requested(); }
   /// What is left until the deadline; `no_deadline` without one.
-  duration remaining() const noexcept { return deadline == never ? no_deadline : dtask::remaining(deadline, where->now()); }
+  duration remaining() const noexcept {
+    return deadline == never ? no_deadline : dtask::remaining(deadline, where->now());
+  }
 };
 
 namespace detail {
@@ -35,8 +38,8 @@ struct environment_awaiter {
 };
 }  // namespace detail
 
-/// `const environment& env = co_await this_environment();` The reference stays valid until the task ends or moves with `resume_on`.
-/// Never suspends and never throws: under stop too.
+/// `const environment& env = co_await this_environment();` The reference stays valid until the task ends or moves with
+/// `resume_on`. Never suspends and never throws: under stop too.
 [[nodiscard]] inline detail::environment_awaiter this_environment() noexcept { return {}; }
 
 DTASK_END

@@ -37,7 +37,8 @@ class event {
     bool try_now(detail::woken&) noexcept { return event_.set_; }
     event& event_;
   };
-  /// `co_await e.wait()`: until it is set. Throws `error(cancelled)` or `error(deadline_exceeded)` under stop, even where it is set.
+  /// `co_await e.wait()`: until it is set. Throws `error(cancelled)` or `error(deadline_exceeded)` under stop, even
+  /// where it is set.
   wait_awaiter wait() noexcept { return wait_awaiter(*this); }
 
  private:

@@ -3,8 +3,8 @@
 
 #include "dtask/base/config.hpp"
 #include "dtask/task/detail/deque.hpp"
-#include "dtask/task/thread_state.hpp"
 #include "dtask/task/scheduler.hpp"
+#include "dtask/task/thread_state.hpp"
 
 DTASK_BEGIN
 namespace detail {
@@ -19,8 +19,10 @@ struct fork_lane {
 
   void push(work_item& item) {
     items.push(&item);
-    // No fence between the two: before it sleeps, a thread makes all others pass a barrier (membarrier) and looks again.
-    if (idle->load(std::memory_order_relaxed) != 0) [[unlikely]] wake(*this);
+    // No fence between the two: before it sleeps, a thread makes all others pass a barrier (membarrier) and looks
+    // again.
+    if (idle->load(std::memory_order_relaxed) != 0) [[unlikely]]
+      wake(*this);
   }
   work_item* pop() noexcept { return items.pop(); }
 };

@@ -6,8 +6,8 @@
 
 DTASK_BEGIN
 
-/// Mutual exclusion between tasks, held across awaits; first come first served. Thread safety: all members from any thread; a guard may be released on another
-/// thread than the one that took it. It outlives its waiters and guards.
+/// Mutual exclusion between tasks, held across awaits; first come first served. Thread safety: all members from any
+/// thread; a guard may be released on another thread than the one that took it. It outlives its waiters and guards.
 class mutex {
  public:
   /// Holds the mutex until it is destroyed. Move-only.
@@ -65,8 +65,10 @@ class mutex {
   void unlock() noexcept {
     detail::woken next;
     const detail::short_guard hold(lock_);
-    if (detail::waiter* const w = waiting_.pop()) next.add(*w);
-    else held_ = false;
+    if (detail::waiter* const w = waiting_.pop())
+      next.add(*w);
+    else
+      held_ = false;
   }
   detail::short_lock lock_;
   detail::wait_list waiting_;

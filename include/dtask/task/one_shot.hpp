@@ -9,8 +9,8 @@
 
 DTASK_BEGIN
 
-/// Tasks that became ready together: collected by several `one_shot::set`, resumed by one wake-up per scheduler when this is flushed or destroyed.
-/// Belongs to one thread.
+/// Tasks that became ready together: collected by several `one_shot::set`, resumed by one wake-up per scheduler when
+/// this is flushed or destroyed. Belongs to one thread.
 class wake_batch {
  public:
   void flush() noexcept { woken_.flush(); }
@@ -21,7 +21,8 @@ class wake_batch {
   detail::woken woken_;
 };
 
-/// A value that arrives once, from any thread: the answer to a call, the end of an operation that knows no coroutines. One task waits for it.
+/// A value that arrives once, from any thread: the answer to a call, the end of an operation that knows no coroutines.
+/// One task waits for it.
 ///
 /// It outlives its waiter and whoever sets it; `set` touches nothing after the waiter could have run.
 template <class T = void>
@@ -31,7 +32,8 @@ class one_shot {
   one_shot(const one_shot&) = delete;
   one_shot& operator=(const one_shot&) = delete;
 
-  /// Stores the value and posts the waiting task to its scheduler. False: something had been stored before, this is dropped.
+  /// Stores the value and posts the waiting task to its scheduler. False: something had been stored before, this is
+  /// dropped.
   template <class... Args>
   bool set(Args&&... args) {
     detail::woken ready;
@@ -57,7 +59,8 @@ class one_shot {
 
   class [[nodiscard]] wait_awaiter : public detail::wait_awaiter<wait_awaiter> {
    public:
-    explicit wait_awaiter(one_shot& o) noexcept : detail::wait_awaiter<wait_awaiter>(o.lock_, o.waiting_), one_shot_(o) {}
+    explicit wait_awaiter(one_shot& o) noexcept
+        : detail::wait_awaiter<wait_awaiter>(o.lock_, o.waiting_), one_shot_(o) {}
     T await_resume() {
       this->finish();
       return one_shot_.slot_.take();
@@ -68,7 +71,8 @@ class one_shot {
     bool try_now(detail::woken&) noexcept { return one_shot_.set_; }
     one_shot& one_shot_;
   };
-  /// `T value = co_await o.wait();` moves the value out, or throws what `fail` stored. Throws `error(cancelled)` or `error(deadline_exceeded)` under stop; a later `set` is then harmless.
+  /// `T value = co_await o.wait();` moves the value out, or throws what `fail` stored. Throws `error(cancelled)` or
+  /// `error(deadline_exceeded)` under stop; a later `set` is then harmless.
   wait_awaiter wait() noexcept { return wait_awaiter(*this); }
 
  private:

@@ -19,7 +19,8 @@ struct completion {
   std::coroutine_handle<> (*done)(completion&, promise_base&) noexcept = nullptr;
 };
 
-/// The part of a task's promise that does not know its type. `task_promise::start` makes it a work item that starts the task.
+/// The part of a task's promise that does not know its type. `task_promise::start` makes it a work item that starts the
+/// task.
 class promise_base : public work_item {
  public:
   promise_base() noexcept {}
@@ -37,7 +38,8 @@ class promise_base : public work_item {
 #if DTASK_DEBUG
       self.live.ended();
 #endif
-      if (!self.on_done) [[likely]] return transfer_to(self.continuation);
+      if (!self.on_done) [[likely]]
+        return transfer_to(self.continuation);
       const std::coroutine_handle<> next = self.on_done->done(*self.on_done, self);
       if (next) return transfer_to(next);
       return stay();
@@ -60,18 +62,21 @@ class promise_base : public work_item {
     std::coroutine_handle<> continuation;  ///< who awaits, where `on_done` is null
   };
   completion* on_done = nullptr;
-  bool failed = false;                   ///< ended with an exception
+  bool failed = false;  ///< ended with an exception
 };
 
 /// The exception that ends a task whose environment was stopped.
 [[gnu::noinline, gnu::cold]] inline std::exception_ptr stopped_exception(const environment& env) noexcept {
   try {
-    return std::make_exception_ptr(error(env.stop->cause(), env.stop->cause() == errc::deadline_exceeded ? "deadline exceeded" : "cancelled"));
+    return std::make_exception_ptr(
+        error(env.stop->cause(), env.stop->cause() == errc::deadline_exceeded ? "deadline exceeded" : "cancelled"));
   } catch (...) {
     return std::current_exception();
   }
 }
-[[noreturn, gnu::noinline, gnu::cold]] inline void throw_stopped(const environment& env) { std::rethrow_exception(stopped_exception(env)); }
+[[noreturn, gnu::noinline, gnu::cold]] inline void throw_stopped(const environment& env) {
+  std::rethrow_exception(stopped_exception(env));
+}
 
 }  // namespace detail
 DTASK_END

@@ -14,7 +14,8 @@ namespace detail {
 template <class T>
 class result_slot {
   struct nothing {};
-  using stored = std::conditional_t<std::is_void_v<T>, nothing, std::conditional_t<std::is_reference_v<T>, std::remove_reference_t<T>*, T>>;
+  using stored = std::conditional_t<std::is_void_v<T>, nothing,
+                                    std::conditional_t<std::is_reference_v<T>, std::remove_reference_t<T>*, T>>;
 
  public:
   result_slot() noexcept {}
@@ -25,8 +26,10 @@ class result_slot {
   template <class... Args>
   void set(Args&&... args) {
     // A second value (a constructor that threw after one was set) does not happen: a task returns once.
-    if constexpr (std::is_reference_v<T>) std::construct_at(&value_, std::addressof(args)...);
-    else std::construct_at(&value_, std::forward<Args>(args)...);
+    if constexpr (std::is_reference_v<T>)
+      std::construct_at(&value_, std::addressof(args)...);
+    else
+      std::construct_at(&value_, std::forward<Args>(args)...);
     state_ = state::value;
   }
   void fail(std::exception_ptr e) noexcept {
@@ -40,18 +43,24 @@ class result_slot {
 
   /// The value, moved out; throws the exception where that is what is here.
   T take() {
-    if (state_ == state::exception) [[unlikely]] rethrow();
-    if constexpr (std::is_void_v<T>) return;
-    else if constexpr (std::is_reference_v<T>) return static_cast<T>(*value_);
-    else return std::move(value_);
+    if (state_ == state::exception) [[unlikely]]
+      rethrow();
+    if constexpr (std::is_void_v<T>)
+      return;
+    else if constexpr (std::is_reference_v<T>)
+      return static_cast<T>(*value_);
+    else
+      return std::move(value_);
   }
 
  private:
   enum class state : unsigned char { empty, value, exception };
   [[noreturn, gnu::noinline, gnu::cold]] void rethrow() const { std::rethrow_exception(exception_); }
   void clear() noexcept {
-    if (state_ == state::value) std::destroy_at(&value_);
-    else if (state_ == state::exception) std::destroy_at(&exception_);
+    if (state_ == state::value)
+      std::destroy_at(&value_);
+    else if (state_ == state::exception)
+      std::destroy_at(&exception_);
     state_ = state::empty;
   }
   union {

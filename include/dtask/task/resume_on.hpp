@@ -5,9 +5,9 @@
 
 #include "dtask/base/config.hpp"
 #include "dtask/task/awaitable.hpp"
-#include "dtask/task/wait.hpp"
 #include "dtask/task/environment.hpp"
 #include "dtask/task/task.hpp"
+#include "dtask/task/wait.hpp"
 
 DTASK_BEGIN
 namespace detail {
@@ -69,7 +69,8 @@ class [[nodiscard]] resume_on_awaiter : resumption {
     return true;
   }
   void await_resume() const {
-    if (stopped_) [[unlikely]] throw_stopped(*env_);
+    if (stopped_) [[unlikely]]
+      throw_stopped(*env_);
   }
 
  private:
@@ -81,7 +82,7 @@ class [[nodiscard]] resume_on_awaiter : resumption {
 template <class T>
 class [[nodiscard("dtask: on does nothing until it is awaited")]] on_op {
  public:
-  on_op(scheduler& to, task<T> t) noexcept : to_(to), task_(std::move(t)) {}
+  on_op(scheduler & to, task<T> t) noexcept : to_(to), task_(std::move(t)) {}
   class awaiter : completion, resumption {
    public:
     explicit awaiter(on_op& op) noexcept : op_(op) {
@@ -117,7 +118,7 @@ class [[nodiscard("dtask: on does nothing until it is awaited")]] on_op {
     environment env_;
     scheduler* home_ = nullptr;
   };
-  awaiter operator co_await() && noexcept { return awaiter(*this); }
+  awaiter operator co_await()&& noexcept { return awaiter(*this); }
 
  private:
   scheduler& to_;
@@ -126,8 +127,8 @@ class [[nodiscard("dtask: on does nothing until it is awaited")]] on_op {
 
 }  // namespace detail
 
-/// `co_await resume_on(s)`: this task goes on on `s`, with all that it awaits from then on; whoever awaits it resumes at home.
-/// Throws, without moving, where stop was requested.
+/// `co_await resume_on(s)`: this task goes on on `s`, with all that it awaits from then on; whoever awaits it resumes
+/// at home. Throws, without moving, where stop was requested.
 inline detail::resume_on_awaiter resume_on(scheduler& to) noexcept { return detail::resume_on_awaiter(to); }
 
 /// `co_await on(s, t)`: runs `t` on `s` and comes back with its result. Not started under stop.

@@ -7,10 +7,11 @@
 
 DTASK_BEGIN
 
-/// Something a scheduler runs once. Intrusive: the owner (an awaiter or a coroutine frame) keeps it alive until `run` is called, and `run` may destroy it.
+/// Something a scheduler runs once. Intrusive: the owner (an awaiter or a coroutine frame) keeps it alive until `run`
+/// is called, and `run` may destroy it.
 struct work_item {
-  work_item* next;                      ///< the scheduler's, once it is posted
-  void (*run)(work_item&) noexcept;     ///< set before it is posted
+  work_item* next;                   ///< the scheduler's, once it is posted
+  void (*run)(work_item&) noexcept;  ///< set before it is posted
 };
 
 /// A chain of work items in the order in which they shall run.
@@ -22,8 +23,10 @@ class work_list {
   work_item& front() const noexcept { return *head_; }
   void push(work_item& item) noexcept {
     item.next = nullptr;
-    if (tail_) tail_->next = &item;
-    else head_ = &item;
+    if (tail_)
+      tail_->next = &item;
+    else
+      head_ = &item;
     tail_ = &item;
     ++size_;
   }
@@ -40,8 +43,10 @@ class work_list {
   /// Moves all of `other` behind what is here.
   void append(work_list&& other) noexcept {
     if (other.empty()) return;
-    if (tail_) tail_->next = other.head_;
-    else head_ = other.head_;
+    if (tail_)
+      tail_->next = other.head_;
+    else
+      head_ = other.head_;
     tail_ = other.tail_;
     size_ += other.size_;
     other = work_list();
@@ -53,9 +58,11 @@ class work_list {
   std::size_t size_ = 0;
 };
 
-/// A point in time at which a scheduler calls back. Intrusive and owned by the caller, who cancels it before it dies unless it has expired.
+/// A point in time at which a scheduler calls back. Intrusive and owned by the caller, who cancels it before it dies
+/// unless it has expired.
 struct timer {
-  /// Called once by the scheduler, on a thread of its choice: it may post and request stop, but shall run no user code and not block.
+  /// Called once by the scheduler, on a thread of its choice: it may post and request stop, but shall run no user code
+  /// and not block.
   void (*expired)(timer&) noexcept = nullptr;
   // What follows belongs to the scheduler while the timer is armed.
   time_point at{};
@@ -67,8 +74,9 @@ struct timer {
 
 /// Where tasks run and what time it is: the only door from `task/` to threads, Asio, or a simulation's virtual time.
 ///
-/// `runtime/` implements it on threads and Asio, `sim/` on virtual time, `sync_wait` as a run loop on the calling thread.
-/// Thread safety: every member may be called from any thread, unless an implementation (a simulation) says that it has one thread only.
+/// `runtime/` implements it on threads and Asio, `sim/` on virtual time, `sync_wait` as a run loop on the calling
+/// thread. Thread safety: every member may be called from any thread, unless an implementation (a simulation) says that
+/// it has one thread only.
 class scheduler {
  public:
   scheduler(const scheduler&) = delete;
@@ -84,7 +92,8 @@ class scheduler {
   virtual time_point now() const noexcept = 0;
   /// Calls `t.expired` once `at` has passed. Precondition: `t` is not armed.
   virtual void arm(timer& t, time_point at) noexcept = 0;
-  /// Takes the timer back. True: it has not expired and never will. False: it has; where its call is under way on another thread, this waits for its end.
+  /// Takes the timer back. True: it has not expired and never will. False: it has; where its call is under way on
+  /// another thread, this waits for its end.
   virtual bool cancel(timer& t) noexcept = 0;
   /// Whether the calling thread is one on which this scheduler runs its items.
   virtual bool runs_here() const noexcept = 0;

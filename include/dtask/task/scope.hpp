@@ -9,11 +9,11 @@
 #include "dtask/base/config.hpp"
 #include "dtask/base/error.hpp"
 #include "dtask/task/awaitable.hpp"
-#include "dtask/task/fork_lane.hpp"
-#include "dtask/task/wait.hpp"
 #include "dtask/task/environment.hpp"
+#include "dtask/task/fork_lane.hpp"
 #include "dtask/task/shield.hpp"
 #include "dtask/task/task.hpp"
+#include "dtask/task/wait.hpp"
 
 DTASK_BEGIN
 class scope;
@@ -21,10 +21,12 @@ namespace detail {
 struct scope_access;
 }
 
-/// The parent of tasks that are not awaited one by one: none of them outlives it. The first that fails stops the others.
+/// The parent of tasks that are not awaited one by one: none of them outlives it. The first that fails stops the
+/// others.
 ///
-/// Best made by `with_scope`. A bare scope belongs into an owner with a close function of its own, which awaits `close()` or `join()` before the owner dies:
-/// the destructor ends the program where children are still there. Thread safety: `spawn` and `request_stop` from any thread.
+/// Best made by `with_scope`. A bare scope belongs into an owner with a close function of its own, which awaits
+/// `close()` or `join()` before the owner dies: the destructor ends the program where children are still there. Thread
+/// safety: `spawn` and `request_stop` from any thread.
 class scope {
  public:
   /// Children run on `env.where`, stopped with `env.stop`; what `env` points to outlives the scope.
@@ -32,7 +34,9 @@ class scope {
     stop_.set_parent(*env.stop);
     env_.stop = &stop_;
     on_child_.self = this;
-    on_child_.done = [](detail::completion& c, detail::promise_base& child) noexcept { return static_cast<hook&>(c).self->ended(child); };
+    on_child_.done = [](detail::completion& c, detail::promise_base& child) noexcept {
+      return static_cast<hook&>(c).self->ended(child);
+    };
   }
   /// A scope on a scheduler, without anything above it.
   explicit scope(scheduler& where) noexcept : scope(environment{&where, &stop_source::none(), never, 0}) {}
@@ -157,15 +161,18 @@ task<void> spawned(F callable, Args... args) {
 }
 }  // namespace detail
 
-/// Starts `callable(args...)`, which returns a task, as a child of `s`, on its scheduler. Callable and arguments are copied or moved into the child's frame first (`std::ref` for
-/// references), so a lambda's captures live as long as the child. The result is dropped; a failure stops the scope. Not started where stop was requested. Throws `error(closed)` after `close()`.
+/// Starts `callable(args...)`, which returns a task, as a child of `s`, on its scheduler. Callable and arguments are
+/// copied or moved into the child's frame first (`std::ref` for references), so a lambda's captures live as long as the
+/// child. The result is dropped; a failure stops the scope. Not started where stop was requested. Throws
+/// `error(closed)` after `close()`.
 template <class F, class... Args>
 void spawn(scope& s, F callable, Args... args) {
   detail::scope_access::adopt(s, detail::spawned<F, Args...>(std::move(callable), std::move(args)...));
 }
 
-/// `co_await with_scope(body, args...)`: runs `body(scope&, args...)`, a task, under the scope. When it returns or throws, or stop is requested, the children are
-/// stopped and awaited (`co_await s.join()` in the body lets them finish). A child that fails stops the body too, and its failure is what this throws.
+/// `co_await with_scope(body, args...)`: runs `body(scope&, args...)`, a task, under the scope. When it returns or
+/// throws, or stop is requested, the children are stopped and awaited (`co_await s.join()` in the body lets them
+/// finish). A child that fails stops the body too, and its failure is what this throws.
 template <class Body, class... Args>
 auto with_scope(Body body, Args... args) -> task<detail::task_result<std::invoke_result_t<Body, scope&, Args...>>> {
   using result = detail::task_result<std::invoke_result_t<Body, scope&, Args...>>;
@@ -182,8 +189,10 @@ auto with_scope(Body body, Args... args) -> task<detail::task_result<std::invoke
       value.set(co_await std::move(guarded));
     }
   } catch (...) {
-    if (const std::exception_ptr first = inside.failure()) value.fail(first);
-    else value.fail(std::current_exception());
+    if (const std::exception_ptr first = inside.failure())
+      value.fail(first);
+    else
+      value.fail(std::current_exception());
   }
   co_await inside.close();
   // The body was done, but a child had failed before.

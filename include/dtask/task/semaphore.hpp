@@ -6,7 +6,8 @@
 
 DTASK_BEGIN
 
-/// A number of permits; who finds none waits, first come first served. Thread safety: all members from any thread. It outlives its waiters.
+/// A number of permits; who finds none waits, first come first served. Thread safety: all members from any thread. It
+/// outlives its waiters.
 class semaphore {
  public:
   explicit semaphore(std::size_t permits) noexcept : permits_(permits) {}
@@ -16,8 +17,10 @@ class semaphore {
     detail::woken waiters;
     const detail::short_guard hold(lock_);
     for (; n > 0; --n) {
-      if (detail::waiter* const w = waiting_.pop()) waiters.add(*w);
-      else break;
+      if (detail::waiter* const w = waiting_.pop())
+        waiters.add(*w);
+      else
+        break;
     }
     permits_ += n;
   }
@@ -32,7 +35,8 @@ class semaphore {
 
   class [[nodiscard]] acquire_awaiter : public detail::wait_awaiter<acquire_awaiter> {
    public:
-    explicit acquire_awaiter(semaphore& s) noexcept : detail::wait_awaiter<acquire_awaiter>(s.lock_, s.waiting_), semaphore_(s) {}
+    explicit acquire_awaiter(semaphore& s) noexcept
+        : detail::wait_awaiter<acquire_awaiter>(s.lock_, s.waiting_), semaphore_(s) {}
     void await_resume() { this->finish(); }
 
    private:

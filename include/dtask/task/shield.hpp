@@ -25,16 +25,20 @@ struct under_stop {
 };
 }  // namespace detail
 
-/// Awaits `awaitable` out of reach of stop and deadline: for clean-up that has to happen also after a cancel. Bound it with `with_timeout` inside.
+/// Awaits `awaitable` out of reach of stop and deadline: for clean-up that has to happen also after a cancel. Bound it
+/// with `with_timeout` inside.
 template <class Awaitable>
 auto shield(Awaitable&& awaitable) {
-  return detail::changed_op<detail::task_result<Awaitable>, detail::shielded>(detail::as_task(std::forward<Awaitable>(awaitable)));
+  return detail::changed_op<detail::task_result<Awaitable>, detail::shielded>(
+      detail::as_task(std::forward<Awaitable>(awaitable)));
 }
 
-/// Awaits `awaitable` under `source` in place of the environment's stop. To be stopped with its surroundings too, `source` is a child of theirs. It outlives the await.
+/// Awaits `awaitable` under `source` in place of the environment's stop. To be stopped with its surroundings too,
+/// `source` is a child of theirs. It outlives the await.
 template <class Awaitable>
 auto with_stop(stop_source& source, Awaitable&& awaitable) {
-  return detail::changed_op<detail::task_result<Awaitable>, detail::under_stop>(detail::as_task(std::forward<Awaitable>(awaitable)), source);
+  return detail::changed_op<detail::task_result<Awaitable>, detail::under_stop>(
+      detail::as_task(std::forward<Awaitable>(awaitable)), source);
 }
 
 DTASK_END

@@ -7,7 +7,8 @@
 DTASK_BEGIN
 namespace detail {
 
-/// A lock of one byte for sections of a few instructions that run no foreign code. Yields while it waits, so it makes progress with more threads than cores.
+/// A lock of one byte for sections of a few instructions that run no foreign code. Yields while it waits, so it makes
+/// progress with more threads than cores.
 class short_lock {
  public:
   void lock() noexcept {

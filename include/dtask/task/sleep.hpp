@@ -12,7 +12,8 @@ namespace detail {
 class [[nodiscard]] sleep_awaiter : resumption, timer {
  public:
   sleep_awaiter(duration length, time_point until) noexcept : length_(length), until_(until) {}
-  sleep_awaiter(sleep_awaiter&& other) noexcept : resumption(), timer(), length_(other.length_), until_(other.until_) {}  // before it is awaited
+  sleep_awaiter(sleep_awaiter&& other) noexcept
+      : resumption(), timer(), length_(other.length_), until_(other.until_) {}  // before it is awaited
   bool await_ready() const noexcept { return false; }
   template <class Promise>
   bool await_suspend(std::coroutine_handle<Promise> h) noexcept {
@@ -21,7 +22,8 @@ class [[nodiscard]] sleep_awaiter : resumption, timer {
   void await_resume() {
     if (on_stop_.source) on_stop_.source->remove(on_stop_);
     if (armed_) env_->where->cancel(*this);
-    if (state_.load(std::memory_order_relaxed) & stop_won) [[unlikely]] throw_stopped(*env_);
+    if (state_.load(std::memory_order_relaxed) & stop_won) [[unlikely]]
+      throw_stopped(*env_);
   }
 
  private:
@@ -62,8 +64,11 @@ class [[nodiscard]] sleep_awaiter : resumption, timer {
 
 }  // namespace detail
 
-/// `co_await sleep_for(20ms)`: on the clock of the task's scheduler. Throws `error(cancelled)` or `error(deadline_exceeded)` as soon as stop is requested.
-inline detail::sleep_awaiter sleep_for(duration length) noexcept { return {length < duration::zero() ? duration::zero() : length, never}; }
+/// `co_await sleep_for(20ms)`: on the clock of the task's scheduler. Throws `error(cancelled)` or
+/// `error(deadline_exceeded)` as soon as stop is requested.
+inline detail::sleep_awaiter sleep_for(duration length) noexcept {
+  return {length < duration::zero() ? duration::zero() : length, never};
+}
 /// The same until a point in time; `never` waits for stop alone.
 inline detail::sleep_awaiter sleep_until(time_point at) noexcept { return {duration::min(), at}; }
 

@@ -22,18 +22,21 @@ struct stop_link {
   stop_link* previous;
   stop_link* following;
   stop_link() noexcept {}  // a wait that is never stopped shall not pay for it
-  constexpr explicit stop_link(std::nullptr_t) noexcept : fire(nullptr), listed(false), previous(nullptr), following(nullptr) {}
+  constexpr explicit stop_link(std::nullptr_t) noexcept
+      : fire(nullptr), listed(false), previous(nullptr), following(nullptr) {}
 };
 
-/// Grows with every request: a source that has seen the current value knows that none of its ancestors was stopped since.
+/// Grows with every request: a source that has seen the current value knows that none of its ancestors was stopped
+/// since.
 inline std::atomic<std::uint64_t> stop_epoch{1};
 }  // namespace detail
 
 /// Says once, for good, that the work under it shall end, and why. Sources form a tree: a stop reaches all descendants.
 ///
-/// It lives in the frame or object that owns the work and must outlive it. A child costs a few stores: it links itself to its parent only when
-/// somebody waits under it; until then a check compares one global counter. Deadlines are stops with the cause `deadline_exceeded`, requested by a timer.
-/// Thread safety: all members but the destructor may be called from any thread. Callbacks run on the thread that requests.
+/// It lives in the frame or object that owns the work and must outlive it. A child costs a few stores: it links itself
+/// to its parent only when somebody waits under it; until then a check compares one global counter. Deadlines are stops
+/// with the cause `deadline_exceeded`, requested by a timer. Thread safety: all members but the destructor may be
+/// called from any thread. Callbacks run on the thread that requests.
 class stop_source {
  public:
   /// A root: stopped by `request_stop` alone.
@@ -43,7 +46,8 @@ class stop_source {
   stop_source(const stop_source&) = delete;
   stop_source& operator=(const stop_source&) = delete;
   ~stop_source() {
-    if (linked_) [[unlikely]] parent_->remove(up_);
+    if (linked_) [[unlikely]]
+      parent_->remove(up_);
   }
 
   /// Puts a root under `parent`, before anybody else knows it.
@@ -74,7 +78,8 @@ class stop_source {
     return errc::ok;
   }
 
-  /// Stops this and everything below. False where this source had been stopped before. Returns after all callbacks have run.
+  /// Stops this and everything below. False where this source had been stopped before. Returns after all callbacks have
+  /// run.
   bool request_stop(errc cause = errc::cancelled) noexcept {
     if (!can_stop_) return false;
     lock_.lock();
@@ -126,12 +131,15 @@ class stop_source {
     first_ = &link;
     return true;
   }
-  /// Takes `link` back, which was registered here. Afterwards its callback neither runs nor will run; where it is running on another thread, this waits for its end.
+  /// Takes `link` back, which was registered here. Afterwards its callback neither runs nor will run; where it is
+  /// running on another thread, this waits for its end.
   void remove(detail::stop_link& link) noexcept {
     lock_.lock();
     if (link.listed) {
-      if (link.previous) link.previous->following = link.following;
-      else first_ = link.following;
+      if (link.previous)
+        link.previous->following = link.following;
+      else
+        first_ = link.following;
       if (link.following) link.following->previous = link.previous;
       link.listed = false;
       lock_.unlock();
@@ -147,7 +155,8 @@ class stop_source {
 
  private:
   struct never_tag {};
-  constexpr explicit stop_source(never_tag) noexcept : can_stop_(false), cause_(errc::ok), runner_(nullptr), running_(nullptr), up_(nullptr) {}
+  constexpr explicit stop_source(never_tag) noexcept
+      : can_stop_(false), cause_(errc::ok), runner_(nullptr), running_(nullptr), up_(nullptr) {}
   struct up_link : detail::stop_link {
     stop_source* child;
     up_link() noexcept {}
@@ -168,10 +177,11 @@ class stop_source {
   bool linked_ = false;
   detail::short_lock lock_;
   detail::stop_link* first_ = nullptr;
-  // Written by the one that stops, and read only where stopped_ is set: a group of tasks that is never stopped does not pay for them.
+  // Written by the one that stops, and read only where stopped_ is set: a group of tasks that is never stopped does not
+  // pay for them.
   errc cause_;
-  const void* runner_;           // the thread that calls
-  detail::stop_link* running_;   // what it is calling, through atomic_ref
+  const void* runner_;          // the thread that calls
+  detail::stop_link* running_;  // what it is calling, through atomic_ref
   up_link up_;
   struct never_stopped;
 };
@@ -182,7 +192,8 @@ struct stop_source::never_stopped {
 inline constinit stop_source stop_source::never_stopped::source{stop_source::never_tag{}};
 inline stop_source& stop_source::none() noexcept { return never_stopped::source; }
 
-/// A view of a stop source, for code that asks and does not own. Valid while the source lives: inside a task, for as long as the task runs.
+/// A view of a stop source, for code that asks and does not own. Valid while the source lives: inside a task, for as
+/// long as the task runs.
 class stop_token {
  public:
   stop_token() noexcept = default;
@@ -190,7 +201,8 @@ class stop_token {
   bool stop_requested() const noexcept { return source_->stop_requested(); }
   bool stop_possible() const noexcept { return source_->stop_possible(); }
   errc cause() const noexcept { return source_->cause(); }
-  /// Throws `error(cancelled)` or `error(deadline_exceeded)` where stop was requested: the check for loops that compute without awaiting.
+  /// Throws `error(cancelled)` or `error(deadline_exceeded)` where stop was requested: the check for loops that compute
+  /// without awaiting.
   void check() const {
     if (stop_requested()) throw error(cause(), "stopped");
   }
@@ -200,9 +212,11 @@ class stop_token {
   stop_source* source_ = &stop_source::none();
 };
 
-/// Calls `callback(cause)` once when stop is requested: at once, in the constructor, where it had been requested before.
+/// Calls `callback(cause)` once when stop is requested: at once, in the constructor, where it had been requested
+/// before.
 ///
-/// The callback runs on the requesting thread and must not throw, block or wait for the requester. The destructor waits while it runs on another thread.
+/// The callback runs on the requesting thread and must not throw, block or wait for the requester. The destructor waits
+/// while it runs on another thread.
 template <class F>
 class stop_callback : detail::stop_link {
  public:

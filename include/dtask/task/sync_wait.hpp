@@ -6,14 +6,15 @@
 
 #include "dtask/base/config.hpp"
 #include "dtask/task/awaitable.hpp"
-#include "dtask/task/thread_state.hpp"
-#include "dtask/task/timer_wheel.hpp"
 #include "dtask/task/environment.hpp"
 #include "dtask/task/task.hpp"
+#include "dtask/task/thread_state.hpp"
+#include "dtask/task/timer_wheel.hpp"
 
 DTASK_BEGIN
 
-/// A scheduler that runs its items on the thread that calls `run_until`, in the order in which they were posted. Posting and timers are thread-safe.
+/// A scheduler that runs its items on the thread that calls `run_until`, in the order in which they were posted.
+/// Posting and timers are thread-safe.
 class run_loop final : public scheduler {
  public:
   run_loop() : scheduler(true), wheel_(now()) {}
@@ -68,8 +69,10 @@ class run_loop final : public scheduler {
         continue;
       }
       const time_point next = wheel_.next_expiry();
-      if (next == never) wake_.wait(hold);
-      else wake_.wait_until(hold, next);
+      if (next == never)
+        wake_.wait(hold);
+      else
+        wake_.wait_until(hold, next);
     }
     hold.unlock();
     thread.current = outer;
@@ -144,7 +147,8 @@ class thread_completion final : public blocking_completion<T> {
 };
 }  // namespace detail
 
-/// Runs a task (or any awaitable) to its end on the calling thread, which becomes its scheduler, and returns its result or throws its exception.
+/// Runs a task (or any awaitable) to its end on the calling thread, which becomes its scheduler, and returns its result
+/// or throws its exception.
 ///
 /// `env` may bring a stop source, deadline and trace id; its scheduler is replaced. Blocks: not for use inside a task.
 template <class Awaitable>

@@ -20,10 +20,8 @@ template <class T>
 class task_promise_result : public promise_base {
  public:
   template <class U = T>
-    requires std::is_constructible_v<T, U&&> || std::is_reference_v<T>
-  void return_value(U&& value) {
-    slot.set(std::forward<U>(value));
-  }
+  requires std::is_constructible_v<T, U&&> || std::is_reference_v<T>
+  void return_value(U&& value) { slot.set(std::forward<U>(value)); }
   result_slot<T> slot;
 };
 template <>
@@ -50,10 +48,12 @@ class task_promise : public task_promise_result<T> {
     this->slot.fail(std::move(e));
     this->failed = true;
   }
-  /// As a work item: starts the task, whose `env` and `on_done` are set; under stop it ends the task with the cause instead.
+  /// As a work item: starts the task, whose `env` and `on_done` are set; under stop it ends the task with the cause
+  /// instead.
   static void start(work_item& item) noexcept {
     auto& self = static_cast<task_promise&>(item);
-    if (!self.env->stop->stop_requested()) [[likely]] return resume(self.self());
+    if (!self.env->stop->stop_requested()) [[likely]]
+      return resume(self.self());
     self.fail(stopped_exception(*self.env));
     if (const std::coroutine_handle<> next = self.on_done->done(*self.on_done, self)) resume(next);
   }
@@ -63,11 +63,13 @@ template <class T>
 constexpr bool always_false = false;
 }  // namespace detail
 
-/// A lazy unit of asynchronous work that ends with a `T` or an exception. It runs when it is awaited, once, on the scheduler of who awaits it.
+/// A lazy unit of asynchronous work that ends with a `T` or an exception. It runs when it is awaited, once, on the
+/// scheduler of who awaits it.
 ///
-/// Awaiting hands down the environment (scheduler, stop, deadline, trace id). Where stop has been requested, the awaited task is not started and the await
-/// throws `error(cancelled)` or `error(deadline_exceeded)`. Destroying a task that never ran frees its frame and its arguments.
-/// Move-only. Not thread-safe; a task may be awaited on another thread than the one that made it.
+/// Awaiting hands down the environment (scheduler, stop, deadline, trace id). Where stop has been requested, the
+/// awaited task is not started and the await throws `error(cancelled)` or `error(deadline_exceeded)`. Destroying a task
+/// that never ran frees its frame and its arguments. Move-only. Not thread-safe; a task may be awaited on another
+/// thread than the one that made it.
 template <class T>
 class [[nodiscard("dtask: a task does nothing until it is awaited")]] task {
  public:
@@ -75,7 +77,7 @@ class [[nodiscard("dtask: a task does nothing until it is awaited")]] task {
   using value_type = T;
 
   task() noexcept = default;
-  task(task&& other) noexcept : handle_(other.release()) {}
+  task(task && other) noexcept : handle_(other.release()) {}
   task& operator=(task&& other) noexcept {
     if (this != &other) {
       if (handle_) handle_.destroy();
@@ -113,9 +115,9 @@ class [[nodiscard("dtask: a task does nothing until it is awaited")]] task {
     typename promise_type::handle handle_;
   };
 
-  awaiter operator co_await() && noexcept { return awaiter(handle_); }
+  awaiter operator co_await()&& noexcept { return awaiter(handle_); }
   template <class Unused = void>
-  awaiter operator co_await() & {
+  awaiter operator co_await()& {
     static_assert(detail::always_false<Unused>, "dtask: a task is awaited once, as an rvalue: co_await std::move(t)");
     return awaiter(handle_);
   }
@@ -125,7 +127,8 @@ class [[nodiscard("dtask: a task does nothing until it is awaited")]] task {
   /// For combinators: the coroutine, owned by the caller from now on.
   typename promise_type::handle release() noexcept {
     void* at = handle_.address();
-    // Kept a scalar: two neighbours that were just written one by one, loaded by g++ as one vector, cost a failed store forwarding (2 ns a fork).
+    // Kept a scalar: two neighbours that were just written one by one, loaded by g++ as one vector, cost a failed store
+    // forwarding (2 ns a fork).
     asm("" : "+r"(at));
     handle_ = {};
     return promise_type::handle::from_address(at);

@@ -9,10 +9,12 @@
 DTASK_BEGIN
 namespace detail {
 
-/// A hierarchical timing wheel (Varghese and Lauck, 1987): seven levels of 64 slots, ticks of 2^20 ns (about 1 ms), arm and cancel in constant time.
+/// A hierarchical timing wheel (Varghese and Lauck, 1987): seven levels of 64 slots, ticks of 2^20 ns (about 1 ms), arm
+/// and cancel in constant time.
 ///
-/// A timer never expires before its time, and at most one tick after the `advance` that covers it. Timers further away than the last level wait in its last slot and
-/// are sorted in again. Not thread-safe: the scheduler that owns it locks.
+/// A timer never expires before its time, and at most one tick after the `advance` that covers it. Timers further away
+/// than the last level wait in its last slot and are sorted in again. Not thread-safe: the scheduler that owns it
+/// locks.
 class timer_wheel {
  public:
   static constexpr int tick_bits = 20;
@@ -87,7 +89,8 @@ class timer_wheel {
   void insert(timer& t) noexcept {
     const std::uint64_t when = ceil_tick(t.at);
     if (when <= now_) return link(t, due_, due_slot);
-    // The level is that of the highest group of bits in which now and then differ: the slot is reached exactly when the groups above agree.
+    // The level is that of the highest group of bits in which now and then differ: the slot is reached exactly when the
+    // groups above agree.
     const int top = 63 - std::countl_zero(when ^ now_);
     int level = top / slot_bits;
     std::uint64_t place = when;
@@ -121,7 +124,8 @@ class timer_wheel {
       t.previous->following = t.following;
       (t.following ? t.following : head)->previous = t.previous;
     }
-    if (!head && t.slot != due_slot) occupied_[t.slot >> slot_bits] &= ~(std::uint64_t{1} << (static_cast<std::uint64_t>(t.slot) & mask));
+    if (!head && t.slot != due_slot)
+      occupied_[t.slot >> slot_bits] &= ~(std::uint64_t{1} << (static_cast<std::uint64_t>(t.slot) & mask));
     t.slot = -1;
     t.previous = t.following = nullptr;
   }

@@ -3,10 +3,10 @@
 #include <coroutine>
 
 #include "dtask/base/config.hpp"
-#include "dtask/task/promise.hpp"
-#include "dtask/task/short_lock.hpp"
 #include "dtask/task/detail/transfer.hpp"
 #include "dtask/task/environment.hpp"
+#include "dtask/task/promise.hpp"
+#include "dtask/task/short_lock.hpp"
 
 DTASK_BEGIN
 namespace detail {
@@ -19,14 +19,15 @@ struct resumption : work_item {
   }
 };
 
-/// One task that waits in a wait_list. It is resumed on its own scheduler by whoever takes it out: the object it waits for, or its stop.
+/// One task that waits in a wait_list. It is resumed on its own scheduler by whoever takes it out: the object it waits
+/// for, or its stop.
 struct waiter : resumption {
   scheduler* where = nullptr;
   waiter* previous = nullptr;
   waiter* following = nullptr;
   bool listed = false;
   bool answered = false;  ///< the object took it out of the list
-  bool stopped = false;  ///< the wait ended without the thing waited for
+  bool stopped = false;   ///< the wait ended without the thing waited for
 };
 
 /// The waiters of one object, first come first served. Guarded by the object's lock.
@@ -38,15 +39,21 @@ class wait_list {
     w.listed = true;
     w.following = nullptr;
     w.previous = last_;
-    if (last_) last_->following = &w;
-    else first_ = &w;
+    if (last_)
+      last_->following = &w;
+    else
+      first_ = &w;
     last_ = &w;
   }
   void remove(waiter& w) noexcept {
-    if (w.previous) w.previous->following = w.following;
-    else first_ = w.following;
-    if (w.following) w.following->previous = w.previous;
-    else last_ = w.previous;
+    if (w.previous)
+      w.previous->following = w.following;
+    else
+      first_ = w.following;
+    if (w.following)
+      w.following->previous = w.previous;
+    else
+      last_ = w.previous;
     w.listed = false;
   }
   waiter* pop() noexcept {
@@ -86,10 +93,11 @@ class woken {
   work_list list_;
 };
 
-/// Waiting in a list, ended by stop. `Derived` provides `bool try_now(woken&) noexcept`, called under the object's lock: takes what is waited for, or false;
-/// waiters that this sets free are added to its argument.
+/// Waiting in a list, ended by stop. `Derived` provides `bool try_now(woken&) noexcept`, called under the object's
+/// lock: takes what is waited for, or false; waiters that this sets free are added to its argument.
 ///
-/// The stop callback is registered before the waiter enters the list, so that nothing touches the awaiter after another thread could have resumed it.
+/// The stop callback is registered before the waiter enters the list, so that nothing touches the awaiter after another
+/// thread could have resumed it.
 template <class Derived>
 class wait_awaiter : public waiter {
  public:
@@ -108,8 +116,10 @@ class wait_awaiter : public waiter {
   /// To be called first in `await_resume`. Throws where the wait was stopped.
   void finish() {
     if (on_stop_.source) on_stop_.source->remove(on_stop_);
-    if (this->stopped) [[unlikely]] throw_stopped(*env_);
+    if (this->stopped) [[unlikely]]
+      throw_stopped(*env_);
   }
+
  private:
   struct stop_entry : stop_link {
     wait_awaiter* self = nullptr;

@@ -51,7 +51,7 @@ void rethrow_failure(task<T>& t) {
 template <class... T>
 class [[nodiscard("dtask: when_all does nothing until it is awaited")]] when_all_op {
  public:
-  explicit when_all_op(task<T>&&... tasks) noexcept : tasks_(std::move(tasks)...) {}
+  explicit when_all_op(task<T> && ... tasks) noexcept : tasks_(std::move(tasks)...) {}
 
   class awaiter {
    public:
@@ -66,7 +66,8 @@ class [[nodiscard("dtask: when_all does nothing until it is awaited")]] when_all
     }
     std::tuple<tuple_element<T>...> await_resume() {
       group_.check_started();
-      if (group_.decisive() >= 0) [[unlikely]] rethrow(std::index_sequence_for<T...>{});
+      if (group_.decisive() >= 0) [[unlikely]]
+        rethrow(std::index_sequence_for<T...>{});
       return std::apply([](auto&... t) { return std::tuple<tuple_element<T>...>(take_result(t)...); }, tasks_);
     }
 
@@ -79,7 +80,7 @@ class [[nodiscard("dtask: when_all does nothing until it is awaited")]] when_all
     std::array<fork_child, sizeof...(T)> children_;
     fork_group group_;
   };
-  awaiter operator co_await() && noexcept { return awaiter(tasks_); }
+  awaiter operator co_await()&& noexcept { return awaiter(tasks_); }
 
  private:
   std::tuple<task<T>...> tasks_;
@@ -93,7 +94,10 @@ class [[nodiscard("dtask: when_all does nothing until it is awaited")]] when_all
 
   class awaiter {
    public:
-    explicit awaiter(std::vector<task<T>>& tasks) : tasks_(tasks), children_(make_children(tasks)), group_(fork_group::policy::all, children_.data(), children_.size()) {}
+    explicit awaiter(std::vector<task<T>>& tasks)
+        : tasks_(tasks),
+          children_(make_children(tasks)),
+          group_(fork_group::policy::all, children_.data(), children_.size()) {}
     bool await_ready() const noexcept { return false; }
     template <class Promise>
     transfer await_suspend(std::coroutine_handle<Promise> parent) noexcept {
@@ -115,7 +119,7 @@ class [[nodiscard("dtask: when_all does nothing until it is awaited")]] when_all
     std::vector<fork_child> children_;
     fork_group group_;
   };
-  awaiter operator co_await() && { return awaiter(tasks_); }
+  awaiter operator co_await()&& { return awaiter(tasks_); }
 
  private:
   std::vector<task<T>> tasks_;
@@ -135,17 +139,21 @@ concept task_range = std::ranges::input_range<R> && !std::is_lvalue_reference_v<
 
 }  // namespace detail
 
-/// Awaits all of them together, concurrently where the scheduler has several threads, and yields a tuple of their results (`std::monostate` for void).
+/// Awaits all of them together, concurrently where the scheduler has several threads, and yields a tuple of their
+/// results (`std::monostate` for void).
 ///
-/// The first failure stops the others; all have ended when this throws it. Under stop none is started. Tasks and other awaitables, as rvalues.
-/// On a `work_pool` this is fork and join: the first runs on this thread, idle threads take the others.
+/// The first failure stops the others; all have ended when this throws it. Under stop none is started. Tasks and other
+/// awaitables, as rvalues. On a `work_pool` this is fork and join: the first runs on this thread, idle threads take the
+/// others.
 template <class... Awaitable>
-  requires(sizeof...(Awaitable) > 0 && !(sizeof...(Awaitable) == 1 && (detail::task_range<Awaitable> && ...)))
-auto when_all(Awaitable&&... awaitables) {
-  return detail::when_all_op<detail::task_result<Awaitable>...>(detail::as_task(std::forward<Awaitable>(awaitables))...);
+requires(sizeof...(Awaitable) > 0 && !(sizeof...(Awaitable) == 1 && (detail::task_range<Awaitable> &&
+                                                                     ...))) auto when_all(Awaitable&&... awaitables) {
+  return detail::when_all_op<detail::task_result<Awaitable>...>(
+      detail::as_task(std::forward<Awaitable>(awaitables))...);
 }
 
-/// The same for a range of tasks of one type: a vector of results in the order of the range, or nothing for `task<void>`. An empty range is done at once.
+/// The same for a range of tasks of one type: a vector of results in the order of the range, or nothing for
+/// `task<void>`. An empty range is done at once.
 template <detail::task_range Range>
 auto when_all(Range&& tasks) {
   auto collected = detail::collect_tasks(std::forward<Range>(tasks));

@@ -24,7 +24,7 @@ template <class... T>
 class [[nodiscard("dtask: when_any does nothing until it is awaited")]] when_any_op {
  public:
   using result = std::variant<tuple_element<T>...>;
-  explicit when_any_op(task<T>&&... tasks) noexcept : tasks_(std::move(tasks)...) {}
+  explicit when_any_op(task<T> && ... tasks) noexcept : tasks_(std::move(tasks)...) {}
 
   class awaiter {
    public:
@@ -54,7 +54,7 @@ class [[nodiscard("dtask: when_any does nothing until it is awaited")]] when_any
     std::array<fork_child, sizeof...(T)> children_;
     fork_group group_;
   };
-  awaiter operator co_await() && noexcept { return awaiter(tasks_); }
+  awaiter operator co_await()&& noexcept { return awaiter(tasks_); }
 
  private:
   std::tuple<task<T>...> tasks_;
@@ -68,7 +68,10 @@ class [[nodiscard("dtask: when_any does nothing until it is awaited")]] when_any
   }
   class awaiter {
    public:
-    explicit awaiter(std::vector<task<T>>& tasks) : tasks_(tasks), children_(make_children(tasks)), group_(fork_group::policy::any, children_.data(), children_.size()) {}
+    explicit awaiter(std::vector<task<T>>& tasks)
+        : tasks_(tasks),
+          children_(make_children(tasks)),
+          group_(fork_group::policy::any, children_.data(), children_.size()) {}
     bool await_ready() const noexcept { return false; }
     template <class Promise>
     transfer await_suspend(std::coroutine_handle<Promise> parent) noexcept {
@@ -85,19 +88,21 @@ class [[nodiscard("dtask: when_any does nothing until it is awaited")]] when_any
     std::vector<fork_child> children_;
     fork_group group_;
   };
-  awaiter operator co_await() && { return awaiter(tasks_); }
+  awaiter operator co_await()&& { return awaiter(tasks_); }
 
  private:
   std::vector<task<T>> tasks_;
 };
 }  // namespace detail
 
-/// Awaits all of them until the first has ended, stops the others, waits for them to end too, and yields the first one's result as a variant whose
-/// index says which it was (`std::monostate` for void). Throws where the first one to end threw. Under stop none is started.
+/// Awaits all of them until the first has ended, stops the others, waits for them to end too, and yields the first
+/// one's result as a variant whose index says which it was (`std::monostate` for void). Throws where the first one to
+/// end threw. Under stop none is started.
 template <class... Awaitable>
-  requires(sizeof...(Awaitable) > 0 && !(sizeof...(Awaitable) == 1 && (detail::task_range<Awaitable> && ...)))
-auto when_any(Awaitable&&... awaitables) {
-  return detail::when_any_op<detail::task_result<Awaitable>...>(detail::as_task(std::forward<Awaitable>(awaitables))...);
+requires(sizeof...(Awaitable) > 0 && !(sizeof...(Awaitable) == 1 && (detail::task_range<Awaitable> &&
+                                                                     ...))) auto when_any(Awaitable&&... awaitables) {
+  return detail::when_any_op<detail::task_result<Awaitable>...>(
+      detail::as_task(std::forward<Awaitable>(awaitables))...);
 }
 
 /// The same for a range of tasks of one type. Throws `error(invalid_argument)` for an empty one.

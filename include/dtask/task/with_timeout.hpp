@@ -46,18 +46,21 @@ class deadline_stop : timer {
 
 }  // namespace detail
 
-/// Awaits `awaitable` for at most `length` on the clock of its scheduler. Then it is stopped with the cause `deadline_exceeded` and awaited to its end: what it returns
-/// nevertheless counts, otherwise the await throws `error(deadline_exceeded)`. The deadline is in the environment, for calls to other processes to take along.
+/// Awaits `awaitable` for at most `length` on the clock of its scheduler. Then it is stopped with the cause
+/// `deadline_exceeded` and awaited to its end: what it returns nevertheless counts, otherwise the await throws
+/// `error(deadline_exceeded)`. The deadline is in the environment, for calls to other processes to take along.
 template <class Awaitable>
 auto with_timeout(Awaitable&& awaitable, duration length) {
-  return detail::changed_op<detail::task_result<Awaitable>, detail::deadline_stop>(detail::as_task(std::forward<Awaitable>(awaitable)),
-                                                                                   length < duration::zero() ? duration::zero() : length, never);
+  return detail::changed_op<detail::task_result<Awaitable>, detail::deadline_stop>(
+      detail::as_task(std::forward<Awaitable>(awaitable)), length < duration::zero() ? duration::zero() : length,
+      never);
 }
 
 /// The same until a point in time; `never` adds no deadline.
 template <class Awaitable>
 auto with_deadline(Awaitable&& awaitable, time_point at) {
-  return detail::changed_op<detail::task_result<Awaitable>, detail::deadline_stop>(detail::as_task(std::forward<Awaitable>(awaitable)), duration::min(), at);
+  return detail::changed_op<detail::task_result<Awaitable>, detail::deadline_stop>(
+      detail::as_task(std::forward<Awaitable>(awaitable)), duration::min(), at);
 }
 
 DTASK_END

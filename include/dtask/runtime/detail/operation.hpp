@@ -14,10 +14,10 @@
 #include <utility>
 
 #include "dtask/base/config.hpp"
+#include "dtask/task/environment.hpp"
 #include "dtask/task/promise.hpp"
 #include "dtask/task/short_lock.hpp"
 #include "dtask/task/wait.hpp"
-#include "dtask/task/environment.hpp"
 
 DTASK_BEGIN
 namespace detail {
@@ -31,8 +31,10 @@ class handler_memory {
     return buffer_;
   }
   void give_back(void* at) noexcept {
-    if (at == buffer_) used_ = false;
-    else ::operator delete(at);
+    if (at == buffer_)
+      used_ = false;
+    else
+      ::operator delete(at);
   }
 
  private:
@@ -47,11 +49,7 @@ class handler_allocator {
   explicit handler_allocator(handler_memory& memory) noexcept : memory_(&memory) {}
   template <class U>
   handler_allocator(const handler_allocator<U>& other) noexcept : memory_(other.memory_) {}
-  T* allocate(std::size_t n)
-    requires(!std::is_void_v<T>)
-  {
-    return static_cast<T*>(memory_->take(n * sizeof(T)));
-  }
+  T* allocate(std::size_t n) requires(!std::is_void_v<T>) { return static_cast<T*>(memory_->take(n * sizeof(T))); }
   void deallocate(T* at, std::size_t) noexcept { memory_->give_back(at); }
   template <class U>
   bool operator==(const handler_allocator<U>& other) const noexcept {
@@ -66,7 +64,8 @@ class handler_allocator {
 
 /// The part of an Asio operation in flight that does not know its signature: who waits, and how stop reaches it.
 ///
-/// Both the operation's end and the emission of its cancellation happen on the waiting task's scheduler. A task resumes only when neither of them is under way.
+/// Both the operation's end and the emission of its cancellation happen on the waiting task's scheduler. A task resumes
+/// only when neither of them is under way.
 class operation : resumption {
  public:
   operation() noexcept {
@@ -76,11 +75,14 @@ class operation : resumption {
   operation& operator=(const operation&) = delete;
 
   handler_memory& memory() noexcept { return memory_; }
-  boost::asio::cancellation_slot slot() noexcept { return stoppable_ ? signal_.slot() : boost::asio::cancellation_slot(); }
+  boost::asio::cancellation_slot slot() noexcept {
+    return stoppable_ ? signal_.slot() : boost::asio::cancellation_slot();
+  }
   bool stopped() const noexcept { return stopped_; }
   const environment& env() const noexcept { return *env_; }
 
-  /// Starts with `initiate()`. False: stop was requested before, nothing was started. Afterwards another thread may have resumed the task.
+  /// Starts with `initiate()`. False: stop was requested before, nothing was started. Afterwards another thread may
+  /// have resumed the task.
   template <class Initiate>
   bool begin(std::coroutine_handle<> h, const environment& env, Initiate initiate) {
     env_ = &env;
@@ -116,8 +118,10 @@ class operation : resumption {
   void complete() noexcept {
     const thread_state& thread = this_thread();
     // A handler that is called inside an initiation must not resume: the stack below still belongs to the initiation.
-    if (!thread.initiating && (thread.current == env_->where || env_->where->runs_here())) finish();
-    else env_->where->post(*this);
+    if (!thread.initiating && (thread.current == env_->where || env_->where->runs_here()))
+      finish();
+    else
+      env_->where->post(*this);
   }
 
  protected:
@@ -203,9 +207,12 @@ struct completion_result<std::exception_ptr, Args...> {
 
 template <class... Values>
 auto unpack(std::tuple<Values...>&& values) {
-  if constexpr (sizeof...(Values) == 0) return;
-  else if constexpr (sizeof...(Values) == 1) return std::get<0>(std::move(values));
-  else return std::move(values);
+  if constexpr (sizeof...(Values) == 0)
+    return;
+  else if constexpr (sizeof...(Values) == 1)
+    return std::get<0>(std::move(values));
+  else
+    return std::move(values);
 }
 
 }  // namespace detail

@@ -8,7 +8,8 @@
 DTASK_BEGIN
 namespace detail {
 
-/// Makes every running thread of the process pass a full memory barrier (membarrier, Linux 4.14): the rare side pays, so that the frequent side needs no fence.
+/// Makes every running thread of the process pass a full memory barrier (membarrier, Linux 4.14): the rare side pays,
+/// so that the frequent side needs no fence.
 class thread_barrier {
  public:
   /// Whether the kernel lets us. Asked once.

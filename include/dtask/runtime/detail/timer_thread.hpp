@@ -5,13 +5,14 @@
 
 #include "dtask/base/config.hpp"
 #include "dtask/base/deadline.hpp"
-#include "dtask/task/timer_wheel.hpp"
 #include "dtask/task/scheduler.hpp"
+#include "dtask/task/timer_wheel.hpp"
 
 DTASK_BEGIN
 namespace detail {
 
-/// A thread that does nothing but call expired timers: for schedulers whose threads may all be busy with user code. Started by the first timer.
+/// A thread that does nothing but call expired timers: for schedulers whose threads may all be busy with user code.
+/// Started by the first timer.
 class timer_thread {
  public:
   timer_thread() : wheel_(clock_type::now()) {}
@@ -59,8 +60,10 @@ class timer_thread {
         continue;
       }
       sleeps_until_ = wheel_.next_expiry();
-      if (sleeps_until_ == never) wake_.wait(hold);
-      else wake_.wait_until(hold, sleeps_until_);
+      if (sleeps_until_ == never)
+        wake_.wait(hold);
+      else
+        wake_.wait_until(hold, sleeps_until_);
       sleeps_until_ = time_point::min();
     }
   }

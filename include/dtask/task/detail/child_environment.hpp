@@ -4,20 +4,21 @@
 
 #include "dtask/base/config.hpp"
 #include "dtask/task/awaitable.hpp"
-#include "dtask/task/promise.hpp"
 #include "dtask/task/environment.hpp"
+#include "dtask/task/promise.hpp"
 #include "dtask/task/task.hpp"
 
 DTASK_BEGIN
 namespace detail {
 
 /// Awaits one task under an environment that `Change` makes from the awaiting task's. `Change` has
-/// `bool begin(environment&)`, which changes the copy (false: the task is not started, the await ends with the cause of the changed environment's stop), and `end(const environment&)`.
+/// `bool begin(environment&)`, which changes the copy (false: the task is not started, the await ends with the cause of
+/// the changed environment's stop), and `end(const environment&)`.
 template <class T, class Change>
 class [[nodiscard("dtask: this does nothing until it is awaited")]] changed_op {
  public:
   template <class... Args>
-  explicit changed_op(task<T> t, Args&&... args) : task_(std::move(t)), change_(std::forward<Args>(args)...) {}
+  explicit changed_op(task<T> t, Args && ... args) : task_(std::move(t)), change_(std::forward<Args>(args)...) {}
 
   class awaiter {
    public:
@@ -45,7 +46,7 @@ class [[nodiscard("dtask: this does nothing until it is awaited")]] changed_op {
     changed_op& op_;
     environment env_;
   };
-  awaiter operator co_await() && noexcept { return awaiter(*this); }
+  awaiter operator co_await()&& noexcept { return awaiter(*this); }
 
  private:
   task<T> task_;

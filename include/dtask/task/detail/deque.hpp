@@ -11,9 +11,11 @@
 DTASK_BEGIN
 namespace detail {
 
-/// The work-stealing deque of Chase and Lev (SPAA 2005), in the C11 form of Le et al. (PPoPP 2013): its owner pushes and pops at the bottom, thieves take the top.
+/// The work-stealing deque of Chase and Lev (SPAA 2005), in the C11 form of Le et al. (PPoPP 2013): its owner pushes
+/// and pops at the bottom, thieves take the top.
 ///
-/// Sequentially consistent operations in place of fences: clang emits `mfence` for a fence (fib 21 instead of 12 ns), and ThreadSanitizer models none.
+/// Sequentially consistent operations in place of fences: clang emits `mfence` for a fence (fib 21 instead of 12 ns),
+/// and ThreadSanitizer models none.
 class deque {
  public:
   deque() : ring_(add_ring(256)) {}
@@ -23,7 +25,8 @@ class deque {
     const std::int64_t bottom = bottom_.load(std::memory_order_relaxed);
     const std::int64_t top = top_.load(std::memory_order_acquire);
     ring* r = ring_.load(std::memory_order_relaxed);
-    if (bottom - top > r->mask) [[unlikely]] r = grow(top, bottom);
+    if (bottom - top > r->mask) [[unlikely]]
+      r = grow(top, bottom);
     r->at(bottom).store(item, std::memory_order_relaxed);
     bottom_.store(bottom + 1, std::memory_order_release);
   }
@@ -33,13 +36,15 @@ class deque {
     ring* const r = ring_.load(std::memory_order_relaxed);
     bottom_.exchange(bottom, std::memory_order_seq_cst);
     std::int64_t top = top_.load(std::memory_order_seq_cst);
-    if (top < bottom) [[likely]] return r->at(bottom).load(std::memory_order_relaxed);
+    if (top < bottom) [[likely]]
+      return r->at(bottom).load(std::memory_order_relaxed);
     if (top > bottom) {
       bottom_.store(bottom + 1, std::memory_order_relaxed);
       return nullptr;
     }
     work_item* item = r->at(bottom).load(std::memory_order_relaxed);
-    if (!top_.compare_exchange_strong(top, top + 1, std::memory_order_seq_cst, std::memory_order_relaxed)) item = nullptr;
+    if (!top_.compare_exchange_strong(top, top + 1, std::memory_order_seq_cst, std::memory_order_relaxed))
+      item = nullptr;
     bottom_.store(bottom + 1, std::memory_order_relaxed);
     return item;
   }
@@ -50,15 +55,19 @@ class deque {
     if (top >= bottom) return nullptr;
     ring* const r = ring_.load(std::memory_order_acquire);
     work_item* const item = r->at(top).load(std::memory_order_relaxed);
-    if (!top_.compare_exchange_strong(top, top + 1, std::memory_order_seq_cst, std::memory_order_relaxed)) return nullptr;
+    if (!top_.compare_exchange_strong(top, top + 1, std::memory_order_seq_cst, std::memory_order_relaxed))
+      return nullptr;
     return item;
   }
   /// Any thread: a guess that may be out of date.
-  bool looks_empty() const noexcept { return top_.load(std::memory_order_seq_cst) >= bottom_.load(std::memory_order_seq_cst); }
+  bool looks_empty() const noexcept {
+    return top_.load(std::memory_order_seq_cst) >= bottom_.load(std::memory_order_seq_cst);
+  }
 
  private:
   struct ring {
-    explicit ring(std::int64_t capacity) : mask(capacity - 1), slots(new std::atomic<work_item*>[static_cast<std::size_t>(capacity)]) {}
+    explicit ring(std::int64_t capacity)
+        : mask(capacity - 1), slots(new std::atomic<work_item*>[static_cast<std::size_t>(capacity)]) {}
     std::atomic<work_item*>& at(std::int64_t i) noexcept { return slots[static_cast<std::size_t>(i & mask)]; }
     std::int64_t mask;
     std::unique_ptr<std::atomic<work_item*>[]> slots;
@@ -71,7 +80,8 @@ class deque {
     ring* const old = ring_.load(std::memory_order_relaxed);
     // The old ring stays until the end: a thief may be reading it.
     ring* const larger = add_ring((old->mask + 1) * 2);
-    for (std::int64_t i = top; i < bottom; ++i) larger->at(i).store(old->at(i).load(std::memory_order_relaxed), std::memory_order_relaxed);
+    for (std::int64_t i = top; i < bottom; ++i)
+      larger->at(i).store(old->at(i).load(std::memory_order_relaxed), std::memory_order_relaxed);
     ring_.store(larger, std::memory_order_release);
     return larger;
   }

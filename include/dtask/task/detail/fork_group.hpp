@@ -8,9 +8,9 @@
 #include <type_traits>
 
 #include "dtask/base/config.hpp"
+#include "dtask/task/environment.hpp"
 #include "dtask/task/fork_lane.hpp"
 #include "dtask/task/promise.hpp"
-#include "dtask/task/environment.hpp"
 #include "dtask/task/task.hpp"
 
 DTASK_BEGIN
@@ -25,18 +25,25 @@ struct fork_child {
 struct spine_hook : completion {};
 struct elsewhere_hook : completion {};
 
-/// Children that start together and end together, under a stop source of their own. Lives in the awaiter of when_all and when_any.
+/// Children that start together and end together, under a stop source of their own. Lives in the awaiter of when_all
+/// and when_any.
 ///
-/// The first child runs at once. On a work-stealing pool the others lie in the thread's deque meanwhile; when a child that ran in line has ended, the next one
-/// is popped and, unless it was stolen, runs in line too, without a single atomic operation on the group: this line of children is the spine. Children
-/// that ran elsewhere count up, the spine at its end counts down by their number, and whoever brings the count to zero resumes the parent.
+/// The first child runs at once. On a work-stealing pool the others lie in the thread's deque meanwhile; when a child
+/// that ran in line has ended, the next one is popped and, unless it was stolen, runs in line too, without a single
+/// atomic operation on the group: this line of children is the spine. Children that ran elsewhere count up, the spine
+/// at its end counts down by their number, and whoever brings the count to zero resumes the parent.
 class fork_group : spine_hook, elsewhere_hook {
  public:
   enum class policy : unsigned char { all, any };
 
-  fork_group(policy p, fork_child* children, std::size_t size) noexcept : children_(children), size_(static_cast<std::uint32_t>(size)), policy_(p) {
-    spine_hook::done = [](completion& c, promise_base& child) noexcept { return static_cast<fork_group&>(static_cast<spine_hook&>(c)).spine_ended(child); };
-    elsewhere_hook::done = [](completion& c, promise_base& child) noexcept { return static_cast<fork_group&>(static_cast<elsewhere_hook&>(c)).elsewhere_ended(child); };
+  fork_group(policy p, fork_child* children, std::size_t size) noexcept
+      : children_(children), size_(static_cast<std::uint32_t>(size)), policy_(p) {
+    spine_hook::done = [](completion& c, promise_base& child) noexcept {
+      return static_cast<fork_group&>(static_cast<spine_hook&>(c)).spine_ended(child);
+    };
+    elsewhere_hook::done = [](completion& c, promise_base& child) noexcept {
+      return static_cast<fork_group&>(static_cast<elsewhere_hook&>(c)).elsewhere_ended(child);
+    };
   }
   static_assert(std::is_trivially_destructible_v<environment>);
   fork_group(const fork_group&) = delete;
@@ -44,7 +51,8 @@ class fork_group : spine_hook, elsewhere_hook {
 
   /// Starts the children; the coroutine to go on with.
   template <class Promise>
-  [[gnu::always_inline]] std::coroutine_handle<> start(std::coroutine_handle<Promise> parent, std::size_t size) noexcept {
+  [[gnu::always_inline]] std::coroutine_handle<> start(std::coroutine_handle<Promise> parent,
+                                                       std::size_t size) noexcept {
 #if DTASK_DEBUG
     for (std::uint32_t i = 0; i < size_; ++i) note_parent(*children_[i].promise, parent.promise());
 #endif
@@ -53,14 +61,16 @@ class fork_group : spine_hook, elsewhere_hook {
 
   /// To be called in `await_resume`: throws where the group was not started because of stop.
   void check_started() const {
-    if (decisive() == not_started) [[unlikely]] throw_stopped(env_);
+    if (decisive() == not_started) [[unlikely]]
+      throw_stopped(env_);
   }
   /// The child that decided: the first to fail (all) or the first to end (any); -1: none.
   std::ptrdiff_t decisive() const noexcept { return decisive_.load(std::memory_order_relaxed); }
 
  private:
   /// In line, where `size` is mostly a constant.
-  [[gnu::always_inline]] std::coroutine_handle<> begin(std::coroutine_handle<> parent, const environment& outer, std::uint32_t size) noexcept {
+  [[gnu::always_inline]] std::coroutine_handle<> begin(std::coroutine_handle<> parent, const environment& outer,
+                                                       std::uint32_t size) noexcept {
     if (outer.stop->stop_requested()) [[unlikely]] {
       std::construct_at(&env_, outer);
       decisive_.store(not_started, std::memory_order_relaxed);
@@ -80,7 +90,8 @@ class fork_group : spine_hook, elsewhere_hook {
         try {
           for (; i > 1; --i) lane->push(*children_[i - 1].promise);
         } catch (...) {
-          // No memory for a larger deque: the rest goes the slow way. They count as elsewhere like those that were stolen.
+          // No memory for a larger deque: the rest goes the slow way. They count as elsewhere like those that were
+          // stolen.
           for (; i > 1; --i) env_.where->post(*children_[i - 1].promise);
         }
       } else {
@@ -96,7 +107,8 @@ class fork_group : spine_hook, elsewhere_hook {
   }
 
   void note(promise_base& child) noexcept {
-    if (policy_ == policy::all && !child.failed) [[likely]] return;
+    if (policy_ == policy::all && !child.failed) [[likely]]
+      return;
     std::int32_t index = 0;
     while (children_[index].promise != &child) ++index;
     std::int32_t none = nobody;
@@ -122,7 +134,8 @@ class fork_group : spine_hook, elsewhere_hook {
       ++elsewhere_count_;
       item->run(*item);
     }
-    if (elsewhere_count_ == 0) [[likely]] return parent_;
+    if (elsewhere_count_ == 0) [[likely]]
+      return parent_;
     const auto others = static_cast<std::int32_t>(elsewhere_count_);
     return count_.fetch_sub(others, std::memory_order_acq_rel) == others ? parent_ : std::coroutine_handle<>{};
   }

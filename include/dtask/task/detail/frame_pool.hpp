@@ -8,8 +8,8 @@
 DTASK_BEGIN
 namespace detail {
 
-/// Free coroutine frames of one thread: lists by size in classes of 64 bytes up to 2 KiB, last in first out, at most 256 KiB kept per class.
-/// A frame may be freed on another thread than the one that made it; it then stays there.
+/// Free coroutine frames of one thread: lists by size in classes of 64 bytes up to 2 KiB, last in first out, at most
+/// 256 KiB kept per class. A frame may be freed on another thread than the one that made it; it then stays there.
 class frame_pool {
  public:
   static constexpr std::size_t granule = 64;
@@ -36,10 +36,11 @@ class frame_pool {
       ++room_[size_class];
       return first;
     }
-    return ::operator new(size_class * granule);
+    return ::operator new(size_class* granule);
   }
   bool keep(void* frame, std::size_t size_class) noexcept {
-    if (room_[size_class] == room_empty) room_[size_class] = static_cast<unsigned>(kept_bytes / (size_class * granule)) + 1;
+    if (room_[size_class] == room_empty)
+      room_[size_class] = static_cast<unsigned>(kept_bytes / (size_class * granule)) + 1;
     if (room_[size_class] == 1) return false;
     --room_[size_class];
     free_[size_class] = ::new (frame) node{free_[size_class]};
@@ -50,7 +51,8 @@ class frame_pool {
   struct node {
     node* following;
   };
-  static constexpr unsigned room_empty = 0;  // not used yet: room_ counts one more than the frames that may still be kept
+  static constexpr unsigned room_empty =
+      0;  // not used yet: room_ counts one more than the frames that may still be kept
   node* free_[classes] = {};
   unsigned room_[classes] = {};
 };
@@ -65,23 +67,26 @@ class frame_pool {
     make_frame_pool();
   }
   frame_pool* const pool = this_thread().frames;
-  return pool ? pool->take(size_class) : ::operator new(size_class * frame_pool::granule);
+  return pool ? pool->take(size_class) : ::operator new(size_class* frame_pool::granule);
 }
 // Out of line for clang like every access to a thread-local.
 #if defined(__clang__)
 [[gnu::noinline]]
 #endif
-inline void* allocate_frame(std::size_t size) {
+inline void*
+allocate_frame(std::size_t size) {
   const std::size_t size_class = (size + frame_pool::granule - 1) / frame_pool::granule;
   if (size_class >= frame_pool::classes) return ::operator new(size);
   frame_pool* const pool = tls_state.frames;
-  if (!pool) [[unlikely]] return first_frame(size_class);
+  if (!pool) [[unlikely]]
+    return first_frame(size_class);
   return pool->take(size_class);
 }
 #if defined(__clang__)
 [[gnu::noinline]]
 #endif
-inline void free_frame(void* frame, std::size_t size) noexcept {
+inline void
+free_frame(void* frame, std::size_t size) noexcept {
   const std::size_t size_class = (size + frame_pool::granule - 1) / frame_pool::granule;
   if (size_class < frame_pool::classes) {
     frame_pool* const pool = tls_state.frames;

@@ -26,8 +26,10 @@ class live_task {
   }
   ~live_task() {
     const short_guard hold(guard());
-    if (previous_) previous_->following_ = following_;
-    else first() = following_;
+    if (previous_)
+      previous_->following_ = following_;
+    else
+      first() = following_;
     if (following_) following_->previous_ = previous_;
   }
   live_task(const live_task&) = delete;
@@ -62,7 +64,8 @@ class live_task {
     for (const live_task* t = first(); t; t = t->following_) {
       if (t->ended_) continue;
       bool awaits_another = false;
-      for (const live_task* other = first(); other && !awaits_another; other = other->following_) awaits_another = other->parent_ == t;
+      for (const live_task* other = first(); other && !awaits_another; other = other->following_)
+        awaits_another = other->parent_ == t;
       if (awaits_another) continue;
       stacks.emplace_back();
       for (const live_task* up = t; up; up = up->parent_) stacks.back().push_back(up->line());

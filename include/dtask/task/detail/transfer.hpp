@@ -7,8 +7,9 @@
 DTASK_BEGIN
 namespace detail {
 
-/// How one coroutine hands over to the next. `await_suspend` returns `transfer`, made by `transfer_to(next)` or `stay()`; whoever starts or resumes
-/// a coroutine from outside calls `resume(h)`, which in loop mode goes on until nobody is next.
+/// How one coroutine hands over to the next. `await_suspend` returns `transfer`, made by `transfer_to(next)` or
+/// `stay()`; whoever starts or resumes a coroutine from outside calls `resume(h)`, which in loop mode goes on until
+/// nobody is next.
 #if DTASK_SYMMETRIC_TRANSFER
 using transfer = std::coroutine_handle<>;
 inline transfer transfer_to(std::coroutine_handle<> next) noexcept { return next; }
