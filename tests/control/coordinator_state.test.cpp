@@ -510,6 +510,26 @@ TEST_CASE("a worker drains: prefetched jobs go back, running ones end, nothing r
   CHECK(c.violation == "");
 }
 
+TEST_CASE("a job that a leaving worker had to stop is placed again") {
+  cluster c;
+  c.worker_options.drain_within = 2s;
+  c.start_coordinator();
+  c.add_worker(1);
+  c.add_client();
+  const auto call = c.submit(0);
+  c.workers[0].state->drain(c.now);
+  c.pass(2s);
+  REQUIRE(c.workers[0].stops.size() == 1);
+  c.finish(0, "", {errc::cancelled, {}, "stopped", {}, {}});
+  CHECK(c.workers[0].ended.has_value());
+  CHECK(!c.is_done(0, call));
+  c.add_worker(1, {type("job/1")}, true);
+  c.pass(1s);
+  CHECK(code(c, 0, call) == errc::ok);
+  CHECK(c.result(0, call).attempts == 2);
+  CHECK(c.violation == "");
+}
+
 TEST_CASE("the coordinator drains") {
   cluster c;
   c.start_coordinator();

@@ -110,8 +110,9 @@ class worker_state {
     attempt_id who;
     bool busy = false;
     bool stopping = false;
-    bool lost = false;    ///< held by a job that ignores stop
-    bool orphan = false;  ///< of a coordinator that is gone: nobody wants its result
+    bool leaving = false;  ///< stopped because the worker ends, not because anybody wants it stopped
+    bool lost = false;     ///< held by a job that ignores stop
+    bool orphan = false;   ///< of a coordinator that is gone: nobody wants its result
     std::uint64_t session = 0;
     time_point deadline = never;
     time_point stop_at = never;  ///< when it was told
@@ -150,6 +151,7 @@ class worker_state {
   void give_back(attempt_id id);
   void answer(const attempt_id& id, attempt& a);
   void request_stop(slot& s, errc why, time_point now);
+  wire::failure left(const attempt& a) const;
   void report_slots();
   void blob_arrived(wire::blob&& b, payload&& value, time_point now);
   void leave_session(std::uint64_t s);

@@ -221,6 +221,10 @@ class ledger {
   void result_sent(process_id coordinator, std::uint64_t session, std::uint64_t call, std::uint64_t link, errc code) {
     const auto at = accepted_.find({coordinator, session, call});
     if (at == accepted_.end()) return violated("a result of call " + std::to_string(call) + " that was never accepted");
+    if (code == errc::overloaded) {  // refused without a record; the client may send it again
+      accepted_.erase(at);
+      return;
+    }
     acceptance& a = at->second;
     if (a.results != 0 && a.link == link) violated("two results of call " + std::to_string(call) + " on one link");
     if (a.results != 0 && a.code != code)

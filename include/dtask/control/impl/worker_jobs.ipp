@@ -108,7 +108,7 @@ inline void worker_state::job_finished(std::uint64_t job, std::uint32_t fence, w
     if (slots_[i].busy && slots_[i].who == id) n = i;
   if (n == none) return;
   slot& s = slots_[n];
-  const bool was_lost = s.lost, was_orphan = s.orphan;
+  const bool was_lost = s.lost, was_orphan = s.orphan, was_leaving = s.leaving;
   const std::uint64_t session_id = s.session;
   s = {};
   free_.push_back(n);
@@ -129,7 +129,7 @@ inline void worker_state::job_finished(std::uint64_t job, std::uint32_t fence, w
     attempt& a = at->second;
     a.slot = none;
     a.now = phase::answered;
-    a.why = std::move(why);
+    a.why = was_leaving && why.code == errc::cancelled ? left(a) : std::move(why);
     if (a.why.code == errc::ok) {
       if (const error bad = wire::check_payload(value, out_.limits())) {
         a.why = {errc::too_large, {}, "the result: " + bad.cause(), {}, bad.remedy()};
@@ -141,6 +141,12 @@ inline void worker_state::job_finished(std::uint64_t job, std::uint32_t fence, w
     answer(id, a);
   }
   if (draining_) finish_drain(now);
+}
+
+/// Nobody but the worker wanted the attempt stopped: it may be placed again as if the worker had been lost.
+inline wire::failure worker_state::left(const attempt& a) const {
+  return {
+      errc::worker_lost, {}, "the worker was told to leave and stopped the job", place(a.number), "raise drain_within"};
 }
 
 /// Sends the end of an attempt; it is kept until it is acknowledged, and sent again after a break.
@@ -194,6 +200,7 @@ inline void worker_state::on(wire::stop&& m, time_point now) {
   if (at == attempts_.end() || at->second.now == phase::answered) return;  // its end is on its way
   if (at->second.now != phase::running) return give_back(at->first);
   request_stop(slots_[at->second.slot], errc::cancelled, now);
+  slots_[at->second.slot].leaving = false;
 }
 
 inline void worker_state::request_stop(slot& s, errc why, time_point now) {

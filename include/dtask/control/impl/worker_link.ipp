@@ -207,6 +207,7 @@ inline void worker_state::tick(time_point now) {
             " ms",
         place(at->second.number),
         "let the job look at its stop token, or await something"};
+    if (s.leaving) at->second.why = left(at->second);
     at->second.now = phase::answered;
     at->second.slot = none;
     answer(at->first, at->second);
@@ -250,8 +251,11 @@ inline void worker_state::finish_drain(time_point now) {
   if (exited_) return;
   if (now >= drain_until_ && !drain_stops_) {
     drain_stops_ = true;
-    for (slot& s : slots_)
-      if (s.busy && !s.stopping) request_stop(s, errc::cancelled, now);
+    for (slot& s : slots_) {
+      if (!s.busy || s.stopping) continue;
+      request_stop(s, errc::cancelled, now);
+      s.leaving = true;
+    }
     drain_until_ = deadline_after(now, options_.abandon_after + options_.abandon_after / 2);
   } else if (now >= drain_until_) {
     return leave(exit_reason::drained, error(errc::deadline_exceeded, "draining took longer than the stated time"));
