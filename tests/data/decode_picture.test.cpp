@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <filesystem>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "dtask/base/read_file.hpp"
+#include "dtask/data/resize.hpp"
 #include "encode.hpp"
 #include "program.hpp"
 
@@ -235,4 +237,19 @@ TEST_CASE("decode_picture: an answer or a reason for every odd picture") {
     }
   }
   CHECK(files >= 60);
+}
+
+TEST_CASE("decode_picture: a large photo decoded smaller gives the same shrunk picture, up to a few levels") {
+  const auto data = dtask_test::data();
+  if (!data) return;
+  const dtask::bytes file = dtask::read_file((*data / "photos" / "large" / "cat_1080p.jpg").string());
+  const auto whole = dtask::decode_picture(file.span()), half = dtask::decode_picture(file.span(), {.target_width = 224, .target_height = 224});
+  REQUIRE(whole.has_value());
+  REQUIRE(half.has_value());
+  CHECK(whole->width == 1920);
+  CHECK(half->width == 960);
+  const dtask::picture a = dtask::resize_bilinear(*whole, 224, 224), b = dtask::resize_bilinear(*half, 224, 224);
+  int largest = 0;
+  for (std::size_t i = 0; i < a.rgb.size(); ++i) largest = std::max(largest, std::abs(a.rgb[i] - b.rgb[i]));
+  CHECK(largest <= 4);
 }
