@@ -99,7 +99,9 @@ void inputs::add_idx(const std::string& path, const dtask::bytes& file, const mo
 }
 
 void inputs::add_labels(const std::string& path) {
-  const dtask::idx_array labels = dtask::read_idx(dtask::read_file(path)).value();
+  const auto read = dtask::read_idx(dtask::read_file(path));
+  if (!read) throw dtask::error(read.error().code(), read.error().cause(), path, "give the labels as an IDX file, plain or gzip");
+  const dtask::idx_array& labels = *read;
   std::size_t at = 0;
   for (input& one : inputs_) {
     if (one.array == 0) continue;

@@ -1,5 +1,7 @@
 #include "recognition.hpp"
 
+#include <unistd.h>
+
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -12,6 +14,7 @@
 #include "dtask/base/error.hpp"
 #include "dtask/base/log.hpp"
 #include "dtask/base/read_file.hpp"
+#include "dtask/cli/progress.hpp"
 #include "inputs.hpp"
 #include "jobs.hpp"
 #include "output.hpp"
@@ -30,10 +33,17 @@ struct prepared {
   std::vector<std::string> classes;
   inputs in;
 };
+model_info described(const dtask::bytes& weights, const std::string& path) {
+  try {
+    return describe(weights);
+  } catch (const dtask::error& e) {
+    throw dtask::error(e.code(), e.cause(), path, e.remedy());
+  }
+}
 std::unique_ptr<prepared> prepare(const recognition_options& options) {
   try {
     dtask::bytes weights = dtask::read_file(options.weights);
-    const model_info info = describe(weights);
+    const model_info info = described(weights, options.weights);
     std::vector<std::string> classes = read_classes(options.classes, info.classes);
     inputs in(options.paths, options.labels, info, options.batch);
     return std::make_unique<prepared>(prepared{std::move(weights), std::move(classes), std::move(in)});
@@ -59,12 +69,13 @@ bool unusable_batch(dtask::errc code) {
 /// Writes what is known, in input order, and counts.
 class report {
  public:
-  report(const prepared& with, bool json) : with_(with), json_(json) {
+  report(const prepared& with, bool json) : with_(with), json_(json), bar_("pictures", with.in.all().size()) {
     if (!json_) print(table_head());
   }
 
   /// One batch: its pictures, and what a worker answered for each.
   void take(const std::vector<std::size_t>& members, const std::vector<answer>& answers, const std::string& worker, std::uint32_t attempt) {
+    if (show_bar_) bar_.add(members.size());
     for (std::size_t k = 0; k < members.size(); ++k) {
       const input& one = skip_to(members[k]);
       if (k >= answers.size() || answers[k].top.empty()) {
@@ -86,6 +97,7 @@ class report {
   void finish() {
     skip_to(with_.in.all().size());
     std::fflush(stdout);
+    bar_.finish();
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin_;
     std::string workers;
     for (const auto& [name, count] : by_worker_) workers += (workers.empty() ? "" : ", ") + dtask::escaped(name) + " " + std::to_string(count);
@@ -117,6 +129,9 @@ class report {
 
   const prepared& with_;
   bool json_;
+  // Answers on a terminal show by themselves how far it has come.
+  bool show_bar_ = ::isatty(STDERR_FILENO) == 1 && ::isatty(STDOUT_FILENO) == 0;
+  dtask::progress bar_;
   std::size_t next_ = 0, recognised_ = 0, unusable_ = 0, again_ = 0, right_ = 0;
   std::map<std::string, std::size_t> by_worker_;
   std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();

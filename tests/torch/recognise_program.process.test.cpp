@@ -207,7 +207,7 @@ TEST_CASE("recognise program: wrong usage is one line and exit code 2, a missing
       {{"--weights", d->weights(), "--classes", folder.file("short.txt"), photo}, "2 names, the weights have 1000 classes"},
       {{"--weights", d->weights(), "--classes", d->classes(), "--labels", folder.file("short.txt"), photo}, "IDX"},
       {{"--weights", d->weights(), "--classes", d->classes(), "--unknown", photo}, "--unknown"},
-      {{"--weights", d->weights(), "--classes", d->classes()}, "PATH"},
+      {{"--weights", d->weights(), "--classes", d->classes()}, "paths is required"},
       {{"--weights", d->weights(), "--classes", d->classes(), "--on", "ftp://x", photo}, "ftp"},
   };
   for (const auto& [words, part] : cases) {
