@@ -1,4 +1,6 @@
 // Names what is on pictures: in this process, on worker processes, or on a cluster. The networks are in model.hpp, the jobs in jobs.hpp.
+#include <stdlib.h>
+
 #include <dtask/main.hpp>
 #include <dtask/torch/keep_memory.hpp>
 
@@ -7,6 +9,8 @@
 
 int main(int argc, char** argv) {
   dtask::keep_memory();
+  // For the worker processes of spawn://: LibTorch's threads sleep while they wait, since spinning ones slow down whoever needs the core.
+  ::setenv("OMP_WAIT_POLICY", "passive", 0);
   recognise::recognition_options options;
   const auto add_options = [&options](CLI::App& app) {
     app.description("Names what is on pictures (JPEG, PNG, IDX).");
