@@ -140,6 +140,7 @@ class caller {
     }
     return not_begun(failed);
   }
+  template <class = void>
   static task<detail::call_reply> not_begun(std::exception_ptr failed) {
     detail::call_reply reply;
     try {

@@ -81,6 +81,7 @@ class cluster : public caller {
     }
     return finish_connect(std::move(core), failed, Registry::entries(), limits);
   }
+  template <class = void>
   static task<cluster> finish_connect(std::shared_ptr<detail::cluster_core> core, std::exception_ptr failed, std::span<const job_entry> entries, codec_limits limits) {
     if (failed) std::rethrow_exception(failed);
     error why;
@@ -96,16 +97,19 @@ class cluster : public caller {
     if (failed) std::rethrow_exception(failed);
     throw why;
   }
+  template <class = void>
   static task<> finish_broadcast(std::shared_ptr<detail::client_node> client, std::shared_ptr<detail::pending_broadcast> pending) {
     client->broadcast(pending);
     const wire::failure why = co_await pending->done.wait();
     if (why.code != errc::ok) throw error(why.code, why.message, why.place, why.remedy);
   }
+  template <class = void>
   static task<wire::status_report> finish_status(std::shared_ptr<detail::client_node> client, std::shared_ptr<detail::pending_status> pending) {
     client->query_status(pending);
     auto report = co_await pending->done.wait();
     co_return std::move(report).value();
   }
+  template <class = void>
   static task<> finish_close(std::shared_ptr<detail::cluster_core> core) {
     core->client()->close(false);
     co_await core->client()->closed.wait();

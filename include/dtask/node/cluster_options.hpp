@@ -1,9 +1,11 @@
 #pragma once
+#include <chrono>
 #include <cstdint>
 #include <span>
 #include <string_view>
 
 #include "dtask/base/config.hpp"
+#include "dtask/base/deadline.hpp"
 #include "dtask/control/options.hpp"
 #include "dtask/node/call_options.hpp"
 
@@ -16,6 +18,7 @@ struct cluster_options {
   std::string_view command = {};                          ///< of spawn://: the program that plays the role worker; `dtask::main` gives its own
   std::span<const std::string_view> arguments = {};       ///< of that program, before the ones of the role
   std::uint64_t cookie = 0;                               ///< what a coordinator asks its peers for; 0: nothing
+  duration polling = std::chrono::microseconds(50);       ///< how long the thread of the links looks for events before it sleeps, while calls are in flight and its core is wanted by nobody; zero: not at all
   control::client_options client = {};
   control::coordinator_options coordinator = {};          ///< of local:// and spawn://
   control::worker_options worker = {};                    ///< of local://

@@ -34,18 +34,19 @@ class item_source {
 struct map_arrivals {
   std::mutex guard;
   std::map<std::uint64_t, call_reply> ready;  // by position
-  event arrived;
+  /// Apart, since the end of a batch sets it when the stream may be gone.
+  std::shared_ptr<event> arrived = std::make_shared<event>();
 };
 
 class map_call final : public pending_call {
  public:
   map_call(std::shared_ptr<map_arrivals> to, std::uint64_t position) noexcept : to_(std::move(to)), position_(position) {}
-  void complete(call_reply&& reply, wake_batch&) override {
+  void complete(call_reply&& reply, completion_batch& batch) override {
     {
       const std::lock_guard hold(to_->guard);
       to_->ready.emplace(position_, std::move(reply));
     }
-    to_->arrived.set();
+    batch.set_later(to_->arrived);
   }
 
  private:
@@ -89,7 +90,7 @@ class map_stream {
     std::optional<outcome<R>> given;
     for (;;) {
       self->fill(env);
-      self->arrivals_->arrived.reset();
+      self->arrivals_->arrived->reset();
       std::optional<detail::call_reply> reply = self->pick();
       if (reply) {
         given.emplace(detail::to_outcome<R>(std::move(*reply)));
@@ -98,7 +99,7 @@ class map_stream {
       if (self->open_.empty()) break;
       std::exception_ptr stopped;
       try {
-        co_await self->arrivals_->arrived.wait();
+        co_await self->arrivals_->arrived->wait();
       } catch (...) {
         stopped = std::current_exception();
       }
@@ -129,8 +130,8 @@ class map_stream {
       auto call = std::make_shared<detail::map_call>(arrivals_, position);
       open_.emplace(position, call);
       if (failed.why.code != errc::ok) {
-        wake_batch none;
-        call->complete(std::move(failed), none);
+        detail::completion_batch here;
+        call->complete(std::move(failed), here);
         continue;
       }
       call->request = form_;

@@ -13,7 +13,8 @@
 
 DTASK_BEGIN
 namespace detail {
-inline task<wire::status_report> observe(std::shared_ptr<cluster_core> core) {
+template <class = void>
+task<wire::status_report> observe(std::shared_ptr<cluster_core> core) {
   const error why = co_await core->client()->connected.wait();
   if (why) throw why;
   const auto query = std::make_shared<pending_status>();

@@ -107,9 +107,9 @@ class client_node : public std::enable_shared_from_this<client_node>, machine_dr
     arrived_.clear();
     for (auto& call : std::exchange(waiting_, {})) fail(*call, errc::closed, "the cluster is closed");
     for (auto& [number, call] : std::exchange(open_, {})) fail(*call, errc::closed, "the cluster is closed");
-    for (auto& [number, b] : std::exchange(broadcasts_, {})) b->done.set_in(wakes_, failure_of(error(errc::closed, "the cluster is closed")));
-    for (auto& [number, s] : std::exchange(queries_, {})) s->done.set_in(wakes_, result<wire::status_report>(error(errc::closed, "the cluster is closed")));
-    wakes_.flush();
+    for (auto& [number, b] : std::exchange(broadcasts_, {})) b->done.set_in(batch_.wakes, failure_of(error(errc::closed, "the cluster is closed")));
+    for (auto& [number, s] : std::exchange(queries_, {})) s->done.set_in(batch_.wakes, result<wire::status_report>(error(errc::closed, "the cluster is closed")));
+    batch_.flush();
     dialing_.reset();
     drop_links();
     closed.set();
@@ -124,9 +124,9 @@ class client_node : public std::enable_shared_from_this<client_node>, machine_dr
   static void complete_alone(pending_call& call, errc code, const char* text) {
     call_reply reply;
     reply.why = failure_of(error(code, text));
-    wake_batch wakes;
-    call.complete(std::move(reply), wakes);
-    wakes.flush();
+    completion_batch batch;
+    call.complete(std::move(reply), batch);
+    batch.flush();
   }
 
   void read_letters() {
@@ -157,7 +157,7 @@ class client_node : public std::enable_shared_from_this<client_node>, machine_dr
   }
   void read(std::shared_ptr<pending_broadcast>& b) {
     if (gone_) {
-      b->done.set_in(wakes_, failure_of(error(errc::closed, "the cluster is closed")));
+      b->done.set_in(batch_.wakes, failure_of(error(errc::closed, "the cluster is closed")));
       return;
     }
     const std::uint64_t number = machine_.broadcast(std::move(b->name), std::move(b->value), now());
@@ -165,7 +165,7 @@ class client_node : public std::enable_shared_from_this<client_node>, machine_dr
   }
   void read(std::shared_ptr<pending_status>& s) {
     if (gone_) {
-      s->done.set_in(wakes_, result<wire::status_report>(error(errc::closed, "the cluster is closed")));
+      s->done.set_in(batch_.wakes, result<wire::status_report>(error(errc::closed, "the cluster is closed")));
       return;
     }
     queries_.emplace(machine_.query_status(now()), std::move(s));
@@ -182,7 +182,7 @@ class client_node : public std::enable_shared_from_this<client_node>, machine_dr
     request.deadline = remaining(deadline_after(call->submitted, request.deadline), when);
     call->number = machine_.submit(std::move(request), when);
     call->state.store(wire::job_state::queued, std::memory_order_relaxed);
-    call->accepted(wakes_);
+    call->accepted(batch_);
     open_.emplace(call->number, std::move(call));
   }
   void fail(pending_call& call, errc code, const char* text) {
@@ -190,7 +190,7 @@ class client_node : public std::enable_shared_from_this<client_node>, machine_dr
     call_reply reply;
     reply.why = failure_of(error(code, text));
     call.state.store(wire::job_state::finished, std::memory_order_relaxed);
-    call.complete(std::move(reply), wakes_);
+    call.complete(std::move(reply), batch_);
   }
   /// Calls for which there is no room yet keep their deadlines too.
   void watch_waiting() {
@@ -228,9 +228,9 @@ class client_node : public std::enable_shared_from_this<client_node>, machine_dr
     base::start(id);
     settle();
   }
-  void perform(control::online&) { connected.set_in(wakes_, error()); }
+  void perform(control::online&) { connected.set_in(batch_.wakes, error()); }
   void perform(control::offline& a) {
-    connected.set_in(wakes_, a.why);
+    connected.set_in(batch_.wakes, a.why);
     if (a.final) gone_ = true;
   }
   void perform(control::complete& a) {
@@ -240,7 +240,7 @@ class client_node : public std::enable_shared_from_this<client_node>, machine_dr
     open_.erase(at);
     call->ended = true;
     call->state.store(wire::job_state::finished, std::memory_order_relaxed);
-    call->complete({std::move(a.why), std::move(a.value), a.attempts, std::move(a.worker)}, wakes_);
+    call->complete({std::move(a.why), std::move(a.value), a.attempts, std::move(a.worker)}, batch_);
   }
   void perform(control::call_changed& a) {
     const auto at = open_.find(a.call);
@@ -249,14 +249,14 @@ class client_node : public std::enable_shared_from_this<client_node>, machine_dr
   void perform(control::broadcast_complete& a) {
     const auto at = broadcasts_.find(a.number);
     if (at == broadcasts_.end()) return;
-    at->second->done.set_in(wakes_, std::move(a.why));
+    at->second->done.set_in(batch_.wakes, std::move(a.why));
     broadcasts_.erase(at);
   }
   void perform(control::status_arrived& a) {
     const auto at = queries_.find(a.request);
     if (at == queries_.end()) return;
-    if (a.why) at->second->done.set_in(wakes_, result<wire::status_report>(a.why));
-    else at->second->done.set_in(wakes_, result<wire::status_report>(std::move(a.report)));
+    if (a.why) at->second->done.set_in(batch_.wakes, result<wire::status_report>(a.why));
+    else at->second->done.set_in(batch_.wakes, result<wire::status_report>(std::move(a.report)));
     queries_.erase(at);
   }
   void perform(control::room&) { room_ = true; }
@@ -266,7 +266,7 @@ class client_node : public std::enable_shared_from_this<client_node>, machine_dr
   }
 
   void settled() {
-    wakes_.flush();
+    batch_.flush();
     if (std::exchange(room_, false)) {
       const time_point when = now();
       while (!waiting_.empty() && machine_.has_room()) {
@@ -292,7 +292,7 @@ class client_node : public std::enable_shared_from_this<client_node>, machine_dr
   std::unordered_map<std::uint64_t, std::shared_ptr<pending_call>> open_;
   std::unordered_map<std::uint64_t, std::shared_ptr<pending_broadcast>> broadcasts_;
   std::unordered_map<std::uint64_t, std::shared_ptr<pending_status>> queries_;
-  wake_batch wakes_;
+  completion_batch batch_;
   bool watching_ = false;
   bool room_ = false;
   bool gone_ = false;

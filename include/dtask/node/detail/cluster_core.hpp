@@ -29,7 +29,8 @@ namespace detail {
 /// Everything behind one `cluster`: the client, and for local:// and spawn:// what the process runs besides.
 class cluster_core {
  public:
-  cluster_core(const net::url& where, wire::role role, std::span<const job_entry> entries, cluster_options options) {
+  cluster_core(const net::url& where, wire::role role, std::span<const job_entry> entries, cluster_options options)
+      : thread_(options.polling) {
     options.client.digest = options.coordinator.digest = options.worker.digest = &xxh3_digest;
     control::identity who = self_identity(role, std::string(options.name));
     who.cookie = options.cookie;

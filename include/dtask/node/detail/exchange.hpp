@@ -36,13 +36,16 @@ outcome<R> to_outcome(call_reply&& reply) {
   }
 }
 
-inline task<call_reply> wait_end(single_call& call) {
+// Templates, since g++ 12 compiles the body of an inline coroutine in every unit that sees it, used or not.
+template <class = void>
+task<call_reply> wait_end(single_call& call) {
   call_reply reply = co_await call.done.wait();
   co_return reply;
 }
 
 /// The end of a call that is under way. Under stop it is cancelled, and its end awaited out of reach of the stop: the client's machine bounds that.
-inline task<call_reply> await_end(std::shared_ptr<client_node> client, std::shared_ptr<single_call> call) {
+template <class = void>
+task<call_reply> await_end(std::shared_ptr<client_node> client, std::shared_ptr<single_call> call) {
   std::exception_ptr stopped;
   call_reply reply;
   try {
@@ -61,7 +64,8 @@ inline task<call_reply> await_end(std::shared_ptr<client_node> client, std::shar
 }
 
 /// A call from its submission to its end.
-inline task<call_reply> exchange(std::shared_ptr<client_node> client, std::shared_ptr<single_call> call) {
+template <class = void>
+task<call_reply> exchange(std::shared_ptr<client_node> client, std::shared_ptr<single_call> call) {
   const environment& env = co_await this_environment();
   call->request.deadline = std::min(call->request.deadline, env.remaining());
   client->submit(call);

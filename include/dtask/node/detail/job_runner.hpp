@@ -57,11 +57,11 @@ class job_runner : public std::enable_shared_from_this<job_runner> {
       const std::lock_guard hold(guard_);
       ++under_way_;
     }
-    spawn(children_, &job_runner::run, this, std::move(which));
+    spawn(children_, &job_runner::run<>, this, std::move(which));
   }
   /// Destroys the job objects of a session, where their destructors may take their time.
   void end_session(std::uint64_t session) {
-    spawn(children_, &job_runner::forget, this, session);
+    spawn(children_, &job_runner::forget<>, this, session);
   }
 
   /// Waits until nothing runs here, or gives the threads up where jobs ignore stop: they and what they hold stay behind until the process ends (false).
@@ -90,6 +90,8 @@ class job_runner : public std::enable_shared_from_this<job_runner> {
   }
 
  private:
+  // Templates, since g++ 12 compiles the body of an inline coroutine in every unit that sees it, used or not.
+  template <class = void>
   static task<> run(job_runner* self, std::shared_ptr<attempt> which) {
     attempt_end end;
     end.which = which;
@@ -112,10 +114,12 @@ class job_runner : public std::enable_shared_from_this<job_runner> {
     which.reset();
     self->finish(std::move(end));
   }
+  template <class = void>
   static task<> forget(job_runner* self, std::uint64_t session) {
     for (object_cache& cache : self->objects_) cache.end_session(session);
     co_return;
   }
+  template <class = void>
   task<> close() {
     co_await children_.close();
   }

@@ -1,9 +1,12 @@
 #pragma once
 #include <boost/asio/post.hpp>
+#include <chrono>
 #include <future>
+#include <type_traits>
 #include <utility>
 
 #include "dtask/base/config.hpp"
+#include "dtask/base/deadline.hpp"
 #include "dtask/net/link.hpp"
 #include "dtask/runtime/io_thread.hpp"
 
@@ -14,6 +17,12 @@ namespace detail {
 /// Whatever lives on it is taken down before it is destroyed.
 class node_thread {
  public:
+  /// `polling`: see `io_thread::set_polling`; zero: never.
+  explicit node_thread(duration polling = default_polling) {
+    if (polling > duration::zero()) io_.set_polling(polling);
+  }
+  static constexpr duration default_polling = std::chrono::microseconds(50);
+
   net::executor executor() noexcept { return io_.get_executor(); }
 
   template <class F>
@@ -22,7 +31,7 @@ class node_thread {
   }
   /// Runs `f` on the thread and waits for its result. Not from the thread itself.
   template <class F>
-  auto call(F f) {
+  std::invoke_result_t<F&> call(F f) {
     std::packaged_task<decltype(f())()> packed(std::move(f));
     auto result = packed.get_future();
     boost::asio::post(io_.context(), std::move(packed));

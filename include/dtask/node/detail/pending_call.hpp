@@ -1,13 +1,16 @@
 #pragma once
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "dtask/base/config.hpp"
 #include "dtask/base/deadline.hpp"
 #include "dtask/base/payload.hpp"
 #include "dtask/control/client_state.hpp"
+#include "dtask/task/event.hpp"
 #include "dtask/task/one_shot.hpp"
 #include "dtask/wire/message.hpp"
 
@@ -22,14 +25,32 @@ struct call_reply {
   std::string worker;
 };
 
+/// What is to be woken when a batch of completions is over.
+class completion_batch {
+ public:
+  wake_batch wakes;
+  /// Sets the event of `owner` at the end of the batch, once for neighbours: a stream takes all that has arrived with one wake-up.
+  void set_later(std::shared_ptr<event> owner) {
+    if (events_.empty() || events_.back() != owner) events_.push_back(std::move(owner));
+  }
+  void flush() noexcept {
+    wakes.flush();
+    for (const auto& e : events_) e->set();
+    events_.clear();
+  }
+
+ private:
+  std::vector<std::shared_ptr<event>> events_;
+};
+
 /// A call on its way between its caller, on any thread, and the client's node.
 class pending_call {
  public:
   virtual ~pending_call() = default;
   /// The client took the call: there was room. On the node's thread.
-  virtual void accepted(wake_batch&) {}
+  virtual void accepted(completion_batch&) {}
   /// Its end. Once, on the node's thread; coroutines are resumed through the batch.
-  virtual void complete(call_reply&& reply, wake_batch& wakes) = 0;
+  virtual void complete(call_reply&& reply, completion_batch& batch) = 0;
 
   control::call_request request;       ///< until it is accepted
   time_point submitted{};              ///< when the caller submitted it
@@ -42,12 +63,12 @@ class pending_call {
 /// A call that one task waits for.
 class single_call final : public pending_call {
  public:
-  void accepted(wake_batch& wakes) override {
-    if (tell_accepted) taken.set_in(wakes);
+  void accepted(completion_batch& batch) override {
+    if (tell_accepted) taken.set_in(batch.wakes);
   }
-  void complete(call_reply&& reply, wake_batch& wakes) override {
-    if (tell_accepted) taken.set_in(wakes);
-    done.set_in(wakes, std::move(reply));
+  void complete(call_reply&& reply, completion_batch& batch) override {
+    if (tell_accepted) taken.set_in(batch.wakes);
+    done.set_in(batch.wakes, std::move(reply));
   }
   bool tell_accepted = false;
   one_shot<> taken;
