@@ -6,6 +6,8 @@
 ///   so the default is the loop on g++ and symmetric transfer on clang.
 /// - `DTASK_DEBUG` (0 or 1): a registry of live tasks with parent links, `dump_tasks`, and async backtraces. Default 0.
 /// - `DTASK_FRAME_POOL` (0 or 1): recycle coroutine frames per thread. Default 1, and 0 under AddressSanitizer and ThreadSanitizer, which could not see into the pool.
+/// - `DTASK_SEPARATE_COMPILATION` (defined or not): the headers of node/ and cli/ declare only, and exactly one unit of the program includes `dtask/src.hpp`.
+///   Not defined: everything is in the headers.
 ///
 /// Objects built with different values of the first two must not be linked together: the inline namespace and its ABI tag carry both,
 /// so such a link fails instead of the program.
@@ -52,6 +54,13 @@
 #else
 #define DTASK_FRAME_POOL 1
 #endif
+#endif
+
+/// For the bodies in impl/.
+#ifdef DTASK_SEPARATE_COMPILATION
+#define DTASK_INLINE
+#else
+#define DTASK_INLINE inline
 #endif
 
 #if DTASK_SYMMETRIC_TRANSFER && DTASK_DEBUG

@@ -10,4 +10,6 @@ int coordinator_role(int argc, const char* const* argv);
 
 DTASK_END
 
+#ifndef DTASK_SEPARATE_COMPILATION
 #include "dtask/cli/impl/coordinator_role.ipp"
+#endif

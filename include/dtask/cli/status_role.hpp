@@ -16,4 +16,6 @@ std::string status_json(const wire::status_report& report);
 
 DTASK_END
 
+#ifndef DTASK_SEPARATE_COMPILATION
 #include "dtask/cli/impl/status_role.ipp"
+#endif

@@ -15,4 +15,6 @@ int worker_role(int argc, const char* const* argv, std::span<const job_entry> jo
 
 DTASK_END
 
+#ifndef DTASK_SEPARATE_COMPILATION
 #include "dtask/cli/impl/worker_role.ipp"
+#endif

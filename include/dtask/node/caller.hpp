@@ -83,7 +83,7 @@ class caller {
   template <class J, std::ranges::input_range Range>
   map_stream<result_of<J>> map(Range&& range, const map_options& options = {}) const {
     using stored = std::remove_cvref_t<Range>;
-    control::call_request form = request<J>();
+    detail::call_form form = request<J>();
     form.deadline = options.deadline;
     form.no_worker_after = options.no_worker_after;
     form.retry = {options.retries, options.backoff, options.max_backoff, options.retry_exceptions};
@@ -99,19 +99,19 @@ class caller {
   const call_options& options() const noexcept { return options_; }
 
  protected:
-  caller(std::shared_ptr<detail::client_node> client, std::span<const job_entry> entries, const codec_limits& limits) : client_(std::move(client)), entries_(entries), limits_(limits) {}
+  caller(std::shared_ptr<detail::client_port> client, std::span<const job_entry> entries, const codec_limits& limits) : client_(std::move(client)), entries_(entries), limits_(limits) {}
   caller() = default;
 
-  std::shared_ptr<detail::client_node> client_;
+  std::shared_ptr<detail::client_port> client_;
   std::span<const job_entry> entries_;
   codec_limits limits_;
   call_options options_;
 
  private:
   template <class J>
-  control::call_request request() const {
+  detail::call_form request() const {
     static_assert(require_job<J>());
-    control::call_request r;
+    detail::call_form r;
     std::uint32_t at = 0;
     while (at < entries_.size() && entries_[at].name.data() != std::string_view(J::name).data() && entries_[at].name != J::name) ++at;
     if (at == entries_.size())
@@ -153,7 +153,7 @@ class caller {
     co_return reply;
   }
   template <class R>
-  static task<job_handle<R>> hand_over(std::shared_ptr<detail::client_node> client, std::shared_ptr<detail::single_call> call) {
+  static task<job_handle<R>> hand_over(std::shared_ptr<detail::client_port> client, std::shared_ptr<detail::single_call> call) {
     const environment& env = co_await this_environment();
     call->request.deadline = std::min(call->request.deadline, env.remaining());
     call->request.watch = true;

@@ -11,10 +11,9 @@
 #include "dtask/base/config.hpp"
 #include "dtask/base/error.hpp"
 #include "dtask/job/registry.hpp"
-#include "dtask/net/url.hpp"
 #include "dtask/node/caller.hpp"
 #include "dtask/node/cluster_options.hpp"
-#include "dtask/node/detail/cluster_core.hpp"
+#include "dtask/node/detail/cluster_backend.hpp"
 #include "dtask/task/one_shot.hpp"
 #include "dtask/task/shield.hpp"
 #include "dtask/task/task.hpp"
@@ -63,26 +62,25 @@ class cluster : public caller {
   std::vector<std::uint32_t> worker_pids() const { return core_ ? core_->pids() : std::vector<std::uint32_t>(); }
 
  private:
-  cluster(std::shared_ptr<detail::cluster_core> core, std::span<const job_entry> entries, const codec_limits& limits) : caller(core->client(), entries, limits), core_(std::move(core)) {}
+  cluster(std::shared_ptr<detail::cluster_backend> core, std::span<const job_entry> entries, const codec_limits& limits) : caller(core->client(), entries, limits), core_(std::move(core)) {}
 
   template <class Registry>
   static task<cluster> begin(std::string_view url, const cluster_options& options) {
     codec_limits limits;
     limits.payload = options.client.limits.payload;
     limits.blobs = options.client.limits.blobs;
-    std::shared_ptr<detail::cluster_core> core;
+    std::shared_ptr<detail::cluster_backend> core;
     std::exception_ptr failed;
     try {
       // At once, since the options' views may not outlive the caller's expression.
-      const net::url where = net::parse_url(url).value();
-      core = std::make_shared<detail::cluster_core>(where, wire::role::client, Registry::entries(), options);
+      core = detail::make_backend(url, wire::role::client, Registry::entries(), options);
     } catch (...) {
       failed = std::current_exception();
     }
     return finish_connect(std::move(core), failed, Registry::entries(), limits);
   }
   template <class = void>
-  static task<cluster> finish_connect(std::shared_ptr<detail::cluster_core> core, std::exception_ptr failed, std::span<const job_entry> entries, codec_limits limits) {
+  static task<cluster> finish_connect(std::shared_ptr<detail::cluster_backend> core, std::exception_ptr failed, std::span<const job_entry> entries, codec_limits limits) {
     if (failed) std::rethrow_exception(failed);
     error why;
     try {
@@ -98,19 +96,19 @@ class cluster : public caller {
     throw why;
   }
   template <class = void>
-  static task<> finish_broadcast(std::shared_ptr<detail::client_node> client, std::shared_ptr<detail::pending_broadcast> pending) {
+  static task<> finish_broadcast(std::shared_ptr<detail::client_port> client, std::shared_ptr<detail::pending_broadcast> pending) {
     client->broadcast(pending);
     const wire::failure why = co_await pending->done.wait();
     if (why.code != errc::ok) throw error(why.code, why.message, why.place, why.remedy);
   }
   template <class = void>
-  static task<wire::status_report> finish_status(std::shared_ptr<detail::client_node> client, std::shared_ptr<detail::pending_status> pending) {
+  static task<wire::status_report> finish_status(std::shared_ptr<detail::client_port> client, std::shared_ptr<detail::pending_status> pending) {
     client->query_status(pending);
     auto report = co_await pending->done.wait();
     co_return std::move(report).value();
   }
   template <class = void>
-  static task<> finish_close(std::shared_ptr<detail::cluster_core> core) {
+  static task<> finish_close(std::shared_ptr<detail::cluster_backend> core) {
     core->client()->close(false);
     co_await core->client()->closed.wait();
     // Threads and children are waited for, which blocks: not on the caller's scheduler.
@@ -122,7 +120,7 @@ class cluster : public caller {
     co_await down.wait();
   }
 
-  std::shared_ptr<detail::cluster_core> core_;
+  std::shared_ptr<detail::cluster_backend> core_;
 };
 
 DTASK_END

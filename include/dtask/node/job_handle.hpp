@@ -18,7 +18,7 @@ using job_state = wire::job_state;
 template <class R>
 class job_handle {
  public:
-  job_handle(std::shared_ptr<detail::client_node> client, std::shared_ptr<detail::single_call> call) noexcept : client_(std::move(client)), call_(std::move(call)) {}
+  job_handle(std::shared_ptr<detail::client_port> client, std::shared_ptr<detail::single_call> call) noexcept : client_(std::move(client)), call_(std::move(call)) {}
   job_handle(job_handle&&) noexcept = default;
   job_handle& operator=(job_handle&& other) noexcept {
     if (this != &other) {
@@ -42,7 +42,7 @@ class job_handle {
   job_state state() const noexcept { return call_->state.load(std::memory_order_relaxed); }
 
  private:
-  std::shared_ptr<detail::client_node> client_;
+  std::shared_ptr<detail::client_port> client_;
   std::shared_ptr<detail::single_call> call_;
 };
 

@@ -63,7 +63,7 @@ class map_call final : public pending_call {
 template <class R>
 class map_stream {
  public:
-  map_stream(std::shared_ptr<detail::client_node> client, std::unique_ptr<detail::item_source> items, control::call_request form, map_options options)
+  map_stream(std::shared_ptr<detail::client_port> client, std::unique_ptr<detail::item_source> items, detail::call_form form, map_options options)
       : client_(std::move(client)), items_(std::move(items)), form_(std::move(form)), options_(options), arrivals_(std::make_shared<detail::map_arrivals>()) {
     if (options_.window == 0) options_.window = 1;
   }
@@ -154,9 +154,9 @@ class map_stream {
     return reply;
   }
 
-  std::shared_ptr<detail::client_node> client_;
+  std::shared_ptr<detail::client_port> client_;
   std::unique_ptr<detail::item_source> items_;
-  control::call_request form_;
+  detail::call_form form_;
   map_options options_;
   std::shared_ptr<detail::map_arrivals> arrivals_;
   std::unordered_map<std::uint64_t, std::shared_ptr<detail::pending_call>> open_;

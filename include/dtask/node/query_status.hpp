@@ -5,16 +5,15 @@
 #include <utility>
 
 #include "dtask/base/config.hpp"
-#include "dtask/net/url.hpp"
 #include "dtask/node/cluster_options.hpp"
-#include "dtask/node/detail/cluster_core.hpp"
+#include "dtask/node/detail/cluster_backend.hpp"
 #include "dtask/task/shield.hpp"
 #include "dtask/task/task.hpp"
 
 DTASK_BEGIN
 namespace detail {
 template <class = void>
-task<wire::status_report> observe(std::shared_ptr<cluster_core> core) {
+task<wire::status_report> observe(std::shared_ptr<cluster_backend> core) {
   const error why = co_await core->client()->connected.wait();
   if (why) throw why;
   const auto query = std::make_shared<pending_status>();
@@ -27,9 +26,7 @@ task<wire::status_report> observe(std::shared_ptr<cluster_core> core) {
 /// Asks the coordinator at `tcp://HOST:PORT` for its status, as an observer that submits nothing. Throws `error`: `unreachable`, `invalid_argument`, and as the connection ends.
 /// The task blocks its thread for a moment at its end.
 inline task<wire::status_report> query_status(std::string_view url, const cluster_options& options = {}) {
-  net::url where = net::parse_url(url).value();
-  if (where.kind != net::url::scheme::tcp) throw error(errc::invalid_argument, "only a coordinator that listens can be asked for its status", {}, "write tcp://HOST:PORT");
-  return detail::observe(std::make_shared<detail::cluster_core>(where, wire::role::observer, std::span<const job_entry>(), options));
+  return detail::observe(detail::make_backend(url, wire::role::observer, std::span<const job_entry>(), options));
 }
 
 DTASK_END

@@ -29,7 +29,7 @@ inline void write_port_file(const std::string& path, std::uint16_t port) {
 
 }  // namespace detail
 
-inline int coordinator_role(int argc, const char* const* argv) {
+DTASK_INLINE int coordinator_role(int argc, const char* const* argv) {
   const std::string program = detail::short_name(argv[0]);
   CLI::App app("Accepts jobs from clients and places them on workers.", program);
   std::string listen = "127.0.0.1:7700", port_file;

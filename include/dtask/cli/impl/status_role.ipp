@@ -55,7 +55,7 @@ inline std::string pad(std::string text, std::size_t width) {
 
 }  // namespace detail
 
-inline std::string status_table(const wire::status_report& r) {
+DTASK_INLINE std::string status_table(const wire::status_report& r) {
   using detail::bytes_text;
   const auto n = [](std::uint64_t v) { return std::to_string(v); };
   std::string out = "coordinator up " + detail::seconds_text(r.up) + ", clients " + n(r.clients) + ", workers " + n(r.workers.size()) + "\n";
@@ -72,7 +72,7 @@ inline std::string status_table(const wire::status_report& r) {
   return out;
 }
 
-inline std::string status_json(const wire::status_report& r) {
+DTASK_INLINE std::string status_json(const wire::status_report& r) {
   std::string out;
   const auto number = [&out](const char* key, std::uint64_t v) {
     if (out.back() != '{') out += ",";
@@ -125,7 +125,7 @@ inline std::string status_json(const wire::status_report& r) {
   return out + "]}";
 }
 
-inline int status_role(int argc, const char* const* argv) {
+DTASK_INLINE int status_role(int argc, const char* const* argv) {
   const std::string program = detail::short_name(argv[0]);
   CLI::App app("Shows what a coordinator counts.", program);
   std::string url = "tcp://127.0.0.1:7700";

@@ -15,7 +15,7 @@
 
 DTASK_BEGIN
 
-inline int worker_role(int argc, const char* const* argv, std::span<const job_entry> jobs) {
+DTASK_INLINE int worker_role(int argc, const char* const* argv, std::span<const job_entry> jobs) {
   const std::string program = detail::short_name(argv[0]);
   CLI::App app("Runs jobs for a coordinator until it is told to leave.", program);
   std::string url, name;

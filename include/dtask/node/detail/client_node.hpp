@@ -17,6 +17,7 @@
 #include "dtask/base/result.hpp"
 #include "dtask/control/client_state.hpp"
 #include "dtask/net/link.hpp"
+#include "dtask/node/detail/client_port.hpp"
 #include "dtask/node/detail/machine_driver.hpp"
 #include "dtask/node/detail/mailbox.hpp"
 #include "dtask/node/detail/pending_call.hpp"
@@ -26,17 +27,8 @@
 DTASK_BEGIN
 namespace detail {
 
-struct pending_broadcast {
-  std::string name;
-  bytes value;
-  one_shot<wire::failure> done;
-};
-struct pending_status {
-  one_shot<result<wire::status_report>> done;
-};
-
 /// The client's machine with its link. What callers want comes through a mailbox from any thread; the rest happens on the node's thread.
-class client_node : public std::enable_shared_from_this<client_node>, machine_driver<client_node, control::client_state, control::client_action> {
+class client_node final : public client_port, public std::enable_shared_from_this<client_node>, machine_driver<client_node, control::client_state, control::client_action> {
   using base = machine_driver<client_node, control::client_state, control::client_action>;
   friend base;
 
@@ -59,32 +51,24 @@ class client_node : public std::enable_shared_from_this<client_node>, machine_dr
 
   // ---- from any thread ----
 
-  /// Hands a call over; it ends with `complete`, whatever happens.
-  void submit(std::shared_ptr<pending_call> call) {
+  void submit(std::shared_ptr<pending_call> call) override {
     call->submitted = now();
     const auto kept = call;
     if (!put(std::move(call))) complete_alone(*kept, errc::closed, "the cluster is closed");
   }
-  /// The result is not wanted any more.
-  void cancel(std::shared_ptr<pending_call> call) { put(cancel_call{std::move(call)}); }
-  void broadcast(std::shared_ptr<pending_broadcast> value) {
+  void cancel(std::shared_ptr<pending_call> call) override { put(cancel_call{std::move(call)}); }
+  void broadcast(std::shared_ptr<pending_broadcast> value) override {
     const auto kept = value;
     if (put(std::move(value))) return;
     kept->done.set(failure_of(error(errc::closed, "the cluster is closed")));
   }
-  void query_status(std::shared_ptr<pending_status> query) {
+  void query_status(std::shared_ptr<pending_status> query) override {
     const auto kept = query;
     if (!put(std::move(query))) kept->done.set(result<wire::status_report>(error(errc::closed, "the cluster is closed")));
   }
-  /// Orderly; `now`: at once. `closed` is set at the end.
-  void close(bool at_once) {
+  void close(bool at_once) override {
     if (!put(begin_close{at_once})) closed.set();
   }
-
-  /// Set when the first welcome has come, or when the first connection failed for good: then with why.
-  one_shot<error> connected;
-  /// Set when every call has been completed and the last words have been written.
-  one_shot<> closed;
 
   // ---- on the node's thread ----
 
@@ -178,8 +162,15 @@ class client_node : public std::enable_shared_from_this<client_node>, machine_dr
   }
 
   void take(std::shared_ptr<pending_call> call, time_point when) {
-    control::call_request request = std::move(call->request);
-    request.deadline = remaining(deadline_after(call->submitted, request.deadline), when);
+    call_form& form = call->request;
+    control::call_request request;
+    request.type = form.type;
+    request.effect_class = form.effect_class;
+    request.watch = form.watch;
+    request.deadline = remaining(deadline_after(call->submitted, form.deadline), when);
+    request.no_worker_after = form.no_worker_after;
+    request.retry = form.retry;
+    request.arguments = std::move(form.arguments);
     call->number = machine_.submit(std::move(request), when);
     call->state.store(wire::job_state::queued, std::memory_order_relaxed);
     call->accepted(batch_);

@@ -14,6 +14,7 @@
 #include "dtask/node/cluster_options.hpp"
 #include "dtask/node/cookie.hpp"
 #include "dtask/node/detail/client_node.hpp"
+#include "dtask/node/detail/cluster_backend.hpp"
 #include "dtask/node/detail/coordinator_node.hpp"
 #include "dtask/node/detail/dialing.hpp"
 #include "dtask/node/detail/digest.hpp"
@@ -26,8 +27,8 @@
 DTASK_BEGIN
 namespace detail {
 
-/// Everything behind one `cluster`: the client, and for local:// and spawn:// what the process runs besides.
-class cluster_core {
+/// The client, and for local:// and spawn:// what the process runs besides.
+class cluster_core final : public cluster_backend {
  public:
   cluster_core(const net::url& where, wire::role role, std::span<const job_entry> entries, cluster_options options)
       : thread_(options.polling) {
@@ -56,14 +57,12 @@ class cluster_core {
   }
   cluster_core(const cluster_core&) = delete;
   cluster_core& operator=(const cluster_core&) = delete;
-  ~cluster_core() { take_down(); }
+  ~cluster_core() override { cluster_core::take_down(); }
 
-  const std::shared_ptr<client_node>& client() const noexcept { return client_; }
-  /// The processes that spawn:// has started and that live.
-  std::vector<std::uint32_t> pids() const { return processes_ ? processes_->pids() : std::vector<std::uint32_t>(); }
+  std::shared_ptr<client_port> client() const noexcept override { return client_; }
+  std::vector<std::uint32_t> pids() const override { return processes_ ? processes_->pids() : std::vector<std::uint32_t>(); }
 
-  /// Ends everything of this process, waiting for threads and processes. After the client has closed. Not from the node's thread.
-  void take_down() {
+  void take_down() override {
     if (std::exchange(down_, true)) return;
     if (client_) thread_.call([this] { client_->take_down(); });
     // Children are told by their pipe; while they leave, the coordinator still answers them.

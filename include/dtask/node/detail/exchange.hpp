@@ -9,7 +9,7 @@
 #include "dtask/base/error.hpp"
 #include "dtask/job/codec.hpp"
 #include "dtask/job/outcome.hpp"
-#include "dtask/node/detail/client_node.hpp"
+#include "dtask/node/detail/client_port.hpp"
 #include "dtask/node/detail/pending_call.hpp"
 #include "dtask/task/environment.hpp"
 #include "dtask/task/shield.hpp"
@@ -45,7 +45,7 @@ task<call_reply> wait_end(single_call& call) {
 
 /// The end of a call that is under way. Under stop it is cancelled, and its end awaited out of reach of the stop: the client's machine bounds that.
 template <class = void>
-task<call_reply> await_end(std::shared_ptr<client_node> client, std::shared_ptr<single_call> call) {
+task<call_reply> await_end(std::shared_ptr<client_port> client, std::shared_ptr<single_call> call) {
   std::exception_ptr stopped;
   call_reply reply;
   try {
@@ -65,7 +65,7 @@ task<call_reply> await_end(std::shared_ptr<client_node> client, std::shared_ptr<
 
 /// A call from its submission to its end.
 template <class = void>
-task<call_reply> exchange(std::shared_ptr<client_node> client, std::shared_ptr<single_call> call) {
+task<call_reply> exchange(std::shared_ptr<client_port> client, std::shared_ptr<single_call> call) {
   const environment& env = co_await this_environment();
   call->request.deadline = std::min(call->request.deadline, env.remaining());
   client->submit(call);

@@ -10,6 +10,7 @@
 #include "dtask/base/config.hpp"
 #include "dtask/base/error.hpp"
 #include "dtask/job/registry.hpp"
+#include "dtask/node/detail/client_port.hpp"
 #include "dtask/task/stop.hpp"
 #include "dtask/wire/message.hpp"
 
@@ -22,15 +23,6 @@ inline std::string type_in_words(const std::type_info* type) {
   int status = 0;
   const std::unique_ptr<char, void (*)(void*)> text(abi::__cxa_demangle(type->name(), nullptr, nullptr, &status), &std::free);
   return status == 0 ? text.get() : type->name();
-}
-
-inline wire::failure failure_of(const error& e) {
-  wire::failure why;
-  why.code = e.code();
-  why.message = e.cause();
-  why.place = e.place();
-  why.remedy = e.remedy();
-  return why;
 }
 
 /// What the exception in flight says about a job. To be called in a catch block.

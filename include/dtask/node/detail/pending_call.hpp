@@ -8,14 +8,26 @@
 
 #include "dtask/base/config.hpp"
 #include "dtask/base/deadline.hpp"
+#include "dtask/base/effect.hpp"
 #include "dtask/base/payload.hpp"
-#include "dtask/control/client_state.hpp"
+#include "dtask/base/retry_policy.hpp"
 #include "dtask/task/event.hpp"
 #include "dtask/task/one_shot.hpp"
 #include "dtask/wire/message.hpp"
 
 DTASK_BEGIN
 namespace detail {
+
+/// A call as its caller wants it.
+struct call_form {
+  std::uint32_t type = 0;  ///< position in the client's list of jobs
+  effect effect_class = effect::at_most_once;
+  bool watch = false;  ///< keep `state` up to date
+  duration deadline = default_deadline;
+  duration no_worker_after{};
+  retry_policy retry;
+  payload arguments;
+};
 
 /// The one end of a call as it came, not yet decoded.
 struct call_reply {
@@ -52,7 +64,7 @@ class pending_call {
   /// Its end. Once, on the node's thread; coroutines are resumed through the batch.
   virtual void complete(call_reply&& reply, completion_batch& batch) = 0;
 
-  control::call_request request;       ///< until it is accepted
+  call_form request;       ///< until it is accepted
   time_point submitted{};              ///< when the caller submitted it
   std::atomic<wire::job_state> state{wire::job_state::unsent};
   // Of the node's thread:

@@ -1,0 +1,58 @@
+#pragma once
+#include <atomic>
+#include <cstdlib>
+#include <exception>
+#include <string>
+#include <utility>
+
+#include "dtask/cli/detail/command_line.hpp"
+#include "dtask/cli/detail/end_signals.hpp"
+#include "dtask/cli/exit_code.hpp"
+#include "dtask/runtime/work_pool.hpp"
+#include "dtask/task/stop.hpp"
+#include "dtask/task/sync_wait.hpp"
+
+DTASK_BEGIN
+namespace detail {
+
+DTASK_INLINE int run_role(int argc, const char* const* argv, const std::function<void(CLI::App&)>& more, const std::function<task<int>(scheduler&, std::string, cluster_options)>& run) {
+  const std::string program = short_name(argv[0]);
+  CLI::App app(program, program);
+  std::string url = "local://";
+  cluster_options options;
+  app.add_option("--on", url, "the cluster: local://N (this process, N slots), spawn://N (N worker processes of this program), tcp://HOST:PORT (a coordinator)")->type_name("URL")->capture_default_str();
+  app.add_option("--spawn-slots", options.slots, "with spawn://: jobs that each worker process runs at once")->capture_default_str()->check(CLI::Range(1u, 4096u))->group("Cluster");
+  add_seconds(app, "--connect-within", options.client.connect_within, "give up without a connection after this long");
+  add_seconds(app, "--coordinator-wait", options.client.coordinator_wait, "when the coordinator is gone, wait this long for it to come back");
+  add_log_level(app, log_level::warning);
+  app.footer("Other roles of this program:\n  " + program + " worker --connect tcp://HOST:PORT   runs jobs for a coordinator\n  " + program +
+             " coordinator [--listen HOST:PORT]   places jobs of clients on workers\nEach has a --help of its own.");
+  more(app);
+  if (const auto end = parse(app, argc, argv)) return *end;
+
+  stop_source stop;
+  std::atomic<int> ended_by{0};
+  end_signals signals([&](int signal, unsigned count) {
+    if (count > 1) std::_Exit(exit_code::by_signal + signal);
+    ended_by.store(signal);
+    stop.request_stop();
+  });
+  options.name = program;
+  options.command = "/proc/self/exe";
+  try {
+    work_pool& pool = work_pool::shared();
+    environment env;
+    env.stop = &stop;
+    const int code = sync_wait(pool, run(pool, url, options), env);
+    return ended_by.load() != 0 ? exit_code::by_signal + ended_by.load() : code;
+  } catch (...) {
+    if (const int signal = ended_by.load()) {
+      complain(program, "interrupted; its jobs were cancelled");
+      return exit_code::by_signal + signal;
+    }
+    return explain(program, std::current_exception());
+  }
+}
+
+}  // namespace detail
+DTASK_END

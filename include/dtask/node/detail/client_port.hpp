@@ -1,0 +1,55 @@
+#pragma once
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "dtask/base/bytes.hpp"
+#include "dtask/base/config.hpp"
+#include "dtask/base/error.hpp"
+#include "dtask/base/result.hpp"
+#include "dtask/node/detail/pending_call.hpp"
+#include "dtask/task/one_shot.hpp"
+#include "dtask/wire/message.hpp"
+
+DTASK_BEGIN
+namespace detail {
+
+inline wire::failure failure_of(const error& e) {
+  wire::failure why;
+  why.code = e.code();
+  why.message = e.cause();
+  why.place = e.place();
+  why.remedy = e.remedy();
+  return why;
+}
+
+struct pending_broadcast {
+  std::string name;
+  bytes value;
+  one_shot<wire::failure> done;
+};
+struct pending_status {
+  one_shot<result<wire::status_report>> done;
+};
+
+/// The client of a cluster as its callers see it. All members from any thread.
+class client_port {
+ public:
+  virtual ~client_port() = default;
+  /// Hands a call over; it ends with `complete`, whatever happens.
+  virtual void submit(std::shared_ptr<pending_call> call) = 0;
+  /// The result is not wanted any more.
+  virtual void cancel(std::shared_ptr<pending_call> call) = 0;
+  virtual void broadcast(std::shared_ptr<pending_broadcast> value) = 0;
+  virtual void query_status(std::shared_ptr<pending_status> query) = 0;
+  /// Orderly; `at_once`: without waiting for the ends of calls. `closed` is set at the end.
+  virtual void close(bool at_once) = 0;
+
+  /// Set when the first welcome has come, or when the first connection failed for good: then with why.
+  one_shot<error> connected;
+  /// Set when every call has been completed and the last words have been written.
+  one_shot<> closed;
+};
+
+}  // namespace detail
+DTASK_END

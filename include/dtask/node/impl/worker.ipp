@@ -1,0 +1,66 @@
+#pragma once
+#include <algorithm>
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "dtask/node/detail/dialing.hpp"
+#include "dtask/node/detail/digest.hpp"
+#include "dtask/node/detail/node_thread.hpp"
+#include "dtask/node/detail/random_number.hpp"
+#include "dtask/node/detail/self.hpp"
+#include "dtask/node/detail/worker_node.hpp"
+
+DTASK_BEGIN
+
+struct worker::state {
+  std::mutex guard;
+  std::condition_variable changed;
+  std::optional<control::exit> how;
+  bool clean = true;
+  detail::node_thread thread;
+  std::shared_ptr<detail::worker_node> node;
+};
+
+DTASK_INLINE worker::worker(const net::host_port& coordinator, std::span<const job_entry> jobs, std::uint32_t slots, std::string name, std::uint64_t cookie, control::worker_options options)
+    : state_(std::make_unique<state>()) {
+  options.digest = &detail::xxh3_digest;
+  control::identity who = detail::self_identity(wire::role::worker, std::move(name));
+  who.slots = slots != 0 ? slots : std::max(1u, std::thread::hardware_concurrency());
+  who.cookie = cookie;
+  who.jobs = detail::job_types(jobs);
+  state& s = *state_;
+  s.node = std::make_shared<detail::worker_node>(s.thread.executor(), jobs, std::move(who), options, detail::tcp_dialer(s.thread.executor(), coordinator, options.limits), detail::random_number());
+  s.thread.post([&s, node = s.node] {
+    node->when_ended([&s](control::exit how) {
+      const std::lock_guard hold(s.guard);
+      s.how = std::move(how);
+      s.changed.notify_all();
+    });
+    node->start();
+  });
+}
+DTASK_INLINE worker::~worker() { retire(); }
+DTASK_INLINE void worker::drain() {
+  state_->thread.post([node = state_->node] { node->drain(); });
+}
+DTASK_INLINE void worker::stop() {
+  state_->thread.post([node = state_->node] { node->stop(); });
+}
+DTASK_INLINE control::exit worker::wait() {
+  std::unique_lock hold(state_->guard);
+  state_->changed.wait(hold, [this] { return state_->how.has_value(); });
+  return *state_->how;
+}
+DTASK_INLINE bool worker::retire() {
+  state& s = *state_;
+  if (!s.node) return s.clean;
+  auto runner = s.thread.call([&s] { return s.node->take_down(); });
+  s.node.reset();
+  s.clean = !runner || detail::job_runner::retire(std::move(runner));
+  return s.clean;
+}
+
+DTASK_END
