@@ -18,7 +18,7 @@ struct cluster_options {
   std::string_view command = {};                          ///< of spawn://: the program that plays the role worker; `dtask::main` gives its own
   std::span<const std::string_view> arguments = {};       ///< of that program, before the ones of the role
   std::uint64_t cookie = 0;                               ///< what a coordinator asks its peers for; 0: nothing
-  duration polling = std::chrono::microseconds(50);       ///< how long the thread of the links looks for events before it sleeps, while calls are in flight and its core is wanted by nobody; zero: not at all
+  duration polling = duration::zero();                    ///< how long the thread of the links looks for events before it sleeps, where nobody else wants its core: shortens round trips, costs a core; at most 50 us is sensible
   control::client_options client = {};
   control::coordinator_options coordinator = {};          ///< of local:// and spawn://
   control::worker_options worker = {};                    ///< of local://

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "dtask/base/config.hpp"
+#include "dtask/base/deadline.hpp"
 #include "dtask/control/action.hpp"
 #include "dtask/control/options.hpp"
 #include "dtask/job/registry.hpp"
@@ -18,7 +19,9 @@ DTASK_BEGIN
 class worker {
  public:
   /// Starts it. `jobs`: `registry<...>::entries()`. `slots`: jobs at once; 0: one per core. `cookie`: what the coordinator asks for; 0: nothing.
-  worker(const net::host_port& coordinator, std::span<const job_entry> jobs, std::uint32_t slots = 0, std::string name = {}, std::uint64_t cookie = 0, control::worker_options options = {});
+  /// `polling`: as `coordinator`'s.
+  worker(const net::host_port& coordinator, std::span<const job_entry> jobs, std::uint32_t slots = 0, std::string name = {}, std::uint64_t cookie = 0, control::worker_options options = {},
+         duration polling = duration::zero());
   worker(const worker&) = delete;
   worker& operator=(const worker&) = delete;
   /// Ends at once where it has not ended. Jobs that ignore stop keep their threads until the process ends.

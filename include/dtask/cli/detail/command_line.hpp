@@ -46,6 +46,14 @@ inline void add_seconds(CLI::App& app, const std::string& name, duration& value,
       ->default_str(CLI::detail::to_string(shown))
       ->check(CLI::Range(0.001, 31536000.0));
 }
+inline void add_polling(CLI::App& app, duration& value) {
+  app.add_option_function<std::uint32_t>(
+         "--polling", [&value](std::uint32_t us) { value = std::chrono::microseconds(us); },
+         "how long the thread of the links looks for events before it sleeps, where nobody else wants its core: shortens round trips, costs a core")
+      ->type_name("MICROSECONDS")
+      ->default_str("0")
+      ->check(CLI::Range(0u, 1000u));
+}
 inline void add_log_level(CLI::App& app, log_level usual) {
   set_log_level(usual);
   app.add_option_function<std::string>(

@@ -48,12 +48,14 @@ DTASK_INLINE int coordinator_role(int argc, const char* const* argv) {
   app.add_option("--queue-bytes", options.queue_bytes, "memory for all jobs; above it new ones are answered 'overloaded'")->type_name("BYTES")->capture_default_str();
   app.add_option("--payload-bytes", options.limits.payload, "the largest argument or result of a job")->type_name("BYTES")->capture_default_str();
   app.add_option("--broadcast-bytes", options.broadcast_bytes, "memory for broadcast values")->type_name("BYTES")->capture_default_str();
+  duration polling{};
+  detail::add_polling(app, polling);
   detail::add_log_level(app, log_level::info);
   if (const auto end = detail::parse(app, argc, argv)) return *end;
   try {
     const net::host_port at = net::parse_host_port(listen).value();
     options.cookie = take_cookie();
-    coordinator c(at, open_to_all, options);
+    coordinator c(at, open_to_all, options, polling);
     detail::end_signals signals([&c](int signal, unsigned count) {
       if (count == 1) c.drain();
       else if (count == 2) c.stop();

@@ -24,6 +24,7 @@ DTASK_INLINE int run_role(int argc, const char* const* argv, const std::function
   app.add_option("--spawn-slots", options.slots, "with spawn://: jobs that each worker process runs at once")->capture_default_str()->check(CLI::Range(1u, 4096u))->group("Cluster");
   add_seconds(app, "--connect-within", options.client.connect_within, "give up without a connection after this long");
   add_seconds(app, "--coordinator-wait", options.client.coordinator_wait, "when the coordinator is gone, wait this long for it to come back");
+  add_polling(app, options.polling);
   add_log_level(app, log_level::warning);
   app.footer("Other roles of this program:\n  " + program + " worker --connect tcp://HOST:PORT   runs jobs for a coordinator\n  " + program +
              " coordinator [--listen HOST:PORT]   places jobs of clients on workers\nEach has a --help of its own.");

@@ -29,12 +29,14 @@ DTASK_INLINE int worker_role(int argc, const char* const* argv, std::span<const 
   detail::add_seconds(app, "--abandon-after", options.abandon_after, "a job that ignores stop for this long is abandoned, and its slot is lost");
   detail::add_seconds(app, "--unreachable-after", options.unreachable_after, "end without a coordinator for this long");
   detail::add_seconds(app, "--drain-within", options.drain_within, "an orderly end waits this long for running jobs");
+  duration polling{};
+  detail::add_polling(app, polling);
   detail::add_log_level(app, log_level::info);
   if (const auto end = detail::parse(app, argc, argv)) return *end;
   try {
     const net::url where = net::parse_url(url).value();
     if (where.kind != net::url::scheme::tcp) throw error(errc::invalid_argument, "a worker connects to a coordinator that listens", {}, "write --connect tcp://HOST:PORT");
-    worker w(where.at, jobs, slots, name, take_cookie(), options);
+    worker w(where.at, jobs, slots, name, take_cookie(), options, polling);
     detail::end_signals signals([&w](int signal, unsigned count) {
       if (count == 1) w.drain();
       else if (count == 2) w.stop();

@@ -18,10 +18,9 @@ namespace detail {
 class node_thread {
  public:
   /// `polling`: see `io_thread::set_polling`; zero: never.
-  explicit node_thread(duration polling = default_polling) {
+  explicit node_thread(duration polling) {
     if (polling > duration::zero()) io_.set_polling(polling);
   }
-  static constexpr duration default_polling = std::chrono::microseconds(50);
 
   net::executor executor() noexcept { return io_.get_executor(); }
 

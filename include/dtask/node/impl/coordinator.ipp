@@ -11,6 +11,7 @@
 DTASK_BEGIN
 
 struct coordinator::state {
+  explicit state(duration polling) : thread(polling) {}
   std::mutex guard;
   std::condition_variable changed;
   bool ended = false;
@@ -18,7 +19,7 @@ struct coordinator::state {
   std::shared_ptr<detail::coordinator_node> node;
 };
 
-DTASK_INLINE coordinator::coordinator(const net::host_port& at, bool beyond_loopback, control::coordinator_options options) : state_(std::make_unique<state>()) {
+DTASK_INLINE coordinator::coordinator(const net::host_port& at, bool beyond_loopback, control::coordinator_options options, duration polling) : state_(std::make_unique<state>(polling)) {
   options.digest = &detail::xxh3_digest;
   state& s = *state_;
   s.node = std::make_shared<detail::coordinator_node>(s.thread.executor(), options, detail::random_number());

@@ -16,6 +16,7 @@
 DTASK_BEGIN
 
 struct worker::state {
+  explicit state(duration polling) : thread(polling) {}
   std::mutex guard;
   std::condition_variable changed;
   std::optional<control::exit> how;
@@ -24,8 +25,8 @@ struct worker::state {
   std::shared_ptr<detail::worker_node> node;
 };
 
-DTASK_INLINE worker::worker(const net::host_port& coordinator, std::span<const job_entry> jobs, std::uint32_t slots, std::string name, std::uint64_t cookie, control::worker_options options)
-    : state_(std::make_unique<state>()) {
+DTASK_INLINE worker::worker(const net::host_port& coordinator, std::span<const job_entry> jobs, std::uint32_t slots, std::string name, std::uint64_t cookie, control::worker_options options, duration polling)
+    : state_(std::make_unique<state>(polling)) {
   options.digest = &detail::xxh3_digest;
   control::identity who = detail::self_identity(wire::role::worker, std::move(name));
   who.slots = slots != 0 ? slots : std::max(1u, std::thread::hardware_concurrency());
