@@ -46,9 +46,12 @@ inline void client_state::dial_failed(const error& why, time_point now) {
 
 inline void client_state::closed(link_id link, const error& why, time_point now) {
   if (!up_.is(link)) return;
+  const bool no_coordinator = up_.now() == uplink::phase::greeting && !was_online_ && is_no_coordinator(why.code());
+  // One line for each cause, not for each dial.
+  if (!closing_ && !no_coordinator && last_error_.what() != std::string_view(why.what())) say(log_level::warning, "coordinator_away", why.what());
   last_error_ = why;
-  if (!closing_) say(log_level::warning, "coordinator_away", why.what());
   link_broken(now);
+  if (no_coordinator) coordinator_gone(last_error_, true, now);
 }
 
 inline void client_state::link_broken(time_point now) {
