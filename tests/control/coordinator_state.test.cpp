@@ -24,6 +24,7 @@ TEST_CASE("a job goes to the worker and its value comes back") {
   CHECK(c.result(0, call).value.body.view() == "answer");
   CHECK(c.result(0, call).attempts == 1);
   CHECK(c.result(0, call).worker == "host/w0#1");
+  c.pass(2 * control::acknowledge_within);
   const auto r = c.report();
   CHECK(r.succeeded == 1);
   CHECK(r.payload_bytes == 0);
@@ -588,6 +589,7 @@ TEST_CASE("credits: a client sends as much as the coordinator takes, and goes on
   while (!c.workers[0].running.empty()) c.finish(0);
   CHECK(c.clients[0].rooms == 1);
   CHECK(c.clients[0].done.size() == calls.size());
+  c.pass(2 * control::acknowledge_within);
   CHECK(c.report().payload_bytes == 0);
   const auto large = c.submit(0, effect::pure, text(std::string(16 * 400, 'b')));
   CHECK(code(c, 0, large) == errc::too_large);

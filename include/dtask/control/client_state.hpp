@@ -149,7 +149,9 @@ class client_state {
   };
 
   void emit(wire::message&& what) {
-    if (up_.link() != 0) actions_.emplace_back(std::in_place_type<send>, up_.link(), std::move(what));
+    if (up_.link() == 0) return;
+    actions_.emplace_back(std::in_place_type<send>, up_.link(), std::move(what));
+    sending_ = true;
   }
   void say(log_level level, std::string_view event, std::string text) {
     actions_.emplace_back(std::in_place_type<note>, level, event, std::move(text));
@@ -212,6 +214,8 @@ class client_state {
   bool was_full_ = false;
   std::vector<incoming> in_;
   std::vector<std::uint64_t> acks_;
+  time_point acks_at_ = never;  ///< when they are sent even alone
+  bool sending_ = false;        ///< something was sent since the last `take_actions`
 
   std::uint64_t last_broadcast_ = 0;
   std::deque<value_record> to_broadcast_;  ///< the first is on its way where `broadcasting_`

@@ -122,6 +122,8 @@ class coordinator_state {
     send_queue out;
     std::vector<incoming> in;
     std::vector<std::uint64_t> acks;
+    bool acks_due = false;  ///< they do not wait for something to ride along with
+    std::uint64_t sent_in = 0;  ///< the turn in which something was sent last
   };
 
   // impl/coordinator_links.ipp
@@ -131,7 +133,8 @@ class coordinator_state {
   void emit(peer& to, wire::message&& what);
   void touch(peer& p);
   void pump(peer& p);
-  void flush(peer& p);
+  void flush(peer& p, time_point now);
+  void acknowledge(peer& p);
   void say(log_level level, std::string_view event, std::string text);
   void refuse(peer& p, errc code, std::string text);
   void drop_link(peer& p, const error& why, bool at_once);
@@ -254,6 +257,8 @@ class coordinator_state {
 
   time_point next_scan_;
   time_point recall_at_ = never;
+  time_point acks_at_ = never;  ///< when acknowledgements are sent even alone
+  std::uint64_t acting_ = 1;    ///< counts the calls of `take_actions`
   bool draining_ = false;
   bool stopped_ = false;
   time_point drain_until_ = never;

@@ -59,6 +59,7 @@ inline void client_state::link_broken(time_point now) {
   out_.clear([](std::uint64_t) {});
   in_.clear();
   acks_.clear();
+  acks_at_ = never;
   syncing_ = false;
   broadcasting_ = false;
   for (query& q : queries_) q.sent = false;
@@ -267,7 +268,7 @@ inline void client_state::tick(time_point now) {
 
 inline time_point client_state::next_tick() const noexcept {
   if (ended_) return never;
-  time_point at = std::min({timers_.next_time(), up_.next(), close_until_});
+  time_point at = std::min({timers_.next_time(), up_.next(), close_until_, acks_at_});
   if (!up_.ready() && !gone_ && up_.now() != uplink::phase::idle)
     at = std::min(at,
                   deadline_after(up_.away_since(), was_online_ ? options_.coordinator_wait : options_.connect_within));
@@ -324,14 +325,18 @@ inline void client_state::take_actions(std::vector<client_action>& out, time_poi
   if (!ended_) {
     if (closing_) finish_close(now);
     if (up_.ready()) {
-      if (!acks_.empty()) emit(wire::acknowledge{std::exchange(acks_, {})});
       if (!syncing_) {
         send_broadcasts();
         send_calls(now);
       }
       send_queries();
       out_.pump([&](wire::message&& m) { emit(std::move(m)); }, [](std::uint64_t, std::size_t, bool) {});
+      if (!acks_.empty() && (sending_ || closing_ || !unsent_.empty() || acks_.size() >= acknowledge_at_once || now >= acks_at_)) {
+        emit(wire::acknowledge{std::exchange(acks_, {})});
+        acks_at_ = never;
+      }
     }
+    sending_ = false;
     if (was_full_ && has_room()) {
       was_full_ = false;
       actions_.emplace_back(room{});

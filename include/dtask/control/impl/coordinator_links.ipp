@@ -29,7 +29,10 @@ inline coordinator_state::peer* coordinator_state::find(link_id link) noexcept {
 }
 
 inline void coordinator_state::emit(peer& to, wire::message&& what) {
-  if (to.role != kind::closing) actions_.emplace_back(std::in_place_type<send>, to.link, std::move(what));
+  if (to.role == kind::closing) return;
+  actions_.emplace_back(std::in_place_type<send>, to.link, std::move(what));
+  to.sent_in = acting_;
+  if (!to.acks.empty()) touch(to);
 }
 
 inline void coordinator_state::touch(peer& p) {
@@ -303,6 +306,7 @@ inline void coordinator_state::on(peer& p, wire::chunk&& m, time_point now) {
       const bool wanted = mine && jobs_[j].rarely && jobs_[j].rarely->answer == what.from;
       if (complete) {
         p.acks.push_back(what.job);
+        p.acks_due = true;
         touch(p);
       }
       if (!wanted) {
@@ -375,23 +379,29 @@ inline void coordinator_state::pump(peer& p) {
              });
 }
 
-inline void coordinator_state::flush(peer& p) {
+inline void coordinator_state::flush(peer& p, time_point now) {
   if (p.role == kind::closing) return;
-  if (!p.acks.empty()) {
-    constexpr std::size_t most = 4096;  // a frame's body holds many times that
-    for (std::size_t from = 0; from < p.acks.size(); from += most) {
-      wire::acknowledge ack;
-      ack.calls.assign(p.acks.begin() + static_cast<std::ptrdiff_t>(from),
-                       p.acks.begin() + static_cast<std::ptrdiff_t>(std::min(from + most, p.acks.size())));
-      emit(p, std::move(ack));
-    }
-    p.acks.clear();
-  }
   if (p.role == kind::worker && workers_[p.index].owed_credit >= options_.result_bytes / 8)
     emit(p, wire::credit{std::exchange(workers_[p.index].owed_credit, 0)});
   if (p.role == kind::client && sessions_[p.index].owed_credit >= options_.session_bytes / 16)
     emit(p, wire::credit{std::exchange(sessions_[p.index].owed_credit, 0)});
   if (!p.out.empty()) pump(p);
+  if (!p.acks.empty()) {
+    if (p.sent_in == acting_ || p.acks_due || draining_ || (p.role == kind::worker && workers_[p.index].draining) || p.acks.size() >= acknowledge_at_once) acknowledge(p);
+    else acks_at_ = std::min(acks_at_, now + acknowledge_within);
+  }
+}
+
+inline void coordinator_state::acknowledge(peer& p) {
+  constexpr std::size_t most = 4096;  // a frame's body holds many times that
+  p.acks_due = false;
+  const std::vector<std::uint64_t> all = std::exchange(p.acks, {});
+  for (std::size_t from = 0; from < all.size(); from += most) {
+    wire::acknowledge ack;
+    ack.calls.assign(all.begin() + static_cast<std::ptrdiff_t>(from),
+                     all.begin() + static_cast<std::ptrdiff_t>(std::min(from + most, all.size())));
+    emit(p, std::move(ack));
+  }
 }
 
 inline void coordinator_state::take_actions(std::vector<coordinator_action>& out, time_point now) {
@@ -402,9 +412,10 @@ inline void coordinator_state::take_actions(std::vector<coordinator_action>& out
       peer* const p = find(dirty_[i]);
       if (p == nullptr) continue;
       p->dirty = false;
-      flush(*p);
+      flush(*p, now);
     }
     dirty_.clear();
+    ++acting_;
     if (draining_) finish_drain(now);
   }
   out.clear();
@@ -417,12 +428,20 @@ inline void coordinator_state::tick(time_point now) {
   if (stopped_) return;
   timers_.advance(jobs_, now, [&](std::uint32_t j) { expired(j, now); });
   if (now >= recall_at_) recall_at_ = never;
+  if (now >= acks_at_) {
+    acks_at_ = never;
+    for (auto& [link, p] : peers_)
+      if (!p->acks.empty()) {
+        p->acks_due = true;
+        touch(*p);
+      }
+  }
   if (now >= next_scan_) scan(now);
 }
 
 inline time_point coordinator_state::next_tick() const noexcept {
   if (stopped_) return never;
-  return std::min({timers_.next_time(), next_scan_, recall_at_, drain_until_});
+  return std::min({timers_.next_time(), next_scan_, recall_at_, acks_at_, drain_until_});
 }
 
 /// Silence is looked for four times per heartbeat, over all links: what a message costs stays the same whatever the

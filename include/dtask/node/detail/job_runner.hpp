@@ -34,6 +34,17 @@ struct attempt {
   control::run_job what;
   std::shared_ptr<const blob_table> blobs;
   stop_source stop;
+
+  /// It has been reported as started: its code may run.
+  void report() noexcept {
+    reported_.store(true, std::memory_order_release);
+    reported_.notify_one();
+  }
+  /// Blocks until then, which is a matter of microseconds: the node's thread reports right after it has started the attempt.
+  void wait_reported() const noexcept { reported_.wait(false, std::memory_order_acquire); }
+
+ private:
+  std::atomic<bool> reported_{false};
 };
 
 /// How it ended.
@@ -51,7 +62,7 @@ class job_runner : public std::enable_shared_from_this<job_runner> {
   job_runner(std::span<const job_entry> entries, std::string name, std::uint32_t slots, const codec_limits& limits, report ended)
       : entries_(entries), name_(std::move(name)), slots_(slots), limits_(limits), ended_(std::move(ended)), objects_(slots), pool_(slots), children_(pool_) {}
 
-  /// From the node's thread.
+  /// From the node's thread, which then calls `report` of the attempt.
   void start(std::shared_ptr<attempt> which) {
     {
       const std::lock_guard hold(guard_);
@@ -96,6 +107,7 @@ class job_runner : public std::enable_shared_from_this<job_runner> {
     attempt_end end;
     end.which = which;
     try {
+      which->wait_reported();
       const control::run_job& what = which->what;
       const job_entry& entry = self->entries_[what.type];
       std::shared_ptr<job_object> object;

@@ -121,9 +121,10 @@ class worker_node : public std::enable_shared_from_this<worker_node>, machine_dr
 
   void settled() {
     if (!ready_.empty()) {
-      // A job that kills its process must have been reported as started.
+      // A job that kills its process must have been reported as started. Its thread wakes up meanwhile.
+      for (auto& which : ready_) runner_->start(which);
       flush_all();
-      for (auto& which : ready_) runner_->start(std::move(which));
+      for (auto& which : ready_) which->report();
       ready_.clear();
     }
     if (!exit_ || links() != 0 || !ended_) return;
