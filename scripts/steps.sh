@@ -60,7 +60,7 @@ need_packages() {
   for want in "${missing[@]}"; do
     first=${want%%|*}
     # A candidate counts, not a name: apt also knows packages that others merely mention.
-    if [ "$first" != "$want" ] && ! apt-cache policy "$first" | grep -q 'Candidate: [0-9]'; then first=${want#*|}; fi
+    if [ "$first" != "$want" ] && [[ $(apt-cache policy "$first") != *"Candidate: "[0-9]* ]]; then first=${want#*|}; fi
     chosen+=("$first")
   done
   quiet_step "packages: ${chosen[*]}" "Install them by hand (apt-get install ${chosen[*]}), then run this again." \
