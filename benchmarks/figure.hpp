@@ -1,5 +1,6 @@
 #pragma once
-// One measured figure with its reference, as the line of JSON on stdout that scripts/bench collects. What is meant for people goes to stderr.
+// One measured figure with its reference, as the line of JSON on stdout that scripts/bench collects. What is meant for
+// people goes to stderr.
 #include <algorithm>
 #include <cstddef>
 #include <cstdio>
@@ -8,7 +9,8 @@
 
 namespace bench {
 
-/// `value` and `reference_value` are in `unit` and come from the same run. Without a `reference` there is nothing to compare with.
+/// `value` and `reference_value` are in `unit` and come from the same run. Without a `reference` there is nothing to
+/// compare with.
 struct figure {
   std::string name;
   double value = 0;
@@ -23,7 +25,8 @@ inline void print(const figure& f) {
   if (f.reference.empty())
     std::printf(R"(null,"reference_value":null,"ratio":null})");
   else
-    std::printf(R"("%s","reference_value":%.9g,"ratio":%.6g})", f.reference.c_str(), f.reference_value, f.value / f.reference_value);
+    std::printf(R"("%s","reference_value":%.9g,"ratio":%.6g})", f.reference.c_str(), f.reference_value,
+                f.value / f.reference_value);
   std::putchar('\n');
   std::fflush(stdout);
 }

@@ -1,6 +1,7 @@
 #pragma once
-// The reference of a large payload's way: one block client -> relay -> worker and back over plain Asio. Buffers are reused and touched before the clock starts, the
-// worker answers when it has the whole block (as a job does, which gets a whole argument), the relay forwards what it has.
+// The reference of a large payload's way: one block client -> relay -> worker and back over plain Asio. Buffers are
+// reused and touched before the clock starts, the worker answers when it has the whole block (as a job does, which gets
+// a whole argument), the relay forwards what it has.
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/read.hpp>
@@ -25,14 +26,16 @@ inline int run_echo_worker(std::uint16_t port, std::size_t block) {
     socket s;
     std::vector<unsigned char> data;
     void read() {
-      asio::async_read(s, asio::buffer(data), transfer_up_to{}, [this](const boost::system::error_code& ec, std::size_t n) {
-        if (!ec && n == data.size()) write();
-      });
+      asio::async_read(s, asio::buffer(data), transfer_up_to{},
+                       [this](const boost::system::error_code& ec, std::size_t n) {
+                         if (!ec && n == data.size()) write();
+                       });
     }
     void write() {
-      asio::async_write(s, asio::buffer(data), transfer_up_to{}, [this](const boost::system::error_code& ec, std::size_t) {
-        if (!ec) read();
-      });
+      asio::async_write(s, asio::buffer(data), transfer_up_to{},
+                        [this](const boost::system::error_code& ec, std::size_t) {
+                          if (!ec) read();
+                        });
     }
   } it{connect(io, port), std::vector<unsigned char>(block, 1)};
   std::puts("connected");
@@ -51,10 +54,12 @@ class echo_client {
     in_.front() = in_.back() = 0;
     const auto begin = std::chrono::steady_clock::now();
     bool good = false;
-    asio::async_write(s_, asio::buffer(out_), transfer_up_to{}, [this, &good](const boost::system::error_code& ec, std::size_t) {
-      if (ec) return;
-      asio::async_read(s_, asio::buffer(in_), transfer_up_to{}, [&good](const boost::system::error_code& failed, std::size_t) { good = !failed; });
-    });
+    asio::async_write(
+        s_, asio::buffer(out_), transfer_up_to{}, [this, &good](const boost::system::error_code& ec, std::size_t) {
+          if (ec) return;
+          asio::async_read(s_, asio::buffer(in_), transfer_up_to{},
+                           [&good](const boost::system::error_code& failed, std::size_t) { good = !failed; });
+        });
     io_.restart();
     io_.run();
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();

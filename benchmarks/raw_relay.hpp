@@ -1,5 +1,6 @@
 #pragma once
-// The relay of the raw Asio references: two sockets, one thread, bytes forwarded as soon as they are there. What a coordinator costs when it knows nothing.
+// The relay of the raw Asio references: two sockets, one thread, bytes forwarded as soon as they are there. What a
+// coordinator costs when it knows nothing.
 #include <array>
 #include <boost/asio/basic_socket_acceptor.hpp>
 #include <boost/asio/basic_stream_socket.hpp>
@@ -9,8 +10,8 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/write.hpp>
 #include <cstddef>
-#include <cstdio>
 #include <cstdint>
+#include <cstdio>
 #include <memory>
 #include <utility>
 
@@ -25,7 +26,9 @@ using acceptor = asio::basic_socket_acceptor<tcp, executor>;
 /// Asio moves 64 KiB per call unless told otherwise; this is what pays for large blocks.
 inline constexpr std::size_t bytes_per_call = std::size_t{4} << 20;
 struct transfer_up_to {
-  std::size_t operator()(const boost::system::error_code& ec, std::size_t) const noexcept { return ec ? 0 : bytes_per_call; }
+  std::size_t operator()(const boost::system::error_code& ec, std::size_t) const noexcept {
+    return ec ? 0 : bytes_per_call;
+  }
 };
 
 /// A connected socket without Nagle's delay, which is set after the connection is made.
@@ -50,7 +53,8 @@ inline socket accept(asio::io_context& io, acceptor& from) {
   return s;
 }
 
-/// One direction of the relay. Two reused buffers: while one is written, the other is read into, so that both neighbours work at once.
+/// One direction of the relay. Two reused buffers: while one is written, the other is read into, so that both
+/// neighbours work at once.
 class pump {
  public:
   pump(socket& from, socket& to, std::size_t buffer_size) : from_(from), to_(to), size_(buffer_size) {
@@ -61,12 +65,13 @@ class pump {
  private:
   void read() {
     reading_ = true;
-    from_.async_read_some(asio::buffer(buffers_[fill_].get(), size_), [this](const boost::system::error_code& ec, std::size_t n) {
-      reading_ = false;
-      if (ec) return end();
-      ready_ = n;
-      turn();
-    });
+    from_.async_read_some(asio::buffer(buffers_[fill_].get(), size_),
+                          [this](const boost::system::error_code& ec, std::size_t n) {
+                            reading_ = false;
+                            if (ec) return end();
+                            ready_ = n;
+                            turn();
+                          });
   }
   /// A full buffer and an idle writer: swap, write, and read on.
   void turn() {
@@ -75,11 +80,12 @@ class pump {
     unsigned char* data = buffers_[fill_].get();
     fill_ ^= 1;
     writing_ = true;
-    asio::async_write(to_, asio::buffer(data, n), transfer_up_to{}, [this](const boost::system::error_code& ec, std::size_t) {
-      writing_ = false;
-      if (ec) return end();
-      turn();
-    });
+    asio::async_write(to_, asio::buffer(data, n), transfer_up_to{},
+                      [this](const boost::system::error_code& ec, std::size_t) {
+                        writing_ = false;
+                        if (ec) return end();
+                        turn();
+                      });
     if (!reading_) read();
   }
   void end() {

@@ -1,7 +1,8 @@
 #pragma once
-// The reference of a no-op job's round trip: 64 bytes client -> relay -> worker and back over plain Asio, with the hand-overs between threads that any
-// program has whose callers and jobs do not run on the thread of the sockets. Client: caller -> io -> caller. Worker: io -> pool -> io.
-// Also the one-hop ping-pong between two threads of sockets, without relay and without hand-overs.
+// The reference of a no-op job's round trip: 64 bytes client -> relay -> worker and back over plain Asio, with the
+// hand-overs between threads that any program has whose callers and jobs do not run on the thread of the sockets.
+// Client: caller -> io -> caller. Worker: io -> pool -> io. Also the one-hop ping-pong between two threads of sockets,
+// without relay and without hand-overs.
 #include <array>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/executor_work_guard.hpp>
@@ -83,10 +84,12 @@ inline int run_ping_pong_server() {
   return 0;
 }
 
-/// The client's side. `hand_over`: the caller has a thread (here: the one that calls `measure`) other than that of the socket.
+/// The client's side. `hand_over`: the caller has a thread (here: the one that calls `measure`) other than that of the
+/// socket.
 class round_trip_client {
  public:
-  round_trip_client(std::uint16_t port, bool hand_over) : hand_over_(hand_over), s_(connect(io_, port)), keep_(io_.get_executor()) {
+  round_trip_client(std::uint16_t port, bool hand_over)
+      : hand_over_(hand_over), s_(connect(io_, port)), keep_(io_.get_executor()) {
     if (hand_over_) io_thread_ = std::thread([this] { io_.run(); });
   }
   round_trip_client(const round_trip_client&) = delete;

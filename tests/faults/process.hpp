@@ -45,7 +45,8 @@ struct process_options {
   std::size_t open_files = 0;     ///< RLIMIT_NOFILE for the program; 0: as the test's own
 };
 
-/// A started program. Destroying it kills it (SIGKILL, by its own pid) and collects it. All functions may be called from any thread.
+/// A started program. Destroying it kills it (SIGKILL, by its own pid) and collects it. All functions may be called
+/// from any thread.
 class process {
  public:
   using options = process_options;
@@ -58,8 +59,8 @@ class process {
     std::vector<char*> argv;
     for (std::string& a : command_) argv.push_back(a.data());
     argv.push_back(nullptr);
-    // fork, not posix_spawn: the child asks for its own death with ours, which no spawn attribute can say. Between fork and exec only
-    // functions that are safe after a fork in a program with threads.
+    // fork, not posix_spawn: the child asks for its own death with ours, which no spawn attribute can say. Between fork
+    // and exec only functions that are safe after a fork in a program with threads.
     const pid_t parent = ::getpid();
     pid_ = ::fork();
     if (pid_ < 0) fail("fork");
@@ -97,7 +98,10 @@ class process {
   }
 
   pid_t pid() const noexcept { return pid_; }
-  std::string name() const { return command_.front().substr(command_.front().rfind('/') + 1) + (command_.size() > 1 ? " " + command_[1] : std::string()); }
+  std::string name() const {
+    return command_.front().substr(command_.front().rfind('/') + 1) +
+           (command_.size() > 1 ? " " + command_[1] : std::string());
+  }
 
   /// Sends a signal to this very process; nothing when it has ended (its number may belong to another one by then).
   void signal(int number) {
@@ -116,7 +120,8 @@ class process {
     return !ending_;
   }
 
-  /// Waits until `text` stands in what the program wrote from byte `from` on; false when it ended without it or the time is over.
+  /// Waits until `text` stands in what the program wrote from byte `from` on; false when it ended without it or the
+  /// time is over.
   bool wait_for(stream which, std::string_view text, std::chrono::milliseconds bound = patience, std::size_t from = 0) {
     std::unique_lock lock(mutex_);
     const auto there = [&] { return text_[which].find(text, from) != std::string::npos; };
@@ -124,7 +129,8 @@ class process {
     return there();
   }
   /// Waits until `text` has been written `count` times.
-  bool wait_for_count(stream which, std::string_view text, std::size_t count, std::chrono::milliseconds bound = patience) {
+  bool wait_for_count(stream which, std::string_view text, std::size_t count,
+                      std::chrono::milliseconds bound = patience) {
     std::unique_lock lock(mutex_);
     const auto there = [&] { return occurrences(text_[which], text) >= count; };
     changed_.wait_for(lock, bound, [&] { return there() || drained_; });
@@ -148,11 +154,13 @@ class process {
   /// For a failing assertion: who it was and what it said.
   std::string report() { return "[" + name() + "]\nstdout:\n" + text(out) + "stderr:\n" + text(err); }
 
-  /// A figure of /proc/PID/status in bytes, such as VmHWM (peak of resident memory) or VmRSS; 0 when the process is gone.
+  /// A figure of /proc/PID/status in bytes, such as VmHWM (peak of resident memory) or VmRSS; 0 when the process is
+  /// gone.
   std::size_t memory(std::string_view what) const {
     std::ifstream status("/proc/" + std::to_string(pid_) + "/status");
     for (std::string line; std::getline(status, line);)
-      if (line.compare(0, what.size(), what) == 0 && line[what.size()] == ':') return std::strtoull(line.c_str() + what.size() + 1, nullptr, 10) * 1024;
+      if (line.compare(0, what.size(), what) == 0 && line[what.size()] == ':')
+        return std::strtoull(line.c_str() + what.size() + 1, nullptr, 10) * 1024;
     return 0;
   }
   std::size_t peak_memory() const { return memory("VmHWM"); }
@@ -165,7 +173,9 @@ class process {
     const std::size_t after_name = line.rfind(')');
     if (after_name == std::string::npos) return 0;
     unsigned long long user = 0, system = 0;
-    if (std::sscanf(line.c_str() + after_name + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu", &user, &system) != 2) return 0;
+    if (std::sscanf(line.c_str() + after_name + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu", &user,
+                    &system) != 2)
+      return 0;
     return static_cast<double>(user + system) / static_cast<double>(::sysconf(_SC_CLK_TCK));
   }
 
@@ -185,7 +195,8 @@ class process {
     ::setrlimit(what, &both);
   }
 
-  /// Collects output and the end. Runs until the program has ended and its pipes are empty (not until they are closed: a grandchild may hold them).
+  /// Collects output and the end. Runs until the program has ended and its pipes are empty (not until they are closed:
+  /// a grandchild may hold them).
   void watch() {
     std::array<pollfd, 3> fds{pollfd{in_[0], POLLIN, 0}, pollfd{in_[1], POLLIN, 0}, pollfd{pidfd_, POLLIN, 0}};
     for (;;) {

@@ -1,5 +1,6 @@
 #pragma once
-// A folder of a test's own, and the two ways in which programs tell a test that something has happened: a file that appears, a line in a pipe.
+// A folder of a test's own, and the two ways in which programs tell a test that something has happened: a file that
+// appears, a line in a pipe.
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/inotify.h>
@@ -44,13 +45,16 @@ class scratch {
   }
   std::string file(std::string_view name) const { return (path_ / name).string(); }
 
-  /// The first line of a file of this folder, as soon as it is complete; nullopt when that takes longer than `bound` or `writer` has ended without it.
-  std::optional<std::string> wait_for_line(std::string_view name, process& writer, std::chrono::milliseconds bound = patience) const {
+  /// The first line of a file of this folder, as soon as it is complete; nullopt when that takes longer than `bound` or
+  /// `writer` has ended without it.
+  std::optional<std::string> wait_for_line(std::string_view name, process& writer,
+                                           std::chrono::milliseconds bound = patience) const {
     const int watch = ::inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     ::inotify_add_watch(watch, path_.c_str(), IN_CLOSE_WRITE | IN_MOVED_TO | IN_MODIFY);
     const auto end = std::chrono::steady_clock::now() + bound;
     std::optional<std::string> found = complete_line(name);
-    // The writer's end makes no event here, so it is looked for every now and then; the file itself wakes the wait at once.
+    // The writer's end makes no event here, so it is looked for every now and then; the file itself wakes the wait at
+    // once.
     while (!found && std::chrono::steady_clock::now() < end && writer.running()) {
       pollfd fd{watch, POLLIN, 0};
       ::poll(&fd, 1, std::min(left(end), 100));

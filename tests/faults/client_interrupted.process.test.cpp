@@ -1,0 +1,76 @@
+// What happens to its jobs when a client is interrupted or dies.
+#include <doctest/doctest.h>
+
+#include <string>
+
+#include "site.hpp"
+
+using namespace faults;
+
+TEST_CASE("Ctrl-C of the client: its jobs are cancelled on the workers, it leaves with 130") {
+  site s;
+  s.add_worker({"--slots", "2"});
+  command what = s.meeting();
+  what.insert(what.end(), {"--job", "hold:a", "--job", "hold_once:b", "--job", "hold:c"});
+  process& client = s.add_client(what);
+  s.started("");
+  s.started("");
+  client.signal(SIGINT);
+  CHECK(s.events.next_with("stopped "));
+  CHECK(s.events.next_with("stopped "));
+  const std::optional<ending> end = client.wait();
+  REQUIRE_MESSAGE(end, client.report());
+  CHECK_MESSAGE(end->code == 130, client.report());
+  // Nothing of it is left: the slots are free for the next client, and `c` never starts.
+  process& later = s.add_client({"--job", "echo:x", "--job", "echo:y"});
+  REQUIRE_MESSAGE(later.wait(), later.report());
+  CHECK(site::answers(later).size() == 2);
+  CHECK(!s.events.next(std::chrono::milliseconds(0)));
+}
+
+TEST_CASE("a second Ctrl-C ends the client at once, even while a job ignores its stop") {
+  site s;
+  s.add_worker();
+  command what = s.meeting();
+  what.insert(what.end(), {"--job", "deaf:a"});
+  process& client = s.add_client(what);
+  s.started("a");
+  client.signal(SIGINT);
+  client.signal(SIGINT);
+  const std::optional<ending> end = client.wait();
+  REQUIRE_MESSAGE(end, client.report());
+  CHECK_MESSAGE((end->code == 130 || end->signal == SIGINT), client.report());
+}
+
+TEST_CASE("SIGKILL of the client: after the grace time its jobs are cancelled on the workers") {
+  site s({"--session-grace", "0.3"});
+  s.add_worker();
+  command what = s.meeting();
+  what.insert(what.end(), {"--job", "hold:a"});
+  process& client = s.add_client(what);
+  s.started("a");
+  client.signal(SIGKILL);
+  REQUIRE(client.wait());
+  CHECK(s.events.next_with("stopped a"));
+  process& later = s.add_client({"--job", "echo:x"});
+  REQUIRE_MESSAGE(later.wait(), later.report());
+  CHECK(site::answers(later).size() == 1);
+}
+
+TEST_CASE("SIGKILL of a client of spawn://: its workers end") {
+  site s;
+  command what{app_path(), "--on", "spawn://2", "--job", "hold:a", "--job", "hold:b"};
+  const command where = s.meeting();
+  what.insert(what.end(), where.begin(), where.end());
+  process client(what);
+  const pid_t first = s.started("a").second;
+  client.signal(SIGKILL);
+  REQUIRE(client.wait());
+  // The workers are not our children; a pidfd tells when one is gone.
+  const int fd = static_cast<int>(::syscall(SYS_pidfd_open, first, 0));
+  if (fd >= 0) {
+    pollfd gone{fd, POLLIN, 0};
+    CHECK(::poll(&gone, 1, static_cast<int>(std::chrono::milliseconds(patience).count())) == 1);
+    ::close(fd);
+  }
+}

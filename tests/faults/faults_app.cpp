@@ -1,0 +1,107 @@
+// The program that the fault tests start in every role. As a client it submits all `--job KIND:ARGUMENT` at once and
+// prints one line for each end as it comes:
+//   outcome KIND:ARGUMENT ok attempts=1 value=... worker=...
+//   outcome KIND:ARGUMENT CODE attempts=1 type=... message=... place=... what=...
+// Exit code: 0 when all ended with `ok`, else 1; that of dtask::main where the cluster failed.
+#include <chrono>
+#include <cstdio>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "jobs.hpp"
+
+namespace {
+
+struct request {
+  std::string events, gate;
+  std::vector<std::string> jobs;
+  long deadline_ms = 30'000, no_worker_ms = 30'000;
+  unsigned retries = 3;
+};
+
+std::string shown(const std::string& text) { return text; }
+[[maybe_unused]] std::string shown(int n) { return std::to_string(n); }
+std::string shown(const dtask::bytes& data) { return std::to_string(data.size()) + "_bytes"; }
+std::string shown(const faults::sealed& value) { return value.text; }
+
+template <class Job, class... Arguments>
+dtask::task<void> ask(dtask::cluster& c, const request& what, const std::string& job, unsigned& bad,
+                      Arguments... arguments) {
+  dtask::call_options options;
+  options.deadline = std::chrono::milliseconds(what.deadline_ms);
+  options.no_worker_after = std::chrono::milliseconds(what.no_worker_ms);
+  options.retries = what.retries;
+  auto view = c.with(options);
+  auto end = co_await view.template try_call<Job>(std::move(arguments)...);
+  if (end.has_value()) {
+    const std::string value = shown(end.value());
+    std::printf("outcome %s ok attempts=%u value=%s worker=%s\n", job.c_str(), end.attempts(), value.c_str(),
+                end.worker().c_str());
+  } else {
+    const dtask::remote_error& why = end.error();
+    std::printf("outcome %s %s attempts=%u type=%s message=%s place=%s what=%s\n", job.c_str(),
+                std::string(dtask::to_string(why.code())).c_str(), why.attempts(), why.type().c_str(),
+                why.message().c_str(), why.place().c_str(), why.what());
+    ++bad;
+  }
+  std::fflush(stdout);
+}
+
+dtask::task<void> ask_all(dtask::scope& all, dtask::cluster& c, const request& what, unsigned& bad) {
+  for (const std::string& job : what.jobs) {
+    const std::string kind = job.substr(0, job.find(':')), argument = job.substr(job.find(':') + 1);
+    const faults::visit visit{argument, what.events, what.gate};
+    const auto cluster = std::ref(c);
+    const auto request = std::cref(what);
+    const auto name = std::cref(job);
+    const auto count = std::ref(bad);
+    if (kind == "hold")
+      dtask::spawn(all, ask<faults::hold, faults::visit>, cluster, request, name, count, visit);
+    else if (kind == "hold_once")
+      dtask::spawn(all, ask<faults::hold_once, faults::visit>, cluster, request, name, count, visit);
+    else if (kind == "deaf")
+      dtask::spawn(all, ask<faults::deaf, faults::visit>, cluster, request, name, count, visit);
+#ifdef FAULTS_OTHER_TYPES
+    else if (kind == "echo")
+      dtask::spawn(all, ask<faults::echo_job, int>, cluster, request, name, count, 1);
+#else
+    else if (kind == "echo")
+      dtask::spawn(all, ask<faults::echo_job, std::string>, cluster, request, name, count, argument);
+#endif
+    else if (kind == "throws")
+      dtask::spawn(all, ask<faults::throws_job, std::string>, cluster, request, name, count, argument);
+    else if (kind == "aborts")
+      dtask::spawn(all, ask<faults::aborts_job, std::string>, cluster, request, name, count, argument);
+    else if (kind == "aborts_once")
+      dtask::spawn(all, ask<faults::aborts_once_job, std::string>, cluster, request, name, count, argument);
+    else if (kind == "large")
+      dtask::spawn(all, ask<faults::large_job, std::uint64_t>, cluster, request, name, count, std::stoull(argument));
+    else if (kind == "seal")
+      dtask::spawn(all, ask<faults::seal_job, std::string>, cluster, request, name, count, argument);
+    else
+      throw dtask::error(dtask::errc::invalid_argument, "no job kind '" + kind + "'");
+  }
+  co_await all.join();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  request what;
+  return dtask::main<faults::jobs>(
+      argc, argv,
+      [&what](CLI::App& app) {
+        app.add_option("--job", what.jobs);
+        app.add_option("--events", what.events);
+        app.add_option("--gate", what.gate);
+        app.add_option("--deadline-ms", what.deadline_ms);
+        app.add_option("--no-worker-ms", what.no_worker_ms);
+        app.add_option("--retries", what.retries);
+      },
+      [&what](dtask::cluster& c) -> dtask::task<int> {
+        unsigned bad = 0;
+        co_await dtask::with_scope(ask_all, std::ref(c), std::cref(what), std::ref(bad));
+        co_return bad == 0 ? 0 : 1;
+      });
+}
