@@ -3,8 +3,8 @@
 /// DTASK_WITHOUT_CLI there. Elsewhere it is empty.
 #ifdef DTASK_SEPARATE_COMPILATION
 #include "dtask/node.hpp"
-#include "dtask/node/impl/cluster_backend.ipp"
 #include "dtask/node/impl/coordinator.ipp"
+#include "dtask/node/impl/make_backend.ipp"
 #include "dtask/node/impl/worker.ipp"
 #ifndef DTASK_WITHOUT_CLI
 #include "dtask/cli.hpp"

@@ -13,7 +13,7 @@
 #include "dtask/job/registry.hpp"
 #include "dtask/node/caller.hpp"
 #include "dtask/node/cluster_options.hpp"
-#include "dtask/node/detail/cluster_backend.hpp"
+#include "dtask/node/detail/make_backend.hpp"
 #include "dtask/task/one_shot.hpp"
 #include "dtask/task/shield.hpp"
 #include "dtask/task/task.hpp"

@@ -6,7 +6,7 @@
 
 #include "dtask/base/config.hpp"
 #include "dtask/node/cluster_options.hpp"
-#include "dtask/node/detail/cluster_backend.hpp"
+#include "dtask/node/detail/make_backend.hpp"
 #include "dtask/task/shield.hpp"
 #include "dtask/task/task.hpp"
 
