@@ -712,6 +712,34 @@ TEST_CASE("a peer that breaks the protocol ends its own link only") {
   CHECK(c.violation == "");
 }
 
+TEST_CASE("the end of an attempt, reported again after a break, does not end the next attempt on the same worker") {
+  cluster c;
+  c.start_coordinator();
+  c.add_worker(1);
+  c.add_client();
+  control::call_request r;
+  r.retry = {.retries = 3, .backoff = 1ms, .max_backoff = 1ms, .on_exception = true};
+  const auto call = c.submit(0, effect::pure, text("a"), std::move(r));
+  // The acknowledgement of the first end is lost with the link.
+  c.spy = [&](const wire::message& m, bool to_coordinator) {
+    if (to_coordinator && m.get_if<wire::done>() != nullptr) c.workers[0].frozen = true;
+  };
+  c.finish(0, "", {errc::job_failed, "std::exception", "first", {}, {}});
+  c.spy = nullptr;
+  c.pass(10ms);
+  c.workers[0].frozen = false;
+  c.break_link(c.workers[0]);
+  c.pass(500ms);
+  REQUIRE(c.workers[0].running.size() == 1);
+  CHECK(c.workers[0].running[0].attempt == 2);
+  CHECK(!c.is_done(0, call));
+  CHECK(c.report().running == 1);
+  c.finish(0, "second");
+  CHECK(c.result(0, call).value.body.view() == "second");
+  CHECK(c.result(0, call).attempts == 2);
+  CHECK(c.violation == "");
+}
+
 TEST_CASE("a large result that is still on its way at the deadline: the slot comes back when it has all come") {
   cluster c;
   c.start_coordinator();
