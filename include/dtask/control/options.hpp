@@ -104,7 +104,8 @@ struct identity {
 
 /// An acknowledgement waits for another message to ride along with, at most this long.
 inline constexpr duration acknowledge_within = std::chrono::milliseconds(5);
-/// So many acknowledgements, or one of a job with more than so many bytes, which are kept until then, do not wait; nor do those that others wait for.
+/// So many acknowledgements, or one of a job with more than so many bytes, which are kept until then, do not wait; nor
+/// do those that others wait for.
 inline constexpr std::size_t acknowledge_at_once = 64;
 inline constexpr std::uint64_t acknowledge_large = std::uint64_t{64} << 10;
 

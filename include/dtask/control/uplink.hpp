@@ -126,7 +126,8 @@ constexpr bool is_final_refusal(errc code) noexcept {
          code == errc::schema_mismatch;
 }
 
-/// Whether the end of a link before its welcome says that what listens there is no coordinator of this version, so that dialling again is in vain.
+/// Whether the end of a link before its welcome says that what listens there is no coordinator of this version, so that
+/// dialling again is in vain.
 constexpr bool is_no_coordinator(errc code) noexcept {
   return code == errc::version_mismatch || code == errc::protocol_error || code == errc::too_large;
 }

@@ -48,7 +48,8 @@ inline void client_state::closed(link_id link, const error& why, time_point now)
   if (!up_.is(link)) return;
   const bool no_coordinator = up_.now() == uplink::phase::greeting && !was_online_ && is_no_coordinator(why.code());
   // One line for each cause, not for each dial.
-  if (!closing_ && !no_coordinator && last_error_.what() != std::string_view(why.what())) say(log_level::warning, "coordinator_away", why.what());
+  if (!closing_ && !no_coordinator && last_error_.what() != std::string_view(why.what()))
+    say(log_level::warning, "coordinator_away", why.what());
   last_error_ = why;
   link_broken(now);
   if (no_coordinator) coordinator_gone(last_error_, true, now);
@@ -331,7 +332,8 @@ inline void client_state::take_actions(std::vector<client_action>& out, time_poi
       }
       send_queries();
       out_.pump([&](wire::message&& m) { emit(std::move(m)); }, [](std::uint64_t, std::size_t, bool) {});
-      if (!acks_.empty() && (sending_ || closing_ || !unsent_.empty() || acks_.size() >= acknowledge_at_once || now >= acks_at_)) {
+      if (!acks_.empty() &&
+          (sending_ || closing_ || !unsent_.empty() || acks_.size() >= acknowledge_at_once || now >= acks_at_)) {
         emit(wire::acknowledge{std::exchange(acks_, {})});
         acks_at_ = never;
       }

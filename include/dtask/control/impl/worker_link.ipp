@@ -52,7 +52,8 @@ inline void worker_state::closed(link_id link, const error& why, time_point now)
   if (!up_.is(link)) return;
   const bool no_coordinator = up_.now() == uplink::phase::greeting && id_ == 0 && is_no_coordinator(why.code());
   // One line for each cause, not for each dial.
-  if (!no_coordinator && last_error_.what() != std::string_view(why.what())) say(log_level::warning, "coordinator_away", why.what());
+  if (!no_coordinator && last_error_.what() != std::string_view(why.what()))
+    say(log_level::warning, "coordinator_away", why.what());
   last_error_ = why;
   link_broken(now);
   if (no_coordinator) leave(exit_reason::refused, last_error_);

@@ -1,0 +1,192 @@
+// Bodies of coordinator_state: what goes out at the end of a batch, time, and the end. Included by
+// coordinator_state.hpp only.
+#include <algorithm>
+#include <utility>
+
+DTASK_BEGIN
+namespace control {
+
+// ---- the end of a batch ----
+
+inline void coordinator_state::pump(peer& p) {
+  if (p.role == kind::closing) return;
+  p.out.pump([&](wire::message&& m) { emit(p, std::move(m)); },
+             [&](std::uint64_t key, std::size_t size, bool) {
+               if (p.role != kind::client) return;
+               // Result bytes went on to their client: the worker that sent them may send as many more.
+               const std::uint32_t j = jobs_.find(key);
+               if (j == none || jobs_[j].worker == none) return;
+               const std::shared_ptr<stream>* from = jobs_[j].phase == job_phase::finished ? jobs_[j].held.arriving()
+                                                     : jobs_[j].rarely                     ? &jobs_[j].rarely->answer
+                                                                                           : nullptr;
+               if (from == nullptr || !*from) return;
+               const std::uint64_t back = std::min<std::uint64_t>(size, (*from)->owed);
+               (*from)->owed -= back;
+               worker_record& w = workers_[jobs_[j].worker];
+               w.owed_credit += back;
+               if (peer* const wp = worker_peer(jobs_[j].worker)) touch(*wp);
+             });
+}
+
+inline void coordinator_state::flush(peer& p, time_point now) {
+  if (p.role == kind::closing) return;
+  if (p.role == kind::worker && workers_[p.index].owed_credit >= options_.result_bytes / 8)
+    emit(p, wire::credit{std::exchange(workers_[p.index].owed_credit, 0)});
+  if (p.role == kind::client && sessions_[p.index].owed_credit >= options_.session_bytes / 16)
+    emit(p, wire::credit{std::exchange(sessions_[p.index].owed_credit, 0)});
+  if (!p.out.empty()) pump(p);
+  if (!p.acks.empty()) {
+    if (p.sent_in == acting_ || p.acks_due || draining_ || (p.role == kind::worker && workers_[p.index].draining) ||
+        p.acks.size() >= acknowledge_at_once)
+      acknowledge(p);
+    else
+      acks_at_ = std::min(acks_at_, now + acknowledge_within);
+  }
+}
+
+inline void coordinator_state::acknowledge(peer& p) {
+  constexpr std::size_t most = 4096;  // a frame's body holds many times that
+  p.acks_due = false;
+  const std::vector<std::uint64_t> all = std::exchange(p.acks, {});
+  for (std::size_t from = 0; from < all.size(); from += most) {
+    wire::acknowledge ack;
+    ack.calls.assign(all.begin() + static_cast<std::ptrdiff_t>(from),
+                     all.begin() + static_cast<std::ptrdiff_t>(std::min(from + most, all.size())));
+    emit(p, std::move(ack));
+  }
+}
+
+inline void coordinator_state::take_actions(std::vector<coordinator_action>& out, time_point now) {
+  if (!stopped_) {
+    place(now);
+    // Flushing one link can give credit to another, so the list may grow while it is walked.
+    for (std::size_t i = 0; i < dirty_.size(); ++i) {
+      peer* const p = find(dirty_[i]);
+      if (p == nullptr) continue;
+      p->dirty = false;
+      flush(*p, now);
+    }
+    dirty_.clear();
+    ++acting_;
+    if (draining_) finish_drain(now);
+  }
+  out.clear();
+  out.swap(actions_);
+}
+
+// ---- time ----
+
+inline void coordinator_state::tick(time_point now) {
+  if (stopped_) return;
+  timers_.advance(jobs_, now, [&](std::uint32_t j) { expired(j, now); });
+  if (now >= recall_at_) recall_at_ = never;
+  if (now >= acks_at_) {
+    acks_at_ = never;
+    for (auto& [link, p] : peers_)
+      if (!p->acks.empty()) {
+        p->acks_due = true;
+        touch(*p);
+      }
+  }
+  if (now >= next_scan_) scan(now);
+}
+
+inline time_point coordinator_state::next_tick() const noexcept {
+  if (stopped_) return never;
+  return std::min({timers_.next_time(), next_scan_, recall_at_, acks_at_, drain_until_});
+}
+
+/// Silence is looked for four times per heartbeat, over all links: what a message costs stays the same whatever the
+/// number of peers.
+inline void coordinator_state::scan(time_point now) {
+  next_scan_ = now + options_.heartbeat / 4;
+  std::vector<std::uint32_t> lost;
+  for (std::uint32_t w = 0; w < workers_.bound(); ++w) {
+    if (!workers_.live(w) || workers_[w].gone) continue;
+    worker_record& r = workers_[w];
+    if (!r.held.advance(now, options_)) continue;
+    if (r.held.state == lease_state::suspect) say(log_level::warning, "worker_suspect", r.label + " is silent");
+    if (r.held.state == lease_state::lost) lost.push_back(w);
+    reload(w);
+  }
+  for (const std::uint32_t w : lost) {
+    const bool was_detached = workers_[w].link == 0;
+    if (peer* const p = worker_peer(w))
+      drop_link(*p, error(errc::worker_lost, "the worker is silent", workers_[w].label), true);
+    lose(w, was_detached ? "its connection broke and it did not come back" : "it was silent for too long", true, now);
+  }
+  std::vector<std::uint32_t> over;
+  for (std::uint32_t s = 0; s < sessions_.bound(); ++s)
+    if (sessions_.live(s) && sessions_[s].link == 0 &&
+        now >= deadline_after(sessions_[s].detached_at, options_.session_grace))
+      over.push_back(s);
+  for (const std::uint32_t s : over) {
+    say(log_level::warning, "session_over", sessions_[s].label + " did not come back");
+    end_session(s, "its client was lost", now);
+  }
+  for (auto& [link, p] : peers_) {
+    if (p->role == kind::stranger && now >= deadline_after(p->opened, options_.hello_within))
+      drop_link(*p, error(errc::refused, "no hello within the stated time", p->address), true);
+    else if (p->role == kind::client && now >= deadline_after(p->heard, options_.lost_after)) {
+      detach_session(p->index, *p, now);
+      drop_link(*p, error(errc::closed, "the client is silent", p->address), true);
+    } else if (p->role == kind::observer && now >= deadline_after(p->heard, options_.lost_after))
+      drop_link(*p, error(errc::closed, "the observer is silent", p->address), true);
+  }
+}
+
+// ---- the end ----
+
+inline void coordinator_state::drain(time_point now) {
+  if (draining_ || stopped_) return;
+  draining_ = true;
+  drain_until_ = deadline_after(now, options_.drain_within);
+  say(log_level::info, "draining", std::to_string(open_jobs_) + " jobs are open");
+}
+
+inline void coordinator_state::finish_drain(time_point now) {
+  // Large results may still be on their way to their clients.
+  const bool sending = std::any_of(peers_.begin(), peers_.end(), [](const auto& entry) {
+    return entry.second->role == kind::client && !entry.second->out.empty();
+  });
+  if ((open_jobs_ == 0 && !sending) || now >= drain_until_) stop(now);
+}
+
+inline void coordinator_state::stop(time_point) {
+  if (stopped_) return;
+  for (auto& [link, p] : peers_) {
+    if (p->role == kind::closing) continue;
+    if (p->role == kind::worker && draining_) emit(*p, wire::drain{});
+    emit(*p, wire::goodbye{"the coordinator ends"});
+    drop_link(*p, error(errc::closed, "the coordinator ends", p->address), false);
+  }
+  stopped_ = true;
+  actions_.emplace_back(stopped{});
+}
+
+inline wire::status_report coordinator_state::report(time_point now) const {
+  wire::status_report r;
+  r.epoch = epoch_;
+  r.up = now - began_;
+  r.clients = sessions_.size();
+  r.queued = ready_.size() + blocked_ + alone_.size();
+  r.waiting_retry = pausing_;
+  r.succeeded = succeeded_;
+  r.failed = failed_;
+  r.cancelled = cancelled_;
+  r.placed_again = placed_again_;
+  r.payload_bytes = held_bytes_;
+  r.payload_limit = options_.queue_bytes;
+  r.broadcast_bytes = broadcast_bytes_;
+  r.broadcast_limit = options_.broadcast_bytes;
+  for (std::uint32_t w = 0; w < workers_.bound(); ++w) {
+    if (!workers_.live(w) || workers_[w].gone) continue;
+    r.running += workers_[w].running;
+    r.assigned += workers_[w].jobs.size() - workers_[w].running;
+    r.workers.push_back(describe(w, now));
+  }
+  return r;
+}
+
+}  // namespace control
+DTASK_END
