@@ -121,6 +121,24 @@ TEST_CASE("completion and stop race on a pool") {
   CHECK(in_time + late == 200);
 }
 
+TEST_CASE("an initiation that throws ends the await with its exception") {
+  const auto broken = [](auto&& token) {
+    return asio::async_initiate<decltype(token), void(int)>([](auto&&) { throw 7; }, token);
+  };
+  const auto body = [&]() -> dtask::task<int> {
+    int caught = 0;
+    try {
+      co_await broken(dtask::use_task);
+    } catch (int what) {
+      caught = what;
+    }
+    co_return caught;
+  };
+  CHECK(bounded(body()) == 7);
+  dtask::work_pool pool(2);
+  CHECK(bounded_on(pool, body()) == 7);
+}
+
 TEST_CASE("combined with the other awaitables") {
   dtask::io_thread io;
   pair p(io.context());

@@ -32,6 +32,7 @@ class [[nodiscard("dtask: an operation with use_task starts when it is awaited")
                    });
     }
     auto await_resume() {
+      check_initiated();
       using shape = completion_result<Args...>;
       using failure = typename shape::error_type;
       if constexpr (!Throws) {

@@ -79,6 +79,11 @@ class operation : resumption {
     return stoppable_ ? signal_.slot() : boost::asio::cancellation_slot();
   }
   bool stopped() const noexcept { return stopped_; }
+  /// What the initiation threw, which came to nothing then.
+  void check_initiated() const {
+    if (failure_) [[unlikely]]
+      std::rethrow_exception(failure_);
+  }
   const environment& env() const noexcept { return *env_; }
 
   /// Starts with `initiate()`. False: stop was requested before, nothing was started. Afterwards another thread may
@@ -88,26 +93,32 @@ class operation : resumption {
     env_ = &env;
     handle = h;
     stoppable_ = env.stop->stop_possible();
+    // On a scheduler with several threads the task's end and its cancellation wait until the initiation is over: from
+    // before stop can reach us.
+    const bool locked = stoppable_ && !env.where->serial();
+    if (locked) initiation_.lock();
     if (stoppable_) {
       on_stop_.self = this;
       on_stop_.fire = [](stop_link& link, errc) noexcept { static_cast<stop_entry&>(link).self->stop(); };
       if (env.stop->stop_requested() || !env.stop->add(on_stop_)) {
+        if (locked) initiation_.unlock();
         stopped_ = true;
         return false;
       }
     }
-    // On a scheduler with several threads, the task's end and its cancellation wait until the initiation is over.
-    const bool locked = stoppable_ && !env.where->serial();
-    if (locked) initiation_.lock();
     const void*& initiating = this_thread().initiating;
     const void* const outer = std::exchange(initiating, this);
     try {
       initiate();
     } catch (...) {
       initiating = outer;
+      failure_ = std::current_exception();
+      if (stoppable_) on_stop_.source->remove(on_stop_);
+      // A cancellation that is on its way by now refers to this operation: it resumes the task.
+      const bool suspended = emission_posted_;
+      ended_ = suspended;
       if (locked) initiation_.unlock();
-      on_stop_.source = on_stop_.source ? (on_stop_.source->remove(on_stop_), nullptr) : nullptr;
-      throw;
+      return suspended;
     }
     initiating = outer;
     if (locked) initiation_.unlock();
@@ -176,6 +187,7 @@ class operation : resumption {
   }
 
   const environment* env_ = nullptr;
+  std::exception_ptr failure_;
   bool stoppable_ = false;
   bool stopped_ = false;
   bool emission_posted_ = false;
