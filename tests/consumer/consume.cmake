@@ -4,8 +4,9 @@ set(arguments "")
 if(WAY MATCHES "^(find_package|unknown_component|too_new)$")
   execute_process(COMMAND "${CMAKE_COMMAND}" --install "${DTASK_BINARY_DIR}" --prefix "${WORK_DIR}/prefix" COMMAND_ERROR_IS_FATAL ANY OUTPUT_QUIET)
   list(APPEND arguments "-DCMAKE_PREFIX_PATH=${WORK_DIR}/prefix")
-  # What is installed must not remember where it was built.
+  # What is installed must not remember where it was built; a program's debug information may.
   file(GLOB_RECURSE installed "${WORK_DIR}/prefix/*")
+  list(FILTER installed EXCLUDE REGEX "^${WORK_DIR}/prefix/bin/")
   foreach(file IN LISTS installed)
     file(STRINGS "${file}" lines REGEX "${DTASK_SOURCE_DIR}")
     if(lines)
