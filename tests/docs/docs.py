@@ -24,7 +24,7 @@ import textwrap
 
 BLOCK = re.compile(r"(?:^[ \t]*<!--[ \t]*(?P<mark>[^\n]*?)[ \t]*-->[ \t]*\n)?^(?P<indent>[ \t]*)```(?P<language>[\w+]*)[^\n]*\n(?P<text>.*?)^[ \t]*```[ \t]*$",
                    re.M | re.S)
-SECONDS = 120
+SECONDS = 280
 
 
 class Failure(Exception):
