@@ -42,7 +42,7 @@ class client_node final : public client_port, public std::enable_shared_from_thi
 
  public:
   client_node(net::executor where, control::identity who, const control::client_options& options, dialer dial, std::uint64_t seed)
-      : base(where, std::move(who), options, seed), where_(where), dial_(std::move(dial)), letters_(std::make_shared<mailbox<letter>>(where)), patience_(where) {}
+      : base(where, std::move(who), options, seed), where_(where), dial_(std::move(dial)), letters_(std::make_shared<mailbox<letter>>(where)), patience_(std::in_place, where) {}
 
   void start() {
     machine_.start(now());
@@ -80,7 +80,7 @@ class client_node final : public client_port, public std::enable_shared_from_thi
       flush_all();
     }
     silence();
-    patience_.cancel();
+    patience_.reset();
     letters_->take(arrived_);
     letters_->close();
     for (letter& l : arrived_) {
@@ -185,10 +185,10 @@ class client_node final : public client_port, public std::enable_shared_from_thi
   }
   /// Calls for which there is no room yet keep their deadlines too.
   void watch_waiting() {
-    if (watching_ || waiting_.empty()) return;
+    if (watching_ || waiting_.empty() || !patience_) return;
     watching_ = true;
-    patience_.expires_after(std::chrono::milliseconds(100));
-    patience_.async_wait([weak = weak_from_this()](const boost::system::error_code& ec) {
+    patience_->expires_after(std::chrono::milliseconds(100));
+    patience_->async_wait([weak = weak_from_this()](const boost::system::error_code& ec) {
       const auto self = weak.lock();
       if (ec || !self) return;
       self->watching_ = false;
@@ -277,7 +277,7 @@ class client_node final : public client_port, public std::enable_shared_from_thi
   dialer dial_;
   std::shared_ptr<void> dialing_;
   std::shared_ptr<mailbox<letter>> letters_;
-  boost::asio::basic_waitable_timer<clock_type, boost::asio::wait_traits<clock_type>, net::executor> patience_;
+  std::optional<boost::asio::basic_waitable_timer<clock_type, boost::asio::wait_traits<clock_type>, net::executor>> patience_;
   std::vector<letter> arrived_;
   std::deque<std::shared_ptr<pending_call>> waiting_;
   std::unordered_map<std::uint64_t, std::shared_ptr<pending_call>> open_;

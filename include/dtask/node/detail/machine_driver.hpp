@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -32,7 +33,7 @@ class machine_driver {
 
  protected:
   template <class... Args>
-  explicit machine_driver(net::executor where, Args&&... args) : machine_(std::forward<Args>(args)...), where_(where), timer_(where) {}
+  explicit machine_driver(net::executor where, Args&&... args) : machine_(std::forward<Args>(args)...), where_(where), timer_(std::in_place, where) {}
   ~machine_driver() = default;
 
   static time_point now() noexcept { return std::chrono::time_point_cast<duration>(clock_type::now()); }
@@ -88,10 +89,10 @@ class machine_driver {
     self().settled();
     set_timer();
   }
-  /// No timer and no event from links any more.
+  /// No timer and no event from links any more. The timer is given up, since handles keep a node for longer than its thread lives.
   void silence() {
     silent_ = true;
-    timer_.cancel();
+    timer_.reset();
   }
   /// Hands what was sent to the system before something happens that must not overtake it.
   void flush_all() {
@@ -173,8 +174,8 @@ class machine_driver {
     const time_point next = machine_.next_tick();
     if (next >= armed_for_) return;  // the one that is set comes first and sets the next
     armed_for_ = next;
-    timer_.expires_at(std::chrono::time_point_cast<clock_type::duration>(next));
-    timer_.async_wait([this, alive = std::weak_ptr<int>(alive_)](const boost::system::error_code& ec) {
+    timer_->expires_at(std::chrono::time_point_cast<clock_type::duration>(next));
+    timer_->async_wait([this, alive = std::weak_ptr<int>(alive_)](const boost::system::error_code& ec) {
       if (ec || alive.expired() || silent_) return;
       armed_for_ = never;
       machine_.tick(now());
@@ -183,7 +184,7 @@ class machine_driver {
   }
 
   net::executor where_;
-  boost::asio::basic_waitable_timer<clock_type, boost::asio::wait_traits<clock_type>, net::executor> timer_;
+  std::optional<boost::asio::basic_waitable_timer<clock_type, boost::asio::wait_traits<clock_type>, net::executor>> timer_;
   time_point armed_for_ = never;
   std::vector<Action> actions_;
   std::vector<place> places_;
