@@ -107,7 +107,17 @@ double peer(const std::string& python, const std::filesystem::path& data, const 
   return status == 0 ? rate : 0;
 }
 
-dtask::task<int> measure(dtask::cluster& c, const work& w, const std::filesystem::path& data) {
+int compare_with_peers(double rate, const char* python, const std::filesystem::path& data) {
+  double best = 0;
+  for (const char* mode : {"threads", "asyncio", "processes"}) best = std::max(best, peer(python, data, "torch", mode));
+  if (best > 0) bench::print({"recognition_vs_python_torch", rate, "pictures/s", "OpenCV + PyTorch float32", best});
+  const double litert = peer(python, data, "litert", "threads");
+  if (litert > 0) bench::print({"recognition_vs_python_litert", rate, "pictures/s", "OpenCV + LiteRT uint8", litert});
+  return best > 0 && litert > 0 ? 0 : 1;
+}
+
+// `data` by value: the caller's temporary path is gone when the coroutine first resumes.
+dtask::task<int> measure(dtask::cluster& c, const work& w, std::filesystem::path data) {
   co_await c.broadcast("weights", w.weights);
   plain_threads plain(w);
   // The first round of each is not counted: networks are made, pages touched.
@@ -126,12 +136,7 @@ dtask::task<int> measure(dtask::cluster& c, const work& w, const std::filesystem
     std::fprintf(stderr, "the Python peers are left out (scripts/bench runs them)\n");
     co_return 0;
   }
-  double best = 0;
-  for (const char* mode : {"threads", "asyncio", "processes"}) best = std::max(best, peer(python, data, "torch", mode));
-  if (best > 0) bench::print({"recognition_vs_python_torch", rate, "pictures/s", "OpenCV + PyTorch float32", best});
-  const double litert = peer(python, data, "litert", "threads");
-  if (litert > 0) bench::print({"recognition_vs_python_litert", rate, "pictures/s", "OpenCV + LiteRT uint8", litert});
-  co_return best > 0 && litert > 0 ? 0 : 1;
+  co_return compare_with_peers(rate, python, data);
 }
 
 }  // namespace
