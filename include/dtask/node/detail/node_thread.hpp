@@ -1,6 +1,7 @@
 #pragma once
 #include <boost/asio/post.hpp>
 #include <chrono>
+#include <exception>
 #include <future>
 #include <type_traits>
 #include <utility>
@@ -31,9 +32,22 @@ class node_thread {
   /// Runs `f` on the thread and waits for its result. Not from the thread itself.
   template <class F>
   std::invoke_result_t<F&> call(F f) {
-    std::packaged_task<decltype(f())()> packed(std::move(f));
-    auto result = packed.get_future();
-    boost::asio::post(io_.context(), std::move(packed));
+    using R = std::invoke_result_t<F&>;
+    // Not std::packaged_task: libstdc++ makes its state in a static function template, which every unit that sees this would compile, used or not.
+    std::promise<R> done;
+    auto result = done.get_future();
+    boost::asio::post(io_.context(), [f = std::move(f), done = std::move(done)]() mutable {
+      try {
+        if constexpr (std::is_void_v<R>) {
+          f();
+          done.set_value();
+        } else {
+          done.set_value(f());
+        }
+      } catch (...) {
+        done.set_exception(std::current_exception());
+      }
+    });
     return result.get();
   }
 
