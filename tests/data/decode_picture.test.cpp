@@ -1,6 +1,10 @@
 #include "dtask/data/decode_picture.hpp"
 
 #include <doctest/doctest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <zlib.h>
 
 #include <algorithm>
 #include <array>
@@ -238,6 +242,50 @@ TEST_CASE("decode_picture: an answer or a reason for every odd picture") {
   }
   CHECK(files >= 60);
 }
+
+#if !defined(DTASK_ASAN) && !defined(DTASK_TSAN)  // whose own memory is many times that of the pictures
+namespace {
+/// Peak memory in bytes of a process that decodes this file and ends.
+std::int64_t peak_memory(const dtask::bytes& file, std::uint64_t max_pixels) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    if (!file.empty()) (void)dtask::decode_picture(file.span(), {.max_pixels = max_pixels});
+    ::_exit(0);
+  }
+  int status = -1;
+  rusage used{};
+  REQUIRE(::wait4(child, &status, 0, &used) == child);
+  CHECK(status == 0);
+  return std::int64_t{used.ru_maxrss} * 1024;
+}
+}  // namespace
+
+TEST_CASE("decode_picture: memory is bounded by the pixel limit, whatever the file says") {
+  std::vector<std::pair<std::string, dtask::bytes>> files;
+  // Headers that announce 65,500 x 65,500 pixels with next to nothing behind them.
+  std::string jpeg(encode_jpeg(quarters(), {.width = 32, .height = 16, .progressive = true}).view());
+  const std::size_t frame = jpeg.find("\xff\xc2");
+  REQUIRE(frame != std::string::npos);
+  jpeg.replace(frame + 5, 4, "\xff\xdc\xff\xdc");
+  files.emplace_back("jpeg that announces 65500 x 65500", dtask::bytes::copy(jpeg));
+  std::string png(encode_png(quarters(), {.width = 32, .height = 16, .interlaced = true}).view());
+  png.replace(16, 8, std::string_view("\0\0\xff\xdc\0\0\xff\xdc", 8));
+  const auto crc = ::crc32(0, reinterpret_cast<const Bytef*>(png.data()) + 12, 17);
+  for (std::size_t i = 0; i < 4; ++i) png[29 + i] = static_cast<char>(crc >> (24 - 8 * i));
+  files.emplace_back("png that announces 65500 x 65500", dtask::bytes::copy(png));
+  if (const auto data = dtask_test::data())
+    for (const auto& entry : std::filesystem::directory_iterator(*data / "odd-images")) files.emplace_back(entry.path().filename().string(), dtask::read_file(entry.path().string()));
+
+  constexpr std::uint64_t max_pixels = 1 << 20;
+  // Coefficients of a progressive JPEG take 6 bytes a pixel, the picture 3, its turned copy 3; and the libraries' own tables.
+  constexpr std::int64_t allowed = 12 * std::int64_t{max_pixels} + (8 << 20);
+  const std::int64_t idle = peak_memory({}, max_pixels);
+  for (const auto& [name, file] : files) {
+    CAPTURE(name);
+    CHECK(peak_memory(file, max_pixels) - idle <= allowed);
+  }
+}
+#endif
 
 TEST_CASE("decode_picture: a large photo decoded smaller gives the same shrunk picture, up to a few levels") {
   const auto data = dtask_test::data();

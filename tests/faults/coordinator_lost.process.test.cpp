@@ -97,3 +97,22 @@ TEST_CASE("a coordinator asked to leave: running jobs end, the worker is told") 
   CHECK_MESSAGE(gone->code == 0, s.coordinator().report());
   REQUIRE_MESSAGE(worker.wait(), worker.report());
 }
+
+TEST_CASE("SIGSTOP of the coordinator: its clients give it up in time, and it serves again when it goes on") {
+  site s;
+  process& worker = s.add_worker();
+  command what = s.meeting();
+  what.insert(what.end(), {"--coordinator-wait", "0.5", "--job", "hold:a"});
+  process& client = s.add_client(what);
+  s.started("a");
+  s.coordinator().signal(SIGSTOP);
+  const std::optional<ending> end = client.wait();
+  REQUIRE_MESSAGE(end, client.report());
+  CHECK(by_job(client)["hold:a"].code == "coordinator_lost");
+  s.open_gate();
+  s.coordinator().signal(SIGCONT);
+  process& later = s.add_client({"--job", "echo:x"});
+  REQUIRE_MESSAGE(later.wait(), later.report() << s.coordinator().report() << worker.report());
+  CHECK_MESSAGE(by_job(later)["echo:x"].code == "ok", later.report());
+  CHECK(worker.running());
+}

@@ -5,8 +5,10 @@
 // Exit code: 0 when all ended with `ok`, else 1; that of dtask::main where the cluster failed.
 #include <chrono>
 #include <cstdio>
+#include <cstring>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "jobs.hpp"
@@ -14,7 +16,7 @@
 namespace {
 
 struct request {
-  std::string events, gate;
+  std::string events, gate, broadcast;
   std::vector<std::string> jobs;
   long deadline_ms = 30'000, no_worker_ms = 30'000;
   unsigned retries = 3;
@@ -48,7 +50,18 @@ dtask::task<void> ask(dtask::cluster& c, const request& what, const std::string&
   std::fflush(stdout);
 }
 
+/// More than fits in one frame.
+dtask::bytes word_of(char letter) {
+  dtask::mutable_bytes word(3u << 20);
+  std::memset(word.data(), letter, word.size());
+  return std::move(word).freeze();
+}
+
 dtask::task<void> ask_all(dtask::scope& all, dtask::cluster& c, const request& what, unsigned& bad) {
+  if (!what.broadcast.empty()) {
+    dtask::bytes word = word_of(what.broadcast.front());
+    co_await c.broadcast("word", std::move(word));
+  }
   for (const std::string& job : what.jobs) {
     const std::string kind = job.substr(0, job.find(':')), argument = job.substr(job.find(':') + 1);
     const faults::visit visit{argument, what.events, what.gate};
@@ -62,6 +75,8 @@ dtask::task<void> ask_all(dtask::scope& all, dtask::cluster& c, const request& w
       dtask::spawn(all, ask<faults::hold_once, faults::visit>, cluster, request, name, count, visit);
     else if (kind == "deaf")
       dtask::spawn(all, ask<faults::deaf, faults::visit>, cluster, request, name, count, visit);
+    else if (kind == "recite")
+      dtask::spawn(all, ask<faults::recite, faults::visit>, cluster, request, name, count, visit);
 #ifdef FAULTS_OTHER_TYPES
     else if (kind == "echo")
       dtask::spawn(all, ask<faults::echo_job, int>, cluster, request, name, count, 1);
@@ -95,6 +110,7 @@ int main(int argc, char** argv) {
         app.add_option("--job", what.jobs);
         app.add_option("--events", what.events);
         app.add_option("--gate", what.gate);
+        app.add_option("--broadcast", what.broadcast);
         app.add_option("--deadline-ms", what.deadline_ms);
         app.add_option("--no-worker-ms", what.no_worker_ms);
         app.add_option("--retries", what.retries);

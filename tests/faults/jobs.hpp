@@ -7,7 +7,9 @@
 #include <cstdlib>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <thread>
+#include <utility>
 
 #include "dtask/main.hpp"
 
@@ -61,6 +63,21 @@ struct deaf : dtask::job<"deaf/1", dtask::at_most_once> {
   }
 };
 
+/// Waits at the gate and then tells what the broadcast `word` holds: its size and its letter, or `torn` where the letters differ.
+struct recite : dtask::job<"recite/1", dtask::idempotent> {
+  explicit recite(dtask::worker_context& w) : word_(w.blob("word")) {}
+  dtask::task<std::string> operator()(dtask::job_context& ctx, visit v) {
+    auto waiting = wait_at_gate(ctx, std::move(v));
+    co_await std::move(waiting);
+    const std::string_view text = word_.view();
+    const bool whole = !text.empty() && text.find_first_not_of(text.front()) == std::string_view::npos;
+    co_return std::to_string(text.size()) + (whole ? std::string(1, text.front()) : "torn");
+  }
+
+ private:
+  dtask::bytes word_;
+};
+
 #ifdef FAULTS_OTHER_TYPES
 inline int echo(int n) { return n; }
 #else
@@ -93,6 +110,6 @@ using large_job = dtask::function_job<"large/1", &large, dtask::idempotent>;
 using seal_job = dtask::function_job<"seal/1", &seal, dtask::idempotent>;
 
 using jobs =
-    dtask::registry<hold, hold_once, deaf, echo_job, throws_job, aborts_job, aborts_once_job, large_job, seal_job>;
+    dtask::registry<hold, hold_once, deaf, recite, echo_job, throws_job, aborts_job, aborts_once_job, large_job, seal_job>;
 
 }  // namespace faults
