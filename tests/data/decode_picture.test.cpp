@@ -243,7 +243,7 @@ TEST_CASE("decode_picture: an answer or a reason for every odd picture") {
   CHECK(files >= 60);
 }
 
-#if !defined(DTASK_ASAN) && !defined(DTASK_TSAN)  // whose own memory is many times that of the pictures
+#if !DTASK_ASAN && !DTASK_TSAN  // whose own memory is many times that of the pictures
 namespace {
 /// Peak memory in bytes of a process that decodes this file and ends.
 std::int64_t peak_memory(const dtask::bytes& file, std::uint64_t max_pixels) {
