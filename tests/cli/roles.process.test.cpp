@@ -52,6 +52,13 @@ TEST_CASE("hello: in one process, on worker processes") {
   }
 }
 
+TEST_CASE("hello with the library in a unit of its own: the same program") {
+  const finished f = run({(dtask_test::build_dir() / "tests/cli/dtask_hello_separate").string(), "--on", "spawn://1"});
+  CHECK(f.code == 0);
+  CHECK(f.out == "primes below one million: 78498\n");
+  CHECK(f.err == "");
+}
+
 TEST_CASE("hello: client, coordinator and workers as processes; status in words and JSON; orderly ends") {
   process coordinator({tool(), "coordinator", "--listen", "127.0.0.1:0"});
   const std::string url = address_of(coordinator);

@@ -15,8 +15,10 @@ STANDARD_SECONDS = 0.5
 # Goals in the CPU seconds of that machine. The test fails at half as much again, since a busy machine measures badly.
 GOALS = {"dtask/task.hpp": 0.7, "dtask/job.hpp": 1.3, "dtask/dtask.hpp": 2.5, "dtask/main.hpp": 4.0, "dtask/torch.hpp": 7.0, "smallest program": 5.0}
 TOLERANCE = 1.5
-# Not reached yet: g++ generates code for every inline coroutine of node/, used or not. These ratios keep it from growing.
-KEPT = {"dtask/dtask.hpp": 40, "dtask/main.hpp": 46, "smallest program": 60}
+# Not reached header-only: the nodes alone take more. These ratios keep them from growing; docs/design/separate-compilation.md.
+KEPT = {"dtask/dtask.hpp": 20, "dtask/main.hpp": 26, "smallest program": 46}
+# Reached where the library is compiled once, in a unit of its own.
+SEPARATE = ("dtask/main.hpp", "smallest program")
 
 
 def cpu_seconds(compiler, flags, source):
@@ -34,29 +36,29 @@ def main():
     compiler, flags, root = sys.argv[1], pathlib.Path(sys.argv[2]).read_text().split(), pathlib.Path(sys.argv[3])
     with_torch = sys.argv[4].upper() in ("ON", "TRUE", "1", "YES")
     with tempfile.TemporaryDirectory() as folder:
-        def measure(text, runs):
+        def measure(text, runs, *more):
             path = pathlib.Path(folder) / "unit.cpp"
             path.write_text(text)
-            return min(cpu_seconds(compiler, flags, str(path)) for _ in range(runs))
+            return min(cpu_seconds(compiler, [*flags, *more], str(path)) for _ in range(runs))
 
         standard = measure("".join(f"#include <{h}>\n" for h in STANDARD), 3)
-        print(f"{'':24}{'CPU s':>8}{'ratio':>8}{'goal':>8}{'limit':>8}\n{'standard headers':24}{standard:8.2f}{1:8.2f}")
+        print(f"{'':28}{'CPU s':>8}{'ratio':>8}{'goal':>8}{'limit':>8}\n{'standard headers':28}{standard:8.2f}{1:8.2f}")
         over = []
-        todo = [(header, f'#include "{header}"\n') for header in GOALS
-                if (root / "include" / header).exists() and (with_torch or "torch" not in header)]
-        hello = root / "examples" / "hello" / "main.cpp"
-        if hello.exists():
-            todo.append(("smallest program", f'#include "{hello.resolve()}"\n'))
-        for name, text in todo:
+        texts = {header: f'#include "{header}"\n' for header in GOALS
+                 if (root / "include" / header).exists() and (with_torch or "torch" not in header)}
+        texts["smallest program"] = f'#include "{(root / "examples" / "hello" / "main.cpp").resolve()}"\n'
+        todo = [(name, name, KEPT.get(name), ()) for name in texts]
+        todo += [(name, f"{name}, separate", None, ("-DDTASK_SEPARATE_COMPILATION",)) for name in SEPARATE]
+        for name, shown, kept, more in todo:
             goal = GOALS[name] / STANDARD_SECONDS
-            limit = KEPT.get(name, goal * TOLERANCE)
-            seconds = measure(text, 1)
+            limit = kept or goal * TOLERANCE
+            seconds = measure(texts[name], 1, *more)
             if seconds / standard > limit:
                 # A machine that is busy with other things can double one measurement.
-                seconds = min(seconds, measure(text, 1))
-            print(f"{name:24}{seconds:8.2f}{seconds / standard:8.2f}{goal:8.2f}{limit:8.2f}")
+                seconds = min(seconds, measure(texts[name], 1, *more))
+            print(f"{shown:28}{seconds:8.2f}{seconds / standard:8.2f}{goal:8.2f}{limit:8.2f}")
             if seconds / standard > limit:
-                over.append(name)
+                over.append(shown)
     if over:
         print(f"over budget: {', '.join(over)}; `g++ -H` shows what is included, `-ftime-report` where the time goes")
     return 1 if over else 0

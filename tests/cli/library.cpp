@@ -1,0 +1,2 @@
+// What DTASK_SEPARATE_COMPILATION asks for: the one unit that holds the bodies.
+#include "dtask/src.hpp"
