@@ -27,7 +27,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::size_t per_job = 8, repeats = 10, rounds = 3;
+constexpr std::size_t per_job = 8, repeats = 10, rounds = 9;
 
 struct work {
   dtask::bytes weights;
