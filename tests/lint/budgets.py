@@ -15,8 +15,9 @@ STANDARD_SECONDS = 0.5
 # Goals in the CPU seconds of that machine. The test fails at half as much again, since a busy machine measures badly.
 GOALS = {"dtask/task.hpp": 0.7, "dtask/job.hpp": 1.3, "dtask/dtask.hpp": 2.5, "dtask/main.hpp": 4.0, "dtask/torch.hpp": 7.0, "smallest program": 5.0}
 TOLERANCE = 1.5
-# Not reached header-only: the nodes alone take more. These ratios keep them from growing; docs/design/separate-compilation.md.
-KEPT = {"dtask/dtask.hpp": 20, "dtask/main.hpp": 26, "smallest program": 46}
+# Not reached header-only: the nodes alone take more. These are the ratios measured on a quiet machine, which keep them from growing under
+# the same tolerance; docs/design/separate-compilation.md.
+KEPT = {"dtask/dtask.hpp": 17.5, "dtask/main.hpp": 22, "smallest program": 41}
 # Reached where the library is compiled once, in a unit of its own.
 SEPARATE = ("dtask/main.hpp", "smallest program")
 
@@ -51,7 +52,7 @@ def main():
         todo += [(name, f"{name}, separate", None, ("-DDTASK_SEPARATE_COMPILATION",)) for name in SEPARATE]
         for name, shown, kept, more in todo:
             goal = GOALS[name] / STANDARD_SECONDS
-            limit = kept or goal * TOLERANCE
+            limit = (kept or goal) * TOLERANCE
             seconds = measure(texts[name], 1, *more)
             if seconds / standard > limit:
                 # A machine that is busy with other things can double one measurement.
