@@ -597,6 +597,95 @@ TEST_CASE("credits: a client sends as much as the coordinator takes, and goes on
   CHECK(c.violation == "");
 }
 
+TEST_CASE("a client that takes no results gets no more of them, and others are served") {
+  cluster c;
+  c.options.session_bytes = 20'000;
+  c.options.session_grace = 60s;
+  c.options.prefetch_max = 0;
+  c.start_coordinator();
+  c.add_worker(1);
+  c.add_client();
+  c.add_client();
+  std::vector<std::uint64_t> calls;
+  for (int i = 0; i < 20; ++i) calls.push_back(c.submit(0));
+  c.clients[0].frozen = true;
+  const std::string value(9'000, 'v');
+  int ended = 0;
+  for (; !c.workers[0].running.empty() && ended < 20; ++ended) c.finish(0, value);
+  CHECK(ended == 3);
+  CHECK(c.report().result_bytes == 27'000);
+  CHECK(c.report().queued == 17);
+  const auto other = c.submit(1);
+  c.finish(0, value);
+  CHECK(code(c, 1, other) == errc::ok);
+  SUBCASE("until it takes them") {
+    c.clients[0].frozen = false;
+    c.settle();
+    c.pass(2 * control::acknowledge_within);
+    for (int i = 0; i < 100 && !c.workers[0].running.empty(); ++i) {
+      c.finish(0, value);
+      c.pass(2 * control::acknowledge_within);
+    }
+    for (const std::uint64_t call : calls) CHECK(code(c, 0, call) == errc::ok);
+  }
+  SUBCASE("nor are they lost to the clock or to a worker of theirs that leaves") {
+    c.kill(0);
+    c.pass(10s);
+    c.add_worker(1);
+    CHECK(c.workers[1].running.empty());
+    c.break_link(c.clients[0]);
+    c.clients[0].frozen = false;
+    c.pass(100ms);
+    for (int i = 0; i < 100 && !c.workers[1].running.empty(); ++i) {
+      c.finish(1, value);
+      c.pass(2 * control::acknowledge_within);
+    }
+    for (const std::uint64_t call : calls) CHECK(code(c, 0, call) == errc::ok);
+  }
+  SUBCASE("or its session ends") {
+    c.clients[0].dead = true;
+    c.break_link(c.clients[0]);
+    c.pass(61s);
+    CHECK(c.report().queued == 0);
+  }
+  c.pass(1s);
+  CHECK(c.report().result_bytes == 0);
+  CHECK(c.violation == "");
+}
+
+TEST_CASE("results of all clients together have a limit") {
+  cluster c;
+  c.options.queue_bytes = 20'000;
+  c.options.session_bytes = 15'000;
+  c.options.prefetch_max = 0;
+  c.start_coordinator();
+  c.add_worker(1);
+  c.add_client();
+  c.add_client();
+  c.add_client();
+  for (std::size_t i = 0; i < 2; ++i)
+    for (int n = 0; n < 8; ++n) c.submit(i);
+  c.clients[0].frozen = c.clients[1].frozen = true;
+  const std::string value(7'500, 'v');
+  for (int i = 0; i < 3; ++i) c.finish(0, value);
+  CHECK(c.report().result_bytes == 22'500);
+  CHECK(c.workers[0].running.empty());
+  const auto third = c.submit(2);
+  CHECK(c.workers[0].running.empty());
+  c.clients[0].frozen = c.clients[1].frozen = false;
+  c.settle();
+  c.pass(2 * control::acknowledge_within);
+  for (int i = 0; i < 100 && !c.workers[0].running.empty(); ++i) {
+    c.finish(0, value);
+    c.pass(2 * control::acknowledge_within);
+  }
+  CHECK(code(c, 2, third) == errc::ok);
+  CHECK(c.clients[0].done.size() == 8);
+  CHECK(c.clients[1].done.size() == 8);
+  CHECK(c.report().result_bytes == 0);
+  CHECK(c.violation == "");
+}
+
 TEST_CASE("large payloads travel in chunks, both ways, and small messages pass them") {
   cluster c;
   c.options.prefetch_min = 4;

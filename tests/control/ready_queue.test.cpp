@@ -51,6 +51,43 @@ TEST_CASE("lanes of a type take turns, whatever their length") {
   CHECK(types[t].ring == nullptr);
 }
 
+TEST_CASE("a suspended lane keeps its jobs and gets no turn") {
+  job_table jobs;
+  type_table types;
+  ready_queue ready(jobs, types);
+  const auto t = static_cast<std::uint16_t>(types.acquire({"job/1", 1, "int()"}));
+  lane a, b;
+  a.type = b.type = t;
+  const std::uint32_t first = jobs.insert(), second = jobs.insert(), third = jobs.insert();
+  ready.push_back(a, first);
+  ready.push_back(b, second);
+  ready.suspend(a);
+  ready.suspend(a);
+  CHECK(types[t].ring == &b);
+  CHECK(b.next == &b);
+  ready.push_back(a, third);
+  CHECK(types[t].ring == &b);
+  CHECK(b.next == &b);
+  ready.erase(a, first);
+  ready.suspend(b);
+  CHECK(types[t].ring == nullptr);
+  CHECK(ready.active().empty());
+  CHECK(ready.size() == 2);
+  CHECK(types[t].queued == 2);
+  ready.resume(a);
+  ready.resume(b);
+  CHECK(types[t].ring == &a);
+  CHECK(a.next == &b);
+  CHECK(ready.active().size() == 1);
+  ready.suspend(a);
+  ready.erase(a, third);
+  ready.resume(a);
+  CHECK(types[t].ring == &b);
+  ready.erase(b, second);
+  CHECK(ready.active().empty());
+  CHECK(ready.size() == 0);
+}
+
 TEST_CASE("types: one number for each pair of name and schema, for as long as somebody names it") {
   type_table types;
   const auto a = types.acquire({"job/1", 1, "int()"});

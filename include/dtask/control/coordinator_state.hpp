@@ -175,6 +175,7 @@ class coordinator_state {
   void expired(std::uint32_t j, time_point now);
   void finish(std::uint32_t j, wire::failure why, time_point now);
   void succeed(std::uint32_t j, time_point now);
+  void limit_results(std::uint32_t s);
   void settled(std::uint32_t j, time_point now);
   void send_result(std::uint32_t j);
   void retry(std::uint32_t j, wire::failure why, time_point now);
@@ -246,6 +247,7 @@ class coordinator_state {
   std::uint64_t turn_ = 0;
   std::uint64_t worker_number_ = 0;
   std::uint64_t held_bytes_ = 0;
+  std::uint64_t result_bytes_ = 0;
   std::uint64_t broadcast_bytes_ = 0;
   std::uint64_t open_jobs_ = 0;  ///< accepted and not finished
   std::uint64_t pausing_ = 0;

@@ -39,9 +39,12 @@ struct coordinator_options {
   std::uint32_t alone_after_deaths =
       2;  ///< a job that was running when this many workers died runs alone on a worker from then on
   std::uint32_t quarantine_after_deaths = 3;  ///< and is not run again after this many
-  std::uint64_t queue_bytes = std::uint64_t{1}
-                              << 30;  ///< payloads and records of all jobs; above it new jobs are answered `overloaded`
-  std::uint64_t session_bytes = std::uint64_t{512} << 20;  ///< the same for one client: its credit
+  /// Arguments and records of all jobs; above it new jobs are answered `overloaded`. As many bytes of results may wait
+  /// for their clients; above that no job is placed.
+  std::uint64_t queue_bytes = std::uint64_t{1} << 30;
+  /// The same for one client: its credit, and the bytes of results that it has not taken, above which its queued jobs
+  /// wait.
+  std::uint64_t session_bytes = std::uint64_t{512} << 20;
   std::uint64_t result_bytes = std::uint64_t{64}
                                << 20;  ///< result bytes that one worker may send ahead of their clients
   std::uint64_t broadcast_bytes = std::uint64_t{1} << 30;  ///< broadcast values of all sessions

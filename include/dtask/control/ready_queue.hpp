@@ -11,7 +11,8 @@ namespace control {
 
 /// The jobs that wait for a worker, in fair rounds between clients: each session's jobs of a type form a lane, the
 /// lanes of a type take turns, and between types the session that was served longest ago comes first. A client with a
-/// million jobs delays another client's first job by one job. O(1) per job, O(types with jobs) per choice.
+/// million jobs delays another client's first job by one job. O(1) per job, O(types with jobs) per choice. A lane can be
+/// suspended: its jobs stay queued and get no turn.
 class ready_queue {
  public:
   ready_queue(job_table& jobs, type_table& types) noexcept : jobs_(jobs), types_(types) {}
@@ -27,10 +28,37 @@ class ready_queue {
   }
   void erase(lane& from, std::uint32_t job) {
     from.jobs.erase(jobs_, job);
-    type_record& type = types_[from.type];
-    --type.queued;
+    --types_[from.type].queued;
     --size_;
-    if (!from.jobs.empty()) return;
+    if (from.jobs.empty()) unlink(from);
+  }
+  /// The lane's jobs get no turn until `resume`.
+  void suspend(lane& which) {
+    which.suspended = true;
+    unlink(which);
+  }
+  void resume(lane& which) {
+    which.suspended = false;
+    if (!which.jobs.empty()) link(which);
+  }
+  /// After a job of the type's first lane was taken: the next session's turn.
+  void rotate(std::uint16_t type) noexcept {
+    if (types_[type].ring != nullptr) types_[type].ring = types_[type].ring->next;
+  }
+  /// Types with jobs that may have a turn.
+  const std::vector<std::uint16_t>& active() const noexcept { return active_; }
+  /// Queued jobs, those of suspended lanes among them.
+  std::uint64_t size() const noexcept { return size_; }
+
+ private:
+  void added(lane& into) {
+    ++types_[into.type].queued;
+    ++size_;
+    if (!into.suspended) link(into);
+  }
+  void unlink(lane& from) {
+    if (from.next == nullptr) return;
+    type_record& type = types_[from.type];
     if (from.next == &from) {
       type.ring = nullptr;
       deactivate(from.type);
@@ -41,21 +69,9 @@ class ready_queue {
     }
     from.next = from.prev = nullptr;
   }
-  /// After a job of the type's first lane was taken: the next session's turn.
-  void rotate(std::uint16_t type) noexcept {
-    if (types_[type].ring != nullptr) types_[type].ring = types_[type].ring->next;
-  }
-  /// Types with queued jobs.
-  const std::vector<std::uint16_t>& active() const noexcept { return active_; }
-  /// Queued jobs.
-  std::uint64_t size() const noexcept { return size_; }
-
- private:
-  void added(lane& into) {
-    type_record& type = types_[into.type];
-    ++type.queued;
-    ++size_;
+  void link(lane& into) {
     if (into.next != nullptr) return;
+    type_record& type = types_[into.type];
     if (type.ring == nullptr) {
       type.ring = into.next = into.prev = &into;
       type.active_at = static_cast<std::uint32_t>(active_.size());

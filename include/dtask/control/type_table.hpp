@@ -20,7 +20,8 @@ struct lane {
   job_list jobs;
   std::uint32_t session = none;
   std::uint16_t type = 0;
-  lane* next = nullptr;  ///< in the ring of the type's lanes that have jobs
+  bool suspended = false;  ///< its jobs wait until the session has taken results
+  lane* next = nullptr;    ///< in the ring of the type's lanes that have jobs and are not suspended
   lane* prev = nullptr;
 };
 

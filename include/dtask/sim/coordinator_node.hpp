@@ -81,8 +81,8 @@ class coordinator_node final : public process<control::coordinator_action> {
       in_.book.violated(name() + " still has jobs: " + std::to_string(r.queued) + " queued, " +
                         std::to_string(r.assigned) + " assigned, " + std::to_string(r.running) + " running, " +
                         std::to_string(r.waiting_retry) + " waiting");
-    if (r.payload_bytes != 0)
-      in_.book.violated(name() + " still holds " + std::to_string(r.payload_bytes) + " bytes of jobs");
+    if (r.payload_bytes + r.result_bytes != 0)
+      in_.book.violated(name() + " still holds " + std::to_string(r.payload_bytes + r.result_bytes) + " bytes of jobs");
     if (r.broadcast_bytes != 0)
       in_.book.violated(name() + " still holds " + std::to_string(r.broadcast_bytes) + " bytes of broadcasts");
     if (r.clients != 0) in_.book.violated(name() + " still has " + std::to_string(r.clients) + " clients");

@@ -279,6 +279,7 @@ struct status_report {
   std::uint64_t queued = 0, assigned = 0, running = 0, waiting_retry = 0;  ///< jobs by state
   std::uint64_t succeeded = 0, failed = 0, cancelled = 0, placed_again = 0;
   std::uint64_t payload_bytes = 0, payload_limit = 0;
+  std::uint64_t result_bytes = 0;  ///< values that their clients have not acknowledged; the limit is that of payloads
   std::uint64_t broadcast_bytes = 0, broadcast_limit = 0;
   std::vector<worker_status> workers;
 };

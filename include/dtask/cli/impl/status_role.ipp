@@ -61,7 +61,7 @@ DTASK_INLINE std::string status_table(const wire::status_report& r) {
   std::string out = "coordinator up " + detail::seconds_text(r.up) + ", clients " + n(r.clients) + ", workers " + n(r.workers.size()) + "\n";
   out += "jobs: queued " + n(r.queued) + ", assigned " + n(r.assigned) + ", running " + n(r.running) + ", waiting to retry " + n(r.waiting_retry) + "\n";
   out += "ended: succeeded " + n(r.succeeded) + ", failed " + n(r.failed) + ", cancelled " + n(r.cancelled) + "; placed again " + n(r.placed_again) + "\n";
-  out += "bytes: payloads " + bytes_text(r.payload_bytes) + " of " + bytes_text(r.payload_limit) + ", broadcasts " + bytes_text(r.broadcast_bytes) + " of " + bytes_text(r.broadcast_limit) + "\n";
+  out += "bytes: payloads " + bytes_text(r.payload_bytes) + " of " + bytes_text(r.payload_limit) + ", results " + bytes_text(r.result_bytes) + ", broadcasts " + bytes_text(r.broadcast_bytes) + " of " + bytes_text(r.broadcast_limit) + "\n";
   if (r.workers.empty()) return out;
   out += detail::pad("worker", 32) + detail::pad("pid", 9) + detail::pad("state", 10) + detail::pad("slots", 7) + detail::pad("lost", 6) + detail::pad("running", 9) + detail::pad("ahead", 7) +
          detail::pad("done", 10) + "silent\n";
@@ -103,6 +103,7 @@ DTASK_INLINE std::string status_json(const wire::status_report& r) {
   out += "},\"bytes\":{";
   number("payloads", r.payload_bytes);
   number("payload_limit", r.payload_limit);
+  number("results", r.result_bytes);
   number("broadcasts", r.broadcast_bytes);
   number("broadcast_limit", r.broadcast_limit);
   out += "},\"workers\":[";

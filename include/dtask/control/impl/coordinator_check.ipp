@@ -69,9 +69,23 @@ inline std::string coordinator_state::check() const {
   }
   if (leases != live) return "leases: " + std::to_string(leases) + " in lists, " + std::to_string(live) + " in records";
   if (backlog != backlog_ || idle != idle_workers_) return "the sums over the workers are wrong";
-  std::uint64_t values = 0;
-  for (std::uint32_t s = 0; s < sessions_.bound(); ++s)
-    if (sessions_.live(s)) values += sessions_[s].broadcasts.bytes();
+  std::uint64_t values = 0, results = 0;
+  for (std::uint32_t s = 0; s < sessions_.bound(); ++s) {
+    if (!sessions_.live(s)) continue;
+    const session_record& r = sessions_[s];
+    values += r.broadcasts.bytes();
+    std::uint64_t untaken = 0;
+    for (const std::uint32_t j : r.by_call.jobs())
+      if (jobs_[j].phase == job_phase::finished && jobs_[j].answered) untaken += jobs_[j].held.size();
+    if (untaken != r.results) return "results of " + r.label + ": counted " + std::to_string(r.results) + ", found " + std::to_string(untaken);
+    for (std::size_t i = 0; i < r.types.size(); ++i) {
+      const lane& each = r.lanes[i];
+      if (each.suspended != (untaken >= options_.session_bytes)) return "a lane of " + r.label + " waits for nothing, or does not wait";
+      if ((each.next != nullptr) != (!each.suspended && !each.jobs.empty())) return "a lane of " + r.label + " has a turn without jobs, or none with jobs";
+    }
+    results += untaken;
+  }
+  if (results != result_bytes_) return "the sum of the results is wrong";
   if (values > broadcast_bytes_) return "broadcast bytes are miscounted";
   return {};
 }

@@ -211,7 +211,24 @@ inline void coordinator_state::succeed(std::uint32_t j, time_point now) {
   ++succeeded_;
   r.answered = true;
   end_attempt(j);
+  const std::uint64_t size = r.held.size();
+  sessions_[r.session].results += size;
+  result_bytes_ += size;
+  limit_results(r.session);
   settled(j, now);
+}
+
+/// A client that does not take its results gets no more of them: its queued jobs wait.
+inline void coordinator_state::limit_results(std::uint32_t s) {
+  session_record& r = sessions_[s];
+  const bool suspend = r.results >= options_.session_bytes;
+  if (std::exchange(r.suspended, suspend) == suspend) return;
+  for (std::size_t i = 0; i < r.types.size(); ++i) {
+    if (suspend)
+      ready_.suspend(r.lanes[i]);
+    else
+      ready_.resume(r.lanes[i]);
+  }
 }
 
 inline void coordinator_state::settled(std::uint32_t j, time_point) {
@@ -324,6 +341,12 @@ inline void coordinator_state::release_from_session(std::uint32_t j) {
     s.held -= r.cost;
     s.owed_credit += r.cost;
     held_bytes_ -= r.cost;
+    if (r.phase == job_phase::finished && r.answered) {
+      const std::uint64_t size = r.held.size();
+      s.results -= size;
+      result_bytes_ -= size;
+      limit_results(r.session);
+    }
     if (peer* const c = find(s.link)) touch(*c);
     r.session = none;
   }
@@ -372,12 +395,14 @@ inline void coordinator_state::mismatch(std::uint32_t j, std::uint32_t rival, ti
 /// The jobs of a type that wait for a worker.
 inline std::vector<std::uint32_t> coordinator_state::waiting_jobs(std::uint16_t t) const {
   std::vector<std::uint32_t> out;
-  if (const lane* const first = types_[t].ring; first != nullptr) {
-    const lane* at = first;
-    do {
-      for (std::uint32_t j = at->jobs.front(); j != none; j = job_list::next(jobs_, j)) out.push_back(j);
-      at = at->next;
-    } while (at != first);
+  // Not along the type's ring: lanes that are suspended are out of it.
+  for (std::uint32_t s = 0; s < sessions_.bound(); ++s) {
+    if (!sessions_.live(s)) continue;
+    for (std::size_t i = 0; i < sessions_[s].types.size(); ++i) {
+      const lane& each = sessions_[s].lanes[i];
+      for (std::uint32_t j = each.type == t ? each.jobs.front() : none; j != none; j = job_list::next(jobs_, j))
+        out.push_back(j);
+    }
   }
   for (std::uint32_t j = alone_.front(); j != none; j = job_list::next(jobs_, j))
     if (jobs_[j].type == t) out.push_back(j);

@@ -5,8 +5,9 @@
 DTASK_BEGIN
 namespace control {
 
-/// Hands out queued jobs for as long as a worker has room for one.
+/// Hands out queued jobs for as long as a worker has room for one, and there is room for their results.
 inline void coordinator_state::place(time_point now) {
+  if (result_bytes_ >= options_.queue_bytes) return;
   if (!alone_.empty()) place_alone(now);
   while (ready_.size() != 0) {
     std::uint32_t best_job = none, best_worker = none;

@@ -70,6 +70,7 @@ inline void coordinator_state::end_session(std::uint32_t s, std::string_view why
   r.link = 0;
   std::uint64_t open = 0;
   const std::vector<std::uint32_t> calls = std::exchange(r.by_call, {}).jobs();
+  result_bytes_ -= r.results;
   for (const std::uint32_t j : calls) {
     if (jobs_[j].phase != job_phase::finished) {
       ++open;

@@ -177,6 +177,7 @@ inline wire::status_report coordinator_state::report(time_point now) const {
   r.placed_again = placed_again_;
   r.payload_bytes = held_bytes_;
   r.payload_limit = options_.queue_bytes;
+  r.result_bytes = result_bytes_;
   r.broadcast_bytes = broadcast_bytes_;
   r.broadcast_limit = options_.broadcast_bytes;
   for (std::uint32_t w = 0; w < workers_.bound(); ++w) {
