@@ -205,15 +205,12 @@ class client_node final : public process<control::client_action> {
     carry(a);
   }
   void act(control::dial&) {
-    in_.net.dial(host(), how_.coordinator, [this](network::end end, const error& why) {
-      if (!alive() && end) return end->process_died(true);
-      when_awake([this, end, why] {
-        if (end)
-          machine_.connected(adopt(end, how_.options.limits), now());
-        else
-          machine_.dial_failed(why, now());
-        settle();
-      });
+    this->dial(how_.coordinator, [this](network::end end, const error& why) {
+      if (end)
+        machine_.connected(adopt(end, how_.options.limits), now());
+      else
+        machine_.dial_failed(why, now());
+      settle();
     });
   }
   void act(control::online& a) {
@@ -253,7 +250,7 @@ class client_node final : public process<control::client_action> {
     in_.log.event(name(), "broadcast end", a.number, static_cast<std::uint64_t>(a.why.code), 0, a.why.message);
     if (a.why.code == errc::ok)
       complete_broadcasts_[at->second.first] = std::max(complete_broadcasts_[at->second.first], at->second.second);
-    else if (in_.book.calm() && !closing_)
+    else if (in_.book.calm() && !closing_ && !(a.why.code == errc::too_large && in_.book.overload_allowed()))
       in_.book.violated(name() + " failed to broadcast: " + a.why.message);
     broadcasts_.erase(at);
   }

@@ -80,6 +80,7 @@ class ledger {
   bool calm() const noexcept { return calm_; }
   void coordinator_fell() noexcept { ++coordinator_falls_; }
   void may_overload() noexcept { overload_allowed_ = true; }
+  bool overload_allowed() const noexcept { return overload_allowed_; }
   void slow_network() noexcept { fast_ = false; }
   bool fast() const noexcept { return fast_; }
   void client_frozen(process_id client) { ++freezes_[client]; }

@@ -114,7 +114,15 @@ class network final : public virtual_link::surroundings {
 
   /// What went wrong that never should: one line each.
   const std::vector<std::string>& faults() const noexcept { return faults_; }
-  std::size_t open_links() { return links().size(); }
+  /// The ends that are not over, by their hosts; empty: none.
+  std::string open_ends() {
+    std::string out;
+    for (const auto& c : links())
+      for (const virtual_link& l : c->ends)
+        if (!l.over())
+          out += (out.empty() ? "" : ", ") + std::to_string(l.here()) + " to " + std::to_string(l.there());
+    return out;
+  }
 
  private:
   struct connection {
@@ -146,7 +154,8 @@ class network final : public virtual_link::surroundings {
       });
       return;
     }
-    auto c = std::make_shared<connection>(*this, from, to, draw(way), draw(way));
+    const link_traits there = draw(way), back = draw(way);
+    auto c = std::make_shared<connection>(*this, from, to, there, back);
     connections_.push_back(c);
     log_.event("net", "connect", from, to);
     listener->second(end(c, &c->ends[1]));

@@ -66,8 +66,10 @@ class process {
     frozen_ = false;
     in_.net.thaw(host_);
     // What came while it slept happens now, in no particular order to the links' bytes.
-    for (auto& what : std::exchange(late_, {}))
-      in_.clock.call_after(duration::zero(), [this, what = std::move(what)] { when_awake(what); });
+    for (auto& [what, if_ended] : std::exchange(late_, {}))
+      in_.clock.call_after(duration::zero(), [this, what = std::move(what), if_ended = std::move(if_ended)] {
+        when_awake(what, if_ended);
+      });
   }
   /// Ends the process at once. `politely`: its system delivers what it holds. `silently`: its machine dies with it,
   /// nobody is told.
@@ -112,11 +114,17 @@ class process {
   }
   /// Runs `what` now, or at the end of the freeze; never after the end of the process.
   void when_awake(std::function<void()> what) {
-    if (!alive_) return;
-    if (frozen_)
-      late_.push_back(std::move(what));
-    else
-      what();
+    when_awake(std::move(what), [] {});
+  }
+  /// Connects to `to`, if it listens, and says how that went. Where the process has ended before it could take the
+  /// connection, its system closes it.
+  void dial(host_id to, std::function<void(network::end, const error&)> then) {
+    in_.net.dial(host_, to, [this, then = std::move(then)](network::end end, const error& why) {
+      when_awake([then, end, why] { then(end, why); },
+                 [end] {
+                   if (end) end->process_died(true);
+                 });
+    });
   }
 
   /// Carries out what the machine decided, until it has nothing left to say: the end of every turn.
@@ -235,6 +243,14 @@ class process {
     tick();
     settle();
   }
+  void when_awake(std::function<void()> what, std::function<void()> if_ended) {
+    if (!alive_)
+      if_ended();
+    else if (frozen_)
+      late_.emplace_back(std::move(what), std::move(if_ended));
+    else
+      what();
+  }
   void end(bool politely, bool silently) {
     for (auto& [id, l] : links_) l->at->detach();
     in_.net.process_died(host_, politely, silently);
@@ -244,7 +260,7 @@ class process {
     alive_ = false;
     frozen_ = false;
     wake_.clear();
-    late_.clear();
+    for (auto& [what, if_ended] : std::exchange(late_, {})) if_ended();
     died();
     // The links' own objects stay until now: one of them may be calling.
     in_.clock.call_after(duration::zero(), [gone = std::make_shared<decltype(links_)>(std::move(links_))] {});
@@ -260,7 +276,7 @@ class process {
   std::map<control::link_id, std::unique_ptr<attached>> links_;
   std::vector<Action> actions_;
   std::vector<control::link_id> touched_;
-  std::vector<std::function<void()>> late_;
+  std::vector<std::pair<std::function<void()>, std::function<void()>>> late_;  // what waits for the thaw
   std::size_t most_unsent_ = 0;
   time_point last_tick_{};
   unsigned same_instant_ = 0;

@@ -116,15 +116,12 @@ class worker_node final : public process<control::worker_action> {
     carry(a);
   }
   void act(control::dial&) {
-    in_.net.dial(host(), how_.coordinator, [this](network::end end, const error& why) {
-      if (!alive() && end) return end->process_died(true);
-      when_awake([this, end, why] {
-        if (end)
-          machine_.connected(adopt(end, how_.options.limits), now());
-        else
-          machine_.dial_failed(why, now());
-        settle();
-      });
+    this->dial(how_.coordinator, [this](network::end end, const error& why) {
+      if (end)
+        machine_.connected(adopt(end, how_.options.limits), now());
+      else
+        machine_.dial_failed(why, now());
+      settle();
     });
   }
   void act(control::run_job& a) {
