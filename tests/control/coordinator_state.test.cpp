@@ -653,6 +653,25 @@ TEST_CASE("a client that takes no results gets no more of them, and others are s
   CHECK(c.violation == "");
 }
 
+TEST_CASE("large results of many workers at once do not wait for each other's credit") {
+  cluster c;
+  c.options.result_bytes = 4u << 20;
+  c.options.prefetch_max = 0;
+  c.client_options.limits.transfers = 2;
+  c.start_coordinator();
+  c.add_worker(4);
+  c.add_worker(4);
+  c.add_client();
+  std::vector<std::uint64_t> calls;
+  for (int i = 0; i < 8; ++i) calls.push_back(c.submit(0));
+  for (std::size_t w = 0; w < 2; ++w)
+    while (!c.workers[w].running.empty()) c.finish_with(w, big(3u << 20));
+  for (const std::uint64_t call : calls) CHECK(code(c, 0, call) == errc::ok);
+  c.pass(1s);
+  CHECK(c.report().result_bytes == 0);
+  CHECK(c.violation == "");
+}
+
 TEST_CASE("results of all clients together have a limit") {
   cluster c;
   c.options.queue_bytes = 20'000;

@@ -120,6 +120,30 @@ TEST_CASE("taking an entry back") {
   CHECK(l.queue.empty());
 }
 
+TEST_CASE("where all that have started wait for bytes, more start if that was asked for") {
+  far_end l;
+  const auto arriving = [] { return std::make_shared<stream>(std::vector<std::uint64_t>{4, 1u << 20}); };
+  const auto announced = [&] {
+    std::size_t count = 0;
+    for (const auto& m : l.out) count += (m.get_if<wire::run>() != nullptr);
+    return count;
+  };
+  for (std::uint64_t i = 1; i <= send_queue::max_active; ++i) l.queue.push(run(i), arriving(), i);
+  const std::uint64_t behind = send_queue::max_active + 1;
+  l.queue.push(run(behind), value(2u << 20), behind);
+  SUBCASE("not asked for") {
+    l.pump();
+    CHECK(announced() == send_queue::max_active);
+    CHECK(l.finished == 0);
+  }
+  SUBCASE("asked for") {
+    l.queue.start_when_starved();
+    l.pump();
+    CHECK(announced() == send_queue::max_active + 1);
+    CHECK(l.finished == 1);
+  }
+}
+
 TEST_CASE("no more transfers at once than the peer allows") {
   far_end l;
   wire::limits few;

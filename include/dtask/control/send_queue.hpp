@@ -29,7 +29,7 @@ inline wire::carried* carried_of(wire::message& m) noexcept { return wire::carri
 ///
 /// Entries start in the order in which they were queued; up to `max_active` announced payloads then advance side by
 /// side, chunk by chunk. Small messages do not come here, except where they must not overtake what is queued
-/// (`send_in_order`).
+/// (`push_whole`).
 class send_queue {
  public:
   static constexpr std::size_t max_active = 16;
@@ -46,6 +46,9 @@ class send_queue {
   std::size_t unsent() const noexcept { return unsent_; }
   void set_limits(const wire::limits& agreed) noexcept { limits_ = agreed; }
   const wire::limits& limits() const noexcept { return limits_; }
+  /// More entries than `max_active` start where all that have started wait for bytes. Results need that: the credit of a
+  /// worker can lie in results behind those that wait for more of the same credit, and then nothing would move again.
+  void start_when_starved() noexcept { start_when_starved_ = true; }
 
   /// Queues a message whose payload is still to be filled in: `from` is sent with it, whole where it is complete and
   /// fits in a frame, else announced and in chunks. `key` names the entry for `remove` and `progress`.
@@ -71,7 +74,9 @@ class send_queue {
       progress(key, size, finished);
     };
     while (unsent_ < wire::high_water && sent < allowance)
-      if (!start_next(emit, count) && !continue_one(emit, count)) break;
+      if (!start_next(emit, count, false) && !continue_one(emit, count) &&
+          !(start_when_starved_ && start_next(emit, count, true)))
+        break;
     return sent;
   }
 
@@ -115,7 +120,7 @@ class send_queue {
   };
 
   template <class Emit, class Progress>
-  bool start_next(Emit&& emit, Progress&& progress) {
+  bool start_next(Emit&& emit, Progress&& progress, bool starved) {
     if (waiting_.empty()) return false;
     entry& first = waiting_.front();
     if (!first.from) {
@@ -128,7 +133,7 @@ class send_queue {
       return true;
     }
     if (first.from->complete() && whole(first, emit, progress)) return true;
-    if (active_.size() >= std::min<std::size_t>(max_active, limits_.transfers)) return false;
+    if (!starved && active_.size() >= std::min<std::size_t>(max_active, limits_.transfers)) return false;
     first.transfer = ++last_transfer_;
     *carried_of(first.head) = wire::announce(first.from->held.lengths, first.transfer);
     emit(std::move(first.head));
@@ -198,6 +203,7 @@ class send_queue {
   std::size_t unsent_ = 0;
   std::size_t turn_ = 0;
   std::uint64_t last_transfer_ = 0;
+  bool start_when_starved_ = false;
 };
 
 }  // namespace control

@@ -46,6 +46,7 @@ class chaos {
     all_.run_for(plan_.fault_time);
     faults_over_ = true;
     heal();
+    all_.run_for(std::chrono::milliseconds(1));  // calls that frozen clients were told to make are made
     // Work that is still to do, on the one slot that may be left, and what the cluster needs to notice and repair: the
     // stated bound.
     const bool ended =
@@ -57,7 +58,7 @@ class chaos {
         if (!c.ended && open.size() < 400) open += (open.empty() ? "" : ", ") + all_.book().name(c);
       all_.book().violated(std::to_string(all_.book().open_calls()) + " calls have not ended " +
                            std::to_string(std::chrono::duration_cast<std::chrono::seconds>(plan_.bound()).count()) +
-                           " s after the last fault: " + open);
+                           " s after the last fault: " + open + "; " + counts());
     }
     if (all_.sound()) end();
     chaos_report out;
@@ -148,6 +149,14 @@ class chaos {
     if (faults_over_ || plan_.calls_again == 0) return;
     --plan_.calls_again;
     at(duration::zero(), [&c, wish = plan_.wish(draw_)] { c.call(wish); });
+  }
+  /// What the coordinator says about its jobs.
+  std::string counts() {
+    if (!all_.coordinator_up()) return "no coordinator is up";
+    const wire::status_report r = all_.coordinator().report();
+    return "the coordinator has " + std::to_string(r.queued) + " jobs queued, " + std::to_string(r.assigned) +
+           " assigned, " + std::to_string(r.running) + " running, " + std::to_string(r.waiting_retry) +
+           " waiting to retry, and " + std::to_string(r.result_bytes) + " bytes of results";
   }
   bool nothing_waits() {
     for (const client_node* c : all_.living_clients())

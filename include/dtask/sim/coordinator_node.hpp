@@ -99,6 +99,8 @@ class coordinator_node final : public process<control::coordinator_action> {
       std::uint64_t left = 0;
     };
     std::map<std::uint64_t, partial> results;
+    /// Arguments that are on their way in chunks. Without the last byte of them the call was not accepted.
+    std::map<std::uint64_t, partial> arguments;
   };
 
   static control::coordinator_options with_digest(control::coordinator_options o) {
@@ -110,7 +112,11 @@ class coordinator_node final : public process<control::coordinator_action> {
     if (const auto* said = m.get_if<wire::hello>())
       p.said = *said;
     else if (const auto* submit = m.get_if<wire::submit>())
-      in_.book.accepted(id(), p.session, submit->call);
+      accept(p, *submit);
+    else if (const auto* piece = m.get_if<wire::chunk>())
+      count_arguments(p, *piece);
+    else if (const auto* cut = m.get_if<wire::abort_transfer>())
+      p.arguments.erase(cut->transfer);
     else if (const auto* done = m.get_if<wire::done>())
       in_.book.lease_ended(id(), done->job, done->fence, true);
     else if (const auto* back = m.get_if<wire::returned>())
@@ -141,6 +147,18 @@ class coordinator_node final : public process<control::coordinator_action> {
       count_chunk(p, link, *piece);
     else if (const auto* cut = m.get_if<wire::abort_transfer>())
       p.results.erase(cut->transfer);
+  }
+  void accept(peer_book& p, const wire::submit& m) {
+    in_.book.accepted(id(), p.session, m.call);
+    std::uint64_t total = 0;
+    for (const std::uint64_t length : m.arguments.lengths) total += length;
+    if (m.arguments.transfer != 0 && total != 0) p.arguments[m.arguments.transfer] = {m.call, total};
+  }
+  void count_arguments(peer_book& p, const wire::chunk& piece) {
+    const auto at = p.arguments.find(piece.transfer);
+    if (at == p.arguments.end()) return;  // of a result or a broadcast
+    at->second.left -= piece.data.size();
+    if (at->second.left == 0) p.arguments.erase(at);
   }
   void count_result(peer_book& p, control::link_id link, const wire::result& r) {
     std::uint64_t total = 0;
@@ -174,6 +192,8 @@ class coordinator_node final : public process<control::coordinator_action> {
   void forget(control::link_id link) {
     const auto at = peers_.find(link);
     if (at == peers_.end()) return;
+    for (const auto& [transfer, part] : at->second.arguments)
+      in_.book.not_accepted(id(), at->second.session, part.call);
     // A worker that came back on another link has taken its leases along.
     if (at->second.welcome && at->second.said.role == wire::role::worker) {
       bool moved = false;

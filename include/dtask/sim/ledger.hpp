@@ -219,6 +219,11 @@ class ledger {
   void accepted(process_id coordinator, std::uint64_t session, std::uint64_t call) {
     accepted_[{coordinator, session, call}];
   }
+  /// Its link broke before its arguments had come: the client has to send it again.
+  void not_accepted(process_id coordinator, std::uint64_t session, std::uint64_t call) {
+    if (const auto at = accepted_.find({coordinator, session, call}); at != accepted_.end() && at->second.results == 0)
+      accepted_.erase(at);
+  }
   void result_sent(process_id coordinator, std::uint64_t session, std::uint64_t call, std::uint64_t link, errc code) {
     const auto at = accepted_.find({coordinator, session, call});
     if (at == accepted_.end()) return violated("a result of call " + std::to_string(call) + " that was never accepted");

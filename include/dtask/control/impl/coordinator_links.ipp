@@ -206,6 +206,7 @@ inline void coordinator_state::send_welcome(peer& p, const wire::hello& m, std::
   emit(p, std::move(w));
   actions_.emplace_back(std::in_place_type<set_limits>, p.link, agreed);
   p.out.set_limits(agreed);
+  if (m.role == wire::role::client) p.out.start_when_starved();
 }
 
 inline void coordinator_state::welcome_client(peer& p, wire::hello&& m, time_point now) {
