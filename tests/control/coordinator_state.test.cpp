@@ -655,7 +655,8 @@ TEST_CASE("a client that takes no results gets no more of them, and others are s
 
 TEST_CASE("large results of many workers at once do not wait for each other's credit") {
   cluster c;
-  c.options.result_bytes = 4u << 20;
+  c.options.result_bytes = 1u << 20;
+  c.options.limits.frame_blobs = 64u << 10;
   c.options.prefetch_max = 0;
   c.client_options.limits.transfers = 2;
   c.start_coordinator();
@@ -664,8 +665,13 @@ TEST_CASE("large results of many workers at once do not wait for each other's cr
   c.add_client();
   std::vector<std::uint64_t> calls;
   for (int i = 0; i < 8; ++i) calls.push_back(c.submit(0));
+  // While the client reads nothing, each worker spends its credit on all of its results.
+  c.clients[0].frozen = true;
   for (std::size_t w = 0; w < 2; ++w)
     while (!c.workers[w].running.empty()) c.finish_with(w, big(3u << 20));
+  CHECK(c.clients[0].done.empty());
+  c.clients[0].frozen = false;
+  c.settle();
   for (const std::uint64_t call : calls) CHECK(code(c, 0, call) == errc::ok);
   c.pass(1s);
   CHECK(c.report().result_bytes == 0);
