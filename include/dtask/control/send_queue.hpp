@@ -46,8 +46,8 @@ class send_queue {
   std::size_t unsent() const noexcept { return unsent_; }
   void set_limits(const wire::limits& agreed) noexcept { limits_ = agreed; }
   const wire::limits& limits() const noexcept { return limits_; }
-  /// More entries than `max_active` start where all that have started wait for bytes. Results need that: the credit of a
-  /// worker can lie in results behind those that wait for more of the same credit, and then nothing would move again.
+  /// More entries than `max_active` start where all that have started wait for bytes. Results need that: the credit of
+  /// a worker can lie in results behind those that wait for more of the same credit, and then nothing would move again.
   void start_when_starved() noexcept { start_when_starved_ = true; }
 
   /// Queues a message whose payload is still to be filled in: `from` is sent with it, whole where it is complete and

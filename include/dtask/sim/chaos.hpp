@@ -131,11 +131,10 @@ class chaos {
     client_node& c = all_.start_client(plan_.client(draw_));
     const duration left = plan_.fault_time - (all_.now() - began_);
     for (std::uint32_t i = 0; i < plan_.broadcasts; ++i)
-      at(draw_.time(duration::zero(), left),
-         [this, &c] {
-           const char* const name = draw_.chance(0.5) ? "weights" : "table";
-           c.broadcast(name, plan_.broadcast_size(draw_));
-         });
+      at(draw_.time(duration::zero(), left), [this, &c] {
+        const char* const name = draw_.chance(0.5) ? "weights" : "table";
+        c.broadcast(name, plan_.broadcast_size(draw_));
+      });
     duration when{};
     for (std::uint32_t i = 0; i < calls; ++i) {
       if (!draw_.chance(plan_.burst)) when = draw_.time(duration::zero(), left);

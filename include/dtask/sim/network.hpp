@@ -119,8 +119,7 @@ class network final : public virtual_link::surroundings {
     std::string out;
     for (const auto& c : links())
       for (const virtual_link& l : c->ends)
-        if (!l.over())
-          out += (out.empty() ? "" : ", ") + std::to_string(l.here()) + " to " + std::to_string(l.there());
+        if (!l.over()) out += (out.empty() ? "" : ", ") + std::to_string(l.here()) + " to " + std::to_string(l.there());
     return out;
   }
 

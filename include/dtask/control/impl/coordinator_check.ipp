@@ -77,11 +77,14 @@ inline std::string coordinator_state::check() const {
     std::uint64_t untaken = 0;
     for (const std::uint32_t j : r.by_call.jobs())
       if (jobs_[j].phase == job_phase::finished && jobs_[j].answered) untaken += jobs_[j].held.size();
-    if (untaken != r.results) return "results of " + r.label + ": counted " + std::to_string(r.results) + ", found " + std::to_string(untaken);
+    if (untaken != r.results)
+      return "results of " + r.label + ": counted " + std::to_string(r.results) + ", found " + std::to_string(untaken);
     for (std::size_t i = 0; i < r.types.size(); ++i) {
       const lane& each = r.lanes[i];
-      if (each.suspended != (untaken >= options_.session_bytes)) return "a lane of " + r.label + " waits for nothing, or does not wait";
-      if ((each.next != nullptr) != (!each.suspended && !each.jobs.empty())) return "a lane of " + r.label + " has a turn without jobs, or none with jobs";
+      if (each.suspended != (untaken >= options_.session_bytes))
+        return "a lane of " + r.label + " waits for nothing, or does not wait";
+      if ((each.next != nullptr) != (!each.suspended && !each.jobs.empty()))
+        return "a lane of " + r.label + " has a turn without jobs, or none with jobs";
     }
     results += untaken;
   }

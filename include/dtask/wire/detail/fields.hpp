@@ -168,8 +168,8 @@ void fields(A& a, status_query& m) {
 template <class A>
 void fields(A& a, status_report& m) {
   a.id(m.request), a(m.epoch), a(m.up), a(m.clients), a(m.queued), a(m.assigned), a(m.running), a(m.waiting_retry),
-      a(m.succeeded), a(m.failed), a(m.cancelled), a(m.placed_again), a(m.payload_bytes), a(m.payload_limit), a(m.result_bytes),
-      a(m.broadcast_bytes), a(m.broadcast_limit);
+      a(m.succeeded), a(m.failed), a(m.cancelled), a(m.placed_again), a(m.payload_bytes), a(m.payload_limit),
+      a(m.result_bytes), a(m.broadcast_bytes), a(m.broadcast_limit);
   a.template list<56>(m.workers, no_limit, [](A& each, worker_status& w) {
     each(w.id), each.text(w.name), each.text(w.host), each(w.pid), each(w.slots), each(w.lost_slots), each(w.running),
         each(w.prefetched), each(w.done), each.text(w.state), each(w.silent);
