@@ -88,7 +88,7 @@ class chaos {
     if (plan_.tight) all_.book().may_overload();
     if (plan_.slow) all_.book().slow_network();
     if (!plan_.calm) all_.book().disturbed();
-    all_.start_coordinator(plan_.coordinator);
+    start_coordinator();
     for (std::uint32_t i = 0; i < plan_.workers; ++i) {
       place p;
       p.host = all_.new_host();
@@ -266,7 +266,23 @@ class chaos {
     });
   }
   void restart_coordinator() {
-    if (!all_.coordinator_up() && !ending_) all_.start_coordinator(plan_.coordinator);
+    if (!all_.coordinator_up() && !ending_) start_coordinator();
+  }
+  void start_coordinator() {
+    all_.start_coordinator(plan_.coordinator).on_failure([this](process_id worker) { break_after_failure(worker); });
+  }
+  /// Aimed at the fences: the link breaks before the worker has read that its report came, so it reports the failed
+  /// attempt again, perhaps when the next attempt runs there.
+  void break_after_failure(process_id worker) {
+    if (faults_over_ || plan_.calm || !draw_.chance(0.3)) return;
+    for (const worker_node* w : all_.living_workers())
+      if (w->id() == worker) {
+        ++faults_;
+        const host_id host = w->host();
+        at(draw_.time(std::chrono::milliseconds(1), std::chrono::milliseconds(8)),
+           [this, host] { all_.net().break_all(host); });
+        return;
+      }
   }
   void heal() {
     all_.net().unblock_all();

@@ -91,7 +91,7 @@ class chaos_plan {
     w.effect_class = kind < 3 ? effect::at_most_once : kind < 7 ? effect::idempotent : effect::pure;
     w.watch = draw.chance(0.3);
     w.retry.retries = draw.between32(0, 4);
-    w.retry.backoff = draw.time(std::chrono::milliseconds(1), std::chrono::milliseconds(200));
+    w.retry.backoff = draw.time(std::chrono::milliseconds(1), std::chrono::milliseconds(draw.chance(0.5) ? 5 : 200));
     w.retry.on_exception = draw.chance(0.3);
     w.no_worker_after = draw.chance(0.1) ? draw.time(std::chrono::milliseconds(500), std::chrono::seconds(10))
                                          : std::chrono::seconds(60);

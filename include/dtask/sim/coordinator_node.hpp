@@ -1,6 +1,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <utility>
@@ -41,6 +42,8 @@ class coordinator_node final : public process<control::coordinator_action> {
       settle();
     });
   }
+  /// Called whenever a worker reports a failed attempt, with the worker's process, after the machine was told.
+  void on_failure(std::function<void(process_id)> what) { on_failure_ = std::move(what); }
   void drain() {
     when_awake([this] {
       machine_.drain(now());
@@ -121,7 +124,10 @@ class coordinator_node final : public process<control::coordinator_action> {
       in_.book.lease_ended(id(), done->job, done->fence, true);
     else if (const auto* back = m.get_if<wire::returned>())
       in_.book.lease_ended(id(), back->job, back->fence, false);
+    const auto* const end = m.get_if<wire::done>();
+    const process_id failed_at = end != nullptr && end->why.code != errc::ok ? p.said.pid : 0;
     machine_.received(link, std::move(m), now());
+    if (failed_at != 0 && on_failure_) on_failure_(failed_at);
   }
   void link_closed(control::link_id link, const error& why) override {
     forget(link);
@@ -233,6 +239,7 @@ class coordinator_node final : public process<control::coordinator_action> {
   const control::coordinator_options options_;
   control::coordinator_state machine_;
   std::map<control::link_id, peer_book> peers_;
+  std::function<void(process_id)> on_failure_;
   bool stopped_ = false;
   unsigned check_every_ = 1;
   unsigned turns_ = 0;
