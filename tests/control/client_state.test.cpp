@@ -142,6 +142,69 @@ TEST_CASE("the coordinator restarts") {
   CHECK(c.violation == "");
 }
 
+TEST_CASE("a client that gave its coordinator up while a hello was on its way begins another session") {
+  control::client_options options;
+  options.hello_within = 5s;
+  options.coordinator_wait = 3s;
+  time_point now{1h};
+  control::client_state c({wire::role::client, "c", "host", 1, 0, 0, {type("job/1")}}, options, 1);
+  std::vector<control::client_action> actions;
+  const auto act = [&] { c.take_actions(actions, now); };
+  const auto said = [&](control::link_id link) {
+    const wire::hello* found = nullptr;
+    for (const control::client_action& a : actions)
+      if (const auto* s = std::get_if<control::send>(&a); s != nullptr && s->link == link)
+        if (const auto* h = s->what.get_if<wire::hello>()) found = h;
+    return found;
+  };
+  const auto has = [&](auto wanted) {
+    for (const control::client_action& a : actions)
+      if (wanted(a)) return true;
+    return false;
+  };
+  c.start(now);
+  act();
+  c.connected(1, now);
+  act();
+  wire::welcome w;
+  w.epoch = 9;
+  w.session = 7;
+  w.key = 8;
+  w.heartbeat = 1s;
+  w.lost_after = 5s;
+  w.credit = w.window = 1 << 20;
+  c.received(1, w, now);
+  c.submit({.effect_class = effect::pure, .retry = {}, .arguments = text("x")}, now);
+  act();
+  c.closed(1, error(errc::io_error, "reset"), now);
+  now += 2s;
+  c.tick(now);
+  act();
+  c.connected(2, now);
+  act();
+  REQUIRE(said(2) != nullptr);
+  CHECK(said(2)->session == 7);
+  now += 1s;
+  c.tick(now);
+  act();
+  CHECK(has([](const auto& a) { return std::holds_alternative<control::offline>(a); }));
+  CHECK(has([](const auto& a) { return std::holds_alternative<control::complete>(a); }));
+  CHECK(has([](const auto& a) {
+    const auto* const close = std::get_if<control::close_link>(&a);
+    return close != nullptr && close->link == 2;
+  }));
+  c.received(2, w, now);  // too late
+  act();
+  CHECK(!has([](const auto& a) { return std::holds_alternative<control::online>(a); }));
+  now += 2s;
+  c.tick(now);
+  act();
+  c.connected(3, now);
+  act();
+  REQUIRE(said(3) != nullptr);
+  CHECK(said(3)->session == 0);
+}
+
 TEST_CASE("no coordinator from the start") {
   cluster c;
   c.add_client();

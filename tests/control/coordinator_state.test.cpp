@@ -678,6 +678,40 @@ TEST_CASE("large results of many workers at once do not wait for each other's cr
   CHECK(c.violation == "");
 }
 
+TEST_CASE("results that nobody gets do not cost their worker its credit") {
+  cluster c;
+  c.options.result_bytes = 4u << 20;
+  c.options.prefetch_max = 0;
+  c.options.session_grace = 2s;
+  c.start_coordinator();
+  c.add_worker(1);
+  c.add_client();
+  SUBCASE("their deadline had passed") {
+    for (int i = 0; i < 4; ++i) {
+      control::call_request r;
+      r.deadline = 1s;
+      const auto late = c.submit(0, effect::pure, text("a"), std::move(r));
+      c.pass(2s);
+      CHECK(code(c, 0, late) == errc::deadline_exceeded);
+      c.finish_with(0, big(3u << 20));
+    }
+  }
+  SUBCASE("their client has gone") {
+    for (int i = 0; i < 4; ++i) {
+      const std::size_t leaving = c.add_client();
+      c.submit(leaving);
+      c.break_link(c.clients[leaving]);
+      c.clients[leaving].dead = true;
+      c.finish_with(0, big(3u << 20));
+      c.pass(3s);
+    }
+  }
+  const auto call = c.submit(0);
+  c.finish_with(0, big(3u << 20));
+  CHECK(code(c, 0, call) == errc::ok);
+  CHECK(c.violation == "");
+}
+
 TEST_CASE("results of all clients together have a limit") {
   cluster c;
   c.options.queue_bytes = 20'000;

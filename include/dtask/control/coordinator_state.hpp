@@ -182,6 +182,7 @@ class coordinator_state {
   void withdraw(std::uint32_t j, time_point now);
   void forget_arguments(std::uint32_t j, time_point now);
   void drop_answer(std::uint32_t j);
+  void drop_value(std::uint32_t j);
   void release_from_session(std::uint32_t j);
   void reclaim(std::uint32_t j);
   void report_state(std::uint32_t j, wire::job_state state);

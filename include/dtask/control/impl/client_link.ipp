@@ -199,6 +199,11 @@ inline void client_state::coordinator_gone(const error& why, bool final, time_po
   if (!gone_) actions_.emplace_back(offline{why, final});
   gone_ = true;
   session_ = key_ = 0;
+  // The answer to a hello that is on its way would bring the session back, with calls that have just ended here.
+  if (!final && up_.now() == uplink::phase::greeting) {
+    actions_.emplace_back(close_link{up_.link(), why, true});
+    link_broken(now);
+  }
   const wire::failure cause{why.code(), {}, why.cause(), why.place(), why.remedy()};
   for (std::uint32_t c = 0; c < calls_.bound(); ++c) {
     if (!calls_.live(c)) continue;

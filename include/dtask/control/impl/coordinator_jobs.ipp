@@ -301,6 +301,17 @@ inline void coordinator_state::drop_answer(std::uint32_t j) {
   r.rarely->answer.reset();
 }
 
+/// A finished job's value is not needed any more: what of it has not been sent was never paid back to its worker.
+inline void coordinator_state::drop_value(std::uint32_t j) {
+  job& r = jobs_[j];
+  const std::shared_ptr<stream>* const from = r.held.arriving();
+  if (r.answered && r.worker != none && from != nullptr && (*from)->owed != 0) {
+    workers_[r.worker].owed_credit += std::exchange((*from)->owed, 0);
+    if (peer* const w = worker_peer(r.worker)) touch(*w);
+  }
+  r.held.clear();
+}
+
 inline void coordinator_state::send_result(std::uint32_t j) {
   job& r = jobs_[j];
   peer* const c = find(sessions_[r.session].link);
@@ -352,7 +363,7 @@ inline void coordinator_state::release_from_session(std::uint32_t j) {
   }
   if (r.phase != job_phase::finished) return;
   r.accepted = true;
-  r.held.clear();
+  drop_value(j);
   reclaim(j);
 }
 

@@ -286,7 +286,13 @@ inline void coordinator_state::on(peer& p, wire::status_query&& m, time_point no
 
 inline void coordinator_state::on(peer& p, wire::chunk&& m, time_point now) {
   const auto at = std::find_if(p.in.begin(), p.in.end(), [&](const incoming& i) { return i.transfer == m.transfer; });
-  if (at == p.in.end()) return;  // given up here; its sender has not heard of it yet
+  if (at == p.in.end()) {  // given up here; its sender has not heard of it yet
+    if (p.role == kind::worker) {
+      workers_[p.index].owed_credit += m.data.size();
+      touch(p);
+    }
+    return;
+  }
   if (const error bad = at->from->accept(std::move(m))) return violation(p, bad.cause());
   const bool complete = at->from->complete();
   incoming done;

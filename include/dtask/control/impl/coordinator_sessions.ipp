@@ -84,7 +84,7 @@ inline void coordinator_state::end_session(std::uint32_t s, std::string_view why
       finish(j, {errc::cancelled, {}, std::string(why), "coordinator", {}}, now);
     } else {
       jobs_[j].accepted = true;
-      jobs_[j].held.clear();
+      drop_value(j);
       reclaim(j);
     }
   }
