@@ -66,10 +66,8 @@ class process {
     frozen_ = false;
     in_.net.thaw(host_);
     // What came while it slept happens now, in no particular order to the links' bytes.
-    for (auto& [what, if_ended] : std::exchange(late_, {}))
-      in_.clock.call_after(duration::zero(), [this, what = std::move(what), if_ended = std::move(if_ended)] {
-        when_awake(what, if_ended);
-      });
+    for (auto& late : std::exchange(late_, {}))
+      in_.clock.call_after(duration::zero(), [this, each = std::move(late)] { when_awake(each.first, each.second); });
   }
   /// Ends the process at once. `politely`: its system delivers what it holds. `silently`: its machine dies with it,
   /// nobody is told.
