@@ -10,15 +10,16 @@ macro(dtask_find_core)
   find_package(Threads REQUIRED)
 endmacro()
 
-macro(dtask_find_main)
-  find_package(CLI11 CONFIG REQUIRED)
+# REQUIRED or QUIET.
+macro(dtask_find_main how)
+  find_package(CLI11 CONFIG ${how})
 endmacro()
 
-macro(dtask_find_data)
-  find_package(JPEG REQUIRED)
-  find_package(PNG REQUIRED)
-  find_package(Exif MODULE REQUIRED)
-  find_package(ZLIB REQUIRED)
+macro(dtask_find_data how)
+  find_package(JPEG ${how})
+  find_package(PNG ${how})
+  find_package(Exif MODULE ${how})
+  find_package(ZLIB ${how})
 endmacro()
 
 macro(dtask_find_torch)

@@ -69,7 +69,8 @@ void inputs::add_path(const std::string& path, const model_info& info) {
   if (fs::is_directory(path, failed)) {
     std::vector<std::string> found;
     for (auto at = fs::directory_iterator(path, failed); !failed && at != fs::directory_iterator(); at.increment(failed))
-      if (named_like_a_picture(at->path()) && !at->is_directory()) found.push_back(at->path().string());
+      // What cannot be looked at, a link to itself say, gets its reason when it is read.
+      if (std::error_code unknown; named_like_a_picture(at->path()) && !at->is_directory(unknown)) found.push_back(at->path().string());
     if (failed || found.empty()) {
       inputs_.push_back({path, failed ? "cannot read folder: " + failed.message() : "no pictures in this folder", 0, 0, {}});
       return;
@@ -111,7 +112,6 @@ void inputs::add_labels(const std::string& path) {
   if (labels.shape.size() != 1 || at != labels.count())
     throw dtask::error(dtask::errc::bad_data, "there are " + std::to_string(labels.data.size()) + " labels for " + std::to_string(at) + " pictures of IDX files", path,
                        "give the label file that belongs to the pictures");
-  labelled_ = true;
 }
 
 batch inputs::make(std::size_t i) {

@@ -28,7 +28,6 @@ class inputs {
   inputs(const std::vector<std::string>& paths, const std::string& labels, const model_info& info, std::size_t batch_size);
 
   const std::vector<input>& all() const noexcept { return inputs_; }
-  bool labelled() const noexcept { return labelled_; }
 
   std::size_t batches() const noexcept { return cuts_.size(); }
   /// The inputs of batch `i`, in order: those that were usable when it was made.
@@ -45,7 +44,6 @@ class inputs {
   std::vector<dtask::bytes> arrays_;
   std::size_t picture_bytes_ = 0;
   std::vector<std::vector<std::size_t>> cuts_;
-  bool labelled_ = false;
 };
 
 }  // namespace recognise

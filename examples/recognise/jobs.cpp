@@ -1,6 +1,7 @@
 #include "jobs.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <mutex>
 #include <span>
@@ -40,6 +41,12 @@ std::string unpack(const dtask::bytes& file, const model_info& info, std::span<s
   return {};
 }
 
+/// The classes of one picture, or why there are none: finite weights can still overflow on their way.
+answer answer_of(std::vector<ranked> top) {
+  const bool numbers = std::all_of(top.begin(), top.end(), [](const ranked& r) { return std::isfinite(r.p); });
+  return numbers ? answer{std::move(top), {}} : answer{{}, "the network's answer is not a number: its weights are damaged"};
+}
+
 std::span<const std::uint8_t> raw(const dtask::bytes& b) { return {reinterpret_cast<const std::uint8_t*>(b.data()), b.size()}; }
 
 }  // namespace
@@ -53,7 +60,7 @@ std::vector<answer> recognise_job::operator()(dtask::job_context& ctx, const bat
   const model_info& info = model_->info();
   if (in.files.empty()) {
     std::vector<answer> answers;
-    for (auto& top : model_->classify(raw(in.pixels))) answers.push_back({std::move(top), {}});
+    for (auto& top : model_->classify(raw(in.pixels))) answers.push_back(answer_of(std::move(top)));
     return answers;
   }
   const std::size_t each = info.picture_bytes();
@@ -77,7 +84,7 @@ std::vector<answer> recognise_job::operator()(dtask::job_context& ctx, const bat
   }
   if (good.empty()) return answers;
   auto found = model_->classify(std::span(pixels).first(good.size() * each));
-  for (std::size_t k = 0; k < good.size(); ++k) answers[good[k]].top = std::move(found[k]);
+  for (std::size_t k = 0; k < good.size(); ++k) answers[good[k]] = answer_of(std::move(found[k]));
   return answers;
 }
 

@@ -20,7 +20,8 @@ int main(int argc, char** argv) {
     app.add_option("--batch", options.batch, "pictures per job")->check(CLI::Range(1, 256))->capture_default_str();
     app.add_flag("--json", options.json, "one line of JSON per picture instead of a table");
     app.add_option("paths", options.paths, "JPEG, PNG or IDX files (plain or gzip), and folders of pictures")->required()->type_name("PATH...");
-    app.footer(app.get_footer() + "\nExit codes: 0 all recognised, 1 some files unusable, 2 usage, 3 the cluster failed, 130 interrupted.");
+    const std::string usual = app.get_footer();
+    app.footer(usual.substr(0, usual.rfind("Exit codes")) + "Exit codes: 0 all recognised, 1 some files unusable, 2 usage, 3 the cluster failed, 4 the answers could not be written, 128 + n ended by signal n (130: Ctrl-C).");
   };
   return dtask::main<recognise::jobs>(argc, argv, add_options, [&options](dtask::cluster& c) { return recognise::recognise_all(c, options); });
 }

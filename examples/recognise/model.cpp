@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cmath>
 #include <set>
 #include <string_view>
 #include <utility>
@@ -39,10 +40,10 @@ std::array<float, 3> channel_values(std::string_view text, int channels, std::st
     const std::string_view word = text.substr(0, text.find(','));
     text.remove_prefix(std::min(text.size(), word.size() + 1));
     const auto [end, code] = std::from_chars(word.data(), word.data() + word.size(), values[static_cast<std::size_t>(count)]);
-    if (code != std::errc() || end != word.data() + word.size()) bad("the metadata's " + std::string(key) + " is not a list of numbers");
+    if (code != std::errc() || end != word.data() + word.size() || !std::isfinite(values[static_cast<std::size_t>(count)])) bad("the metadata's " + std::string(key) + " is not a list of numbers");
     ++count;
   }
-  if (count != 1 && count != channels) bad("the metadata's " + std::string(key) + " has not one number per channel");
+  if (!text.empty() || (count != 1 && count != channels)) bad("the metadata's " + std::string(key) + " has not one number per channel");
   for (int c = count; c < 3; ++c) values[static_cast<std::size_t>(c)] = values[0];
   return values;
 }
@@ -86,7 +87,7 @@ description read(const dtask::bytes& weights) {
   d.mean = channel_values(d.file.meta("mean", info.channels == 3 ? "0.485,0.456,0.406" : "0.2860"), info.channels, "mean");
   d.std = channel_values(d.file.meta("std", info.channels == 3 ? "0.229,0.224,0.225" : "0.3530"), info.channels, "std");
   for (const float s : d.std)
-    if (!(s > 0)) bad("the metadata's std is not positive");
+    if (s < 1e-6F) bad("the metadata's std is not positive, or too small to divide by");
   const dtask::safetensor* last = d.file.find(info.channels == 3 ? "classifier.1.bias" : "fc2.bias");
   if (last == nullptr || last->shape.size() != 1 || last->shape[0] < 1 || last->shape[0] > 1000000) bad("the last layer's bias is missing or has no sensible shape");
   info.classes = static_cast<int>(last->shape[0]);
@@ -105,6 +106,7 @@ void fill(torch::nn::Module& module, const dtask::safetensors& file) {
     }
     if (at::IntArrayRef(from->shape) != to.sizes()) bad("the array " + name + " has the shape " + shape_text(from->shape) + ", not " + shape_text(to.sizes()));
     to.detach().copy_(dtask::to_tensor(*from));
+    if (!at::isfinite(to).all().item<bool>()) bad("the array " + name + " holds numbers that are not finite");
     used.insert(name);
   };
   for (auto& item : module.named_parameters()) take(item.key(), item.value());

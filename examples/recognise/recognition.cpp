@@ -2,9 +2,11 @@
 
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
+#include <cstring>
 #include <map>
 #include <memory>
 #include <optional>
@@ -86,7 +88,10 @@ class report {
       ++recognised_;
       ++by_worker_[worker];
       again_ += attempt > 1;
-      if (one.label) right_ += top.front().index == *one.label;
+      if (one.label) {
+        ++labelled_;
+        right_ += top.front().index == *one.label;
+      }
       print(json_ ? json_line(one.name, top, with_.classes, worker, attempt) : table_row(one.name, top, with_.classes));
     }
   }
@@ -96,7 +101,7 @@ class report {
   /// The inputs after the last batch, and the summary.
   void finish() {
     skip_to(with_.in.all().size());
-    std::fflush(stdout);
+    flush();
     bar_.finish();
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin_;
     std::string workers;
@@ -104,10 +109,14 @@ class report {
     std::fprintf(stderr, "%zu of %zu pictures recognised, %zu unusable, %zu placed again; %.1f pictures/s over %.2f s\n", recognised_, with_.in.all().size(), unusable_, again_,
                  static_cast<double>(recognised_) / took.count(), took.count());
     if (!workers.empty()) std::fprintf(stderr, "by worker: %s\n", workers.c_str());
-    if (with_.in.labelled() && recognised_ != 0)
-      std::fprintf(stderr, "right: %zu of %zu (%.2f %%)\n", right_, recognised_, 100.0 * static_cast<double>(right_) / static_cast<double>(recognised_));
+    if (labelled_ != 0) std::fprintf(stderr, "right: %zu of %zu (%.2f %%)\n", right_, labelled_, 100.0 * static_cast<double>(right_) / static_cast<double>(labelled_));
   }
   bool complete() const noexcept { return unusable_ == 0; }
+  void flush() {
+    if (std::fflush(stdout) != 0 && write_error_ == 0) write_error_ = errno;
+  }
+  /// Why an answer could not be written (an `errno`), or 0.
+  int write_error() const noexcept { return write_error_; }
 
  private:
   /// Reports the unusable inputs before number `i`.
@@ -125,14 +134,17 @@ class report {
     ++unusable_;
     print(json_ ? json_line(one.name, why) : table_row(one.name, why));
   }
-  static void print(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
+  void print(const std::string& text) {
+    if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() && write_error_ == 0) write_error_ = errno;
+  }
 
   const prepared& with_;
   bool json_;
   // Answers on a terminal show by themselves how far it has come.
   bool show_bar_ = ::isatty(STDERR_FILENO) == 1 && ::isatty(STDOUT_FILENO) == 0;
   dtask::progress bar_;
-  std::size_t next_ = 0, recognised_ = 0, unusable_ = 0, again_ = 0, right_ = 0;
+  std::size_t next_ = 0, recognised_ = 0, unusable_ = 0, again_ = 0, labelled_ = 0, right_ = 0;
+  int write_error_ = 0;
   std::map<std::string, std::size_t> by_worker_;
   std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
 };
@@ -153,18 +165,23 @@ dtask::task<int> recognise_all(dtask::cluster& c, const recognition_options& opt
       if (*r) out.take(with->in.members(i), **r, r->worker(), r->attempts());
       else if (unusable_batch(r->error().code())) out.unusable(with->in.members(i), r->error().what());
       else failed = r->error();
-      if (failed) break;
+      // Nobody reads what is computed from here on: the end of `answers` cancels it.
+      if (failed || out.write_error() != 0) break;
     }
   } catch (const dtask::error& e) {
     if (e.code() == dtask::errc::cancelled) throw;
     failed = e;
   }
   if (failed) {
-    std::fflush(stdout);
+    out.flush();
     complain(*failed);
     co_return cluster_failed;
   }
-  out.finish();
+  if (out.write_error() == 0) out.finish();
+  if (const int why = out.write_error()) {
+    complain(dtask::error(dtask::errc::io_error, "cannot write the answers: " + std::string(std::strerror(why)), "standard output", "make room or keep its reader running, and start again"));
+    co_return not_written;
+  }
   co_return out.complete() ? all_recognised : some_unusable;
 }
 

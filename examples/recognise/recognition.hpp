@@ -16,8 +16,8 @@ struct recognition_options {
   std::size_t batch = 8;
 };
 
-/// Exit codes of the program.
-inline constexpr int all_recognised = 0, some_unusable = 1, wrong_usage = 2, cluster_failed = 3;
+/// Exit codes of the program. `not_written`: answers could not be written to stdout.
+inline constexpr int all_recognised = 0, some_unusable = 1, wrong_usage = 2, cluster_failed = 3, not_written = 4;
 
 /// Broadcasts the weights, maps the job over the batches, writes answers to stdout as they come in input order and a summary to stderr.
 /// Returns an exit code; throws `error(cancelled)` under stop.

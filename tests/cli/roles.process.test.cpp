@@ -2,8 +2,10 @@
 #include <doctest/doctest.h>
 #include <signal.h>
 
+#include <filesystem>
 #include <fstream>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "faults/process.hpp"
@@ -150,5 +152,35 @@ TEST_CASE("help goes to stdout and names the roles") {
     const finished help = run({hello(), role, "--help"});
     CHECK(help.code == 0);
     CHECK(help.out.find("SECONDS") != std::string::npos);
+    CHECK(help.out.find("Exit codes: 0 success") != std::string::npos);
+  }
+}
+
+TEST_CASE("output that cannot be written is an error") {
+  for (const char* to : {" > /dev/full", " >&-"}) {
+    CAPTURE(to);
+    const finished f = run({"/bin/sh", "-c", "exec \"$0\"" + std::string(to), hello()});
+    CHECK(f.code == 1);
+    CHECK(one_line(f.err));
+    CHECK(f.err.find("the output could not be written: ") != std::string::npos);
+  }
+}
+
+TEST_CASE("started with closed standard streams: no connection takes their numbers") {
+  const faults::scratch folder;
+  // A socket with number 2 would be sent the log, between the frames of the protocol.
+  process coordinator({"/bin/sh", "-c", "exec \"$0\" coordinator --listen 127.0.0.1:0 --port-file \"$1\" --log debug <&- >&- 2>&-", tool(), folder.file("port")});
+  const auto port = folder.wait_for_line("port", coordinator);
+  REQUIRE(port);
+  const std::string url = "tcp://127.0.0.1:" + *port;
+  process worker({"/bin/sh", "-c", "exec \"$0\" worker --connect \"$1\" --slots 1 --log debug <&- >&- 2>&-", hello(), url});
+  const finished f = run({hello(), "--on", url});
+  CHECK_MESSAGE(f.code == 0, f.err);
+  CHECK(f.out == "primes below one million: 78498\n");
+  for (const process* p : {&coordinator, &worker}) {
+    for (int fd = 0; fd < 3; ++fd) {
+      std::error_code failed;
+      CHECK(std::filesystem::read_symlink("/proc/" + std::to_string(p->pid()) + "/fd/" + std::to_string(fd), failed) == "/dev/null");
+    }
   }
 }

@@ -8,6 +8,7 @@ A comment on the line before a fenced block says what the block is:
   <!-- run: compile -->                a whole program or header: compiled only
   <!-- run: part of FILE -->           lines of FILE, which is compiled elsewhere; compared, indentation aside
   <!-- run: sh [data] -->              commands, run by bash from the top of the repository; `data`: left out without DTASK_TEST_DATA
+  <!-- run: sh elsewhere -->           the same in an empty folder with the repository's files linked in, so that what the commands make is not left behind
   <!-- run: not here, REASON -->       not run by this test; the reason is printed
   <!-- output -->                      the block after it is what the block before printed on stdout (... stands for anything)
 
@@ -56,9 +57,9 @@ class Page:
         self.compiler, self.flags = args.compiler, pathlib.Path(args.flags).read_text().split()
         self.left_out = []
 
-    def command(self, what, arguments, **options):
+    def command(self, what, arguments, folder=None, **options):
         try:
-            result = subprocess.run(arguments, cwd=self.source, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECONDS, **options)
+            result = subprocess.run(arguments, cwd=folder or self.source, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECONDS, **options)
         except subprocess.TimeoutExpired as e:
             raise Failure(f"{what}: not finished after {SECONDS} s\n{(e.stdout or b'').decode()}{(e.stderr or b'').decode()}") from e
         if result.returncode != 0:
@@ -95,7 +96,10 @@ class Page:
                 self.left_out.append("set DTASK_TEST_DATA to run: " + text.strip().splitlines()[0])
                 return None
             text = text.replace("build/release/", f"{self.build}/")
-            return self.command("commands", ["bash", "-euo", "pipefail", "-c", text])
+            if rest == "elsewhere":
+                for name in self.source.iterdir():
+                    (folder / name.name).symlink_to(name)
+            return self.command("commands", ["bash", "-euo", "pipefail", "-c", text], folder if rest == "elsewhere" else None)
         if mark.startswith("not here, "):
             print(f"not run here ({mark[len('not here, '):]}): {text.strip().splitlines()[0]}")
             return None

@@ -54,7 +54,7 @@ TEST_CASE(
   CHECK(by_job(later)["echo:x"].code == "ok");
 }
 
-TEST_CASE("the coordinator does not come back: every call ends with coordinator_lost, the client with its exit code") {
+TEST_CASE("the coordinator does not come back: every call ends with coordinator_lost") {
   site s;
   s.add_worker();
   command what = s.meeting();
@@ -68,6 +68,22 @@ TEST_CASE("the coordinator does not come back: every call ends with coordinator_
   CHECK_MESSAGE(all.size() == 3, client.report());
   for (auto& [job, a] : all) CHECK_MESSAGE((a.code == "coordinator_lost" || a.code == "ok"), job << ' ' << a.code);
   CHECK(all["hold:a"].code == "coordinator_lost");
+  // The program looked at its outcomes itself.
+  CHECK(end->code == 1);
+}
+
+TEST_CASE("the coordinator does not come back: a program that lets the error through ends with 3 and one line") {
+  site s;
+  s.add_worker();
+  command what = s.meeting();
+  what.insert(what.end(), {"--coordinator-wait", "0.5", "--strict", "--job", "hold:a"});
+  process& client = s.add_client(what);
+  s.started("a");
+  s.kill_coordinator();
+  const std::optional<ending> end = client.wait();
+  REQUIRE_MESSAGE(end, client.report());
+  CHECK_MESSAGE(end->code == 3, client.report());
+  CHECK_MESSAGE(process::occurrences(client.text(process::err), "faults_app: ") == 1, client.report());
 }
 
 TEST_CASE("a worker without a coordinator ends by itself, with a line that says so") {

@@ -2,7 +2,7 @@
 // prints one line for each end as it comes:
 //   outcome KIND:ARGUMENT ok attempts=1 value=... worker=...
 //   outcome KIND:ARGUMENT CODE attempts=1 type=... message=... place=... what=...
-// Exit code: 0 when all ended with `ok`, else 1; that of dtask::main where the cluster failed.
+// Exit code: 0 when all ended with `ok`, else 1; that of dtask::main where the cluster failed, and with `--strict` where a job did.
 #include <chrono>
 #include <cstdio>
 #include <cstring>
@@ -20,6 +20,7 @@ struct request {
   std::vector<std::string> jobs;
   long deadline_ms = 30'000, no_worker_ms = 30'000;
   unsigned retries = 3;
+  bool strict = false;
 };
 
 std::string shown(const std::string& text) { return text; }
@@ -46,6 +47,7 @@ dtask::task<void> ask(dtask::cluster& c, const request& what, const std::string&
                 std::string(dtask::to_string(why.code())).c_str(), why.attempts(), why.type().c_str(),
                 why.message().c_str(), why.place().c_str(), why.what());
     ++bad;
+    if (what.strict) throw why;
   }
   std::fflush(stdout);
 }
@@ -114,6 +116,7 @@ int main(int argc, char** argv) {
         app.add_option("--deadline-ms", what.deadline_ms);
         app.add_option("--no-worker-ms", what.no_worker_ms);
         app.add_option("--retries", what.retries);
+        app.add_flag("--strict", what.strict, "end with the first error");
       },
       [&what](dtask::cluster& c) -> dtask::task<int> {
         unsigned bad = 0;

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "dtask/main.hpp"
 
@@ -83,6 +84,12 @@ inline int echo(int n) { return n; }
 #else
 inline std::string echo(std::string text) { return text; }
 #endif
+/// Takes what can be nested and counted wrongly.
+inline std::uint64_t count_words(std::vector<std::vector<std::string>> lists) {
+  std::uint64_t words = 0;
+  for (const auto& list : lists) words += list.size();
+  return words;
+}
 inline std::string throws_error(std::string message) { throw std::runtime_error(message); }
 inline std::string aborts(std::string events) {
   tell(events, "started abort 0 " + std::to_string(::getpid()));
@@ -103,6 +110,7 @@ struct sealed {
 inline sealed seal(std::string text) { return {text}; }
 
 using echo_job = dtask::function_job<"echo/1", &echo, dtask::idempotent>;
+using count_job = dtask::function_job<"count_words/1", &count_words, dtask::idempotent>;
 using throws_job = dtask::function_job<"throws/1", &throws_error, dtask::idempotent>;
 using aborts_job = dtask::function_job<"aborts/1", &aborts, dtask::idempotent>;
 using aborts_once_job = dtask::function_job<"aborts_once/1", &aborts, dtask::at_most_once>;
@@ -110,6 +118,6 @@ using large_job = dtask::function_job<"large/1", &large, dtask::idempotent>;
 using seal_job = dtask::function_job<"seal/1", &seal, dtask::idempotent>;
 
 using jobs =
-    dtask::registry<hold, hold_once, deaf, recite, echo_job, throws_job, aborts_job, aborts_once_job, large_job, seal_job>;
+    dtask::registry<hold, hold_once, deaf, recite, echo_job, count_job, throws_job, aborts_job, aborts_once_job, large_job, seal_job>;
 
 }  // namespace faults

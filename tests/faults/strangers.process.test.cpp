@@ -9,6 +9,7 @@
 
 #include "dtask/wire/frame.hpp"
 #include "dtask/wire/outbox.hpp"
+#include "jobs.hpp"
 #include "site.hpp"
 #include "stranger.hpp"
 
@@ -282,6 +283,63 @@ TEST_CASE("a peer with a right hello that then lies: it alone is thrown out") {
   SUBCASE("a second hello") { after_hello(encoded(client_hello())); }
   CHECK_MESSAGE(s.coordinator().peak_memory() <= before + 4 * (2 * MiB) + 64 * KiB + noise_bound,
                 "peak " << s.coordinator().peak_memory() << " after " << before);
+  check_alive(s);
+}
+
+TEST_CASE("hostile arguments: the worker answers with the cause, keeps its memory and goes on") {
+  site s;
+  process& worker = s.add_worker();
+  check_alive(s);
+  const dtask::job_entry* target = nullptr;
+  for (const dtask::job_entry& e : jobs::entries())
+    if (e.name == "count_words/1") target = &e;
+  REQUIRE(target != nullptr);
+  dtask::wire::hello hello = client_hello();
+  hello.jobs = {{std::string(target->name), target->schema, target->signature}};
+
+  constexpr std::size_t body = 512 * KiB;
+  const auto counts = [](std::vector<std::uint64_t> first, std::size_t then) {
+    first.resize(first.size() + then);
+    return std::string(reinterpret_cast<const char*>(first.data()), first.size() * sizeof first[0]);
+  };
+  std::string argument, because;
+  SUBCASE("2^60 lists") {
+    argument = counts({std::uint64_t{1} << 60}, body / 8);
+    because = "a count larger than the rest of the value";
+  }
+  SUBCASE("one list of 2^61 words") {
+    argument = counts({1, std::uint64_t{1} << 61}, body / 8);
+    because = "a count larger than the rest of the value";
+  }
+  SUBCASE("one word of 2^64 - 1 letters") {
+    argument = counts({1, 1, ~std::uint64_t{0}}, body / 8);
+    because = "a count larger than the rest of the value";
+  }
+  SUBCASE("65,536 words without a letter: four times their size in memory") {
+    argument = counts({1, body / 8}, body / 8);
+    because = "more memory needed than the size of the value justifies";
+  }
+  SUBCASE("cut short") {
+    argument = counts({3}, 1);
+    because = "a count larger than the rest of the value";
+  }
+  SUBCASE("more than the value") {
+    argument = counts({0, 1}, 0);
+    because = "bytes after the end of the value";
+  }
+  const std::size_t before = worker.resident_memory();
+  stranger peer(s.port());
+  dtask::wire::submit job;
+  job.call = 1;
+  job.arguments.whole.body = dtask::bytes::copy(argument);
+  peer.send(encoded(hello) + encoded(job));
+  while (peer.received().find(because) == std::string::npos && peer.receive()) {
+  }
+  CHECK_MESSAGE(peer.received().find("the arguments cannot be decoded: " + because) != std::string::npos,
+                s.coordinator().report() << worker.report());
+  CHECK_MESSAGE(worker.peak_memory() <= before + 4 * body + 64 * KiB + noise_bound,
+                "peak " << worker.peak_memory() << " after " << before);
+  CHECK(worker.running());
   check_alive(s);
 }
 

@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 #include <fstream>
+#include <limits>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -137,6 +139,23 @@ TEST_CASE("recognise: weights that do not fit are refused with a reason") {
   file = good;
   file.metadata["std"] = "0";
   CHECK(complains(file, "not positive"));
+  for (const char* std : {"-1", "nan", "inf", "1e-45", "0.2,0.2", "0.2,0.2,0.2,0.2"}) {
+    CAPTURE(std);
+    file = good;
+    file.metadata["std"] = std;
+    CHECK(complains(file, "std"));
+  }
+  file = good;
+  file.metadata["mean"] = "nan";
+  CHECK(complains(file, "mean"));
+  for (const float wrong : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+    file = good;
+    dtask::safetensor& last = *std::find_if(file.tensors.begin(), file.tensors.end(), [](const dtask::safetensor& t) { return t.name == "classifier.1.bias"; });
+    std::string values(last.data.view());
+    std::memcpy(values.data() + 12, &wrong, sizeof wrong);
+    last.data = dtask::bytes::copy(values);
+    CHECK(complains(file, "classifier.1.bias holds numbers that are not finite"));
+  }
   file = good;
   file.metadata["input_size"] = "100000";
   CHECK(complains(file, "input_size"));

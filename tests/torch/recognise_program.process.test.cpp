@@ -190,6 +190,40 @@ TEST_CASE("recognise program: the table") {
   CHECK(got.errors.find("1 of 2 pictures recognised, 1 unusable") != std::string::npos);
 }
 
+TEST_CASE("recognise program: a folder with links to nowhere and to themselves still gives its pictures") {
+  const auto d = data();
+  if (!d) return;
+  const faults::scratch folder;
+  fs::copy_file(d->root / "photos" / "000b7d55b6184b08.jpg", folder.file("a.jpg"));
+  fs::create_symlink("b.jpg", folder.file("b.jpg"));
+  fs::create_symlink("nowhere.jpg", folder.file("c.jpg"));
+  const run_result got = run(d->network() + std::vector<std::string>{"--json", fs::path(folder.file("a.jpg")).parent_path().string()});
+  CAPTURE(got.errors);
+  CHECK(got.code == 1);
+  const std::vector<answer> answers = parse(got.lines);
+  REQUIRE(answers.size() == 3);
+  CHECK(answers[0].error.empty());
+  CHECK(answers[1].error.find("symbolic links") != std::string::npos);
+  CHECK(!answers[2].error.empty());
+}
+
+TEST_CASE("recognise program: answers that cannot be written are an error, and nobody goes on computing them") {
+  const auto d = data();
+  if (!d) return;
+  const std::string photos = (d->root / "photos").string(), photo = photos + "/000b7d55b6184b08.jpg";
+  const auto in_shell = [&](const std::string& around, const std::string& path) {
+    process p({"/bin/bash", "-c", "exec \"$0\" --json --weights \"$1\" --classes \"$2\" \"$3\"" + around, program(), d->weights(), d->classes(), path});
+    const auto end = p.wait(std::chrono::seconds(120));
+    REQUIRE_MESSAGE(end.has_value(), p.report());
+    CHECK_MESSAGE(end->code == 4, p.report());
+    CHECK(p.text(process::err).find("recognise: cannot write the answers: ") != std::string::npos);
+    CHECK(p.text(process::err).find("recognised,") == std::string::npos);
+  };
+  SUBCASE("a full disk") { in_shell(" > /dev/full", photo); }
+  SUBCASE("a closed stdout") { in_shell(" >&-", photo); }
+  SUBCASE("a reader that has gone: long before the last picture") { in_shell(" > >(:)", photos); }
+}
+
 TEST_CASE("recognise program: wrong usage is one line and exit code 2, a missing coordinator 3") {
   const auto d = data();
   if (!d) return;
@@ -246,6 +280,12 @@ TEST_CASE("recognise program: IDX files with labels, and the network that traini
   // A photo on the small network is shrunk and made grey; labels of another file are refused.
   CHECK(run(network + std::vector<std::string>{(d->root / "photos" / "000b7d55b6184b08.jpg").string()}).code == 0);
   CHECK(run(network + std::vector<std::string>{"--labels", (fashion / "train-labels-idx1-ubyte.gz").string(), (fashion / "t10k-images-idx3-ubyte.gz").string()}).code == 2);
+  // Only pictures with a label count as right or wrong.
+  const run_result mixed = run(network + std::vector<std::string>{"--labels", (fashion / "t10k-labels-idx1-ubyte.gz").string(), (fashion / "t10k-images-idx3-ubyte.gz").string(),
+                                                                  (d->root / "photos" / "000b7d55b6184b08.jpg").string()});
+  CAPTURE(mixed.errors);
+  CHECK(mixed.lines.size() == 10001);
+  CHECK(mixed.errors.find(" of 10000 (") != std::string::npos);
   // Pictures for another network are unusable.
   CHECK(run(d->network() + std::vector<std::string>{(fashion / "t10k-images-idx3-ubyte.gz").string()}).code == 1);
 }

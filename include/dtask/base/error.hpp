@@ -21,7 +21,7 @@ enum class errc : std::uint16_t {
   job_failed = 10,       ///< the job threw; type, message and place are in the remote error
   job_abandoned = 11,    ///< ignored stop for longer than the grace time
   quarantined = 12,      ///< killed its workers too often and is not run again
-  unknown_job = 13,      ///< no worker registered that name
+  unknown_job = 13,      ///< the job is not in the registry of the program that calls it, or not in the worker's
   schema_mismatch = 14,  ///< same name, other argument or result types
   // what cannot be encoded, decoded or carried
   encode_failed = 20,

@@ -51,6 +51,7 @@ DTASK_INLINE int coordinator_role(int argc, const char* const* argv) {
   duration polling{};
   detail::add_polling(app, polling);
   detail::add_log_level(app, log_level::info);
+  app.footer(detail::exit_code_help());
   if (const auto end = detail::parse(app, argc, argv)) return *end;
   try {
     const net::host_port at = net::parse_host_port(listen).value();

@@ -27,7 +27,7 @@ DTASK_INLINE int run_role(int argc, const char* const* argv, const std::function
   add_polling(app, options.polling);
   add_log_level(app, log_level::warning);
   app.footer("Other roles of this program:\n  " + program + " worker --connect tcp://HOST:PORT   runs jobs for a coordinator\n  " + program +
-             " coordinator [--listen HOST:PORT]   places jobs of clients on workers\nEach has a --help of its own.");
+             " coordinator [--listen HOST:PORT]   places jobs of clients on workers\nEach has a --help of its own.\n" + exit_code_help(", 128 + n ended by signal n (130: Ctrl-C)"));
   more(app);
   if (const auto end = parse(app, argc, argv)) return *end;
 
@@ -45,7 +45,10 @@ DTASK_INLINE int run_role(int argc, const char* const* argv, const std::function
     environment env;
     env.stop = &stop;
     const int code = sync_wait(pool, run(pool, url, options), env);
-    return ended_by.load() != 0 ? exit_code::by_signal + ended_by.load() : code;
+    if (ended_by.load() != 0) return exit_code::by_signal + ended_by.load();
+    // A result that nobody can read is no success.
+    if (code == exit_code::success) flush_stdout();
+    return code;
   } catch (...) {
     if (const int signal = ended_by.load()) {
       complain(program, "interrupted; its jobs were cancelled");

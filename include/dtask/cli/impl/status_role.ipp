@@ -136,6 +136,7 @@ DTASK_INLINE int status_role(int argc, const char* const* argv) {
   app.add_flag("--json", json, "one line of JSON");
   detail::add_seconds(app, "--within", within, "give up without an answer after this long");
   detail::add_log_level(app, log_level::warning);
+  app.footer(detail::exit_code_help());
   if (const auto end = detail::parse(app, argc, argv)) return *end;
   try {
     cluster_options options;
@@ -144,6 +145,7 @@ DTASK_INLINE int status_role(int argc, const char* const* argv) {
     const wire::status_report report = sync_wait(query_status(url, options));
     const std::string text = json ? status_json(report) + "\n" : status_table(report);
     std::fputs(text.c_str(), stdout);
+    detail::flush_stdout();
     return exit_code::success;
   } catch (...) {
     return detail::explain(program, std::current_exception());

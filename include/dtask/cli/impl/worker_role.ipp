@@ -32,6 +32,7 @@ DTASK_INLINE int worker_role(int argc, const char* const* argv, std::span<const 
   duration polling{};
   detail::add_polling(app, polling);
   detail::add_log_level(app, log_level::info);
+  app.footer(detail::exit_code_help(", 4 all slots are held by jobs that ignore stop"));
   if (const auto end = detail::parse(app, argc, argv)) return *end;
   try {
     const net::url where = net::parse_url(url).value();
