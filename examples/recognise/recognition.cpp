@@ -103,6 +103,7 @@ class report {
     skip_to(with_.in.all().size());
     flush();
     bar_.finish();
+    if (write_error_ != 0) return;
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin_;
     std::string workers;
     for (const auto& [name, count] : by_worker_) workers += (workers.empty() ? "" : ", ") + dtask::escaped(name) + " " + std::to_string(count);
