@@ -19,7 +19,10 @@ struct retry_policy {
   /// The pause before attempt `attempt` (2 is the first retry).
   constexpr duration pause_before(std::uint32_t attempt) const noexcept {
     duration pause = backoff;
-    for (std::uint32_t i = 2; i < attempt && pause < max_backoff; ++i) pause *= 2;
+    for (std::uint32_t i = 2; i < attempt && pause > duration::zero() && pause < max_backoff; ++i) {
+      if (pause > max_backoff / 2) return max_backoff;  // doubled it could exceed what a duration holds
+      pause *= 2;
+    }
     return pause < max_backoff ? pause : max_backoff;
   }
 };
