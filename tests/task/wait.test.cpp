@@ -19,6 +19,36 @@ dtask::task<int> permit(dtask::semaphore& s) {
   co_await s.acquire();
   co_return one;
 }
+/// Comes between the two looks of a wait. The wait's stop is requested when it has been taken and the waiter does not
+/// know yet: as early as another thread could.
+class late_thing : public dtask::detail::wait_awaiter<late_thing> {
+ public:
+  struct place {
+    dtask::detail::short_lock lock;
+    dtask::detail::wait_list waiting;
+  };
+  late_thing(place& at, bool& taken, dtask::stop_source& stop)
+      : dtask::detail::wait_awaiter<late_thing>(at.lock, at.waiting), taken_(taken), stop_(stop) {}
+  void await_resume() {
+    stop_.request_stop();
+    this->finish();
+  }
+
+ private:
+  friend dtask::detail::wait_awaiter<late_thing>;
+  bool try_now(dtask::detail::woken&) noexcept {
+    taken_ = ++looks_ == 2;
+    return taken_;
+  }
+  bool& taken_;
+  dtask::stop_source& stop_;
+  int looks_ = 0;
+};
+dtask::task<int> take_late(late_thing::place& where, bool& taken, dtask::stop_source& stop) {
+  const int one = 1;
+  co_await late_thing(where, taken, stop);
+  co_return one;
+}
 }  // namespace
 
 TEST_CASE("a wait that is stopped leaves the list, and the others stay") {
@@ -53,6 +83,19 @@ TEST_CASE("who was given a permit keeps it when stop comes before it runs") {
   REQUIRE(a.ended());
   CHECK(a.take() == 1);
   CHECK(s.available() == 0);
+}
+
+TEST_CASE("who found it at the second look keeps it when stop comes before it runs") {
+  manual_scheduler where;
+  late_thing::place place;
+  dtask::stop_source stop;
+  bool taken = false;
+  started t(where, take_late(place, taken, stop), stop);
+  where.run();
+  REQUIRE(t.ended());
+  CHECK(taken);
+  CHECK(stop.stop_requested());
+  CHECK(cause_of([&] { CHECK(t.take() == 1); }) == dtask::errc::ok);
 }
 
 TEST_CASE("waiters of one scheduler are woken by one post") {

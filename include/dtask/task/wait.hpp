@@ -26,7 +26,7 @@ struct waiter : resumption {
   waiter* previous = nullptr;
   waiter* following = nullptr;
   bool listed = false;
-  bool answered = false;  ///< the object took it out of the list
+  bool answered = false;  ///< the object took it out of the list, or it never had to enter it
   bool stopped = false;   ///< the wait ended without the thing waited for
 };
 
@@ -147,7 +147,10 @@ class wait_awaiter : public waiter {
     }
     const short_guard hold(lock_);
     if (this->stopped) return false;
-    if (static_cast<Derived*>(this)->try_now(others)) return false;
+    if (static_cast<Derived*>(this)->try_now(others)) {
+      this->answered = true;  // a stop from now until finish() comes too late to take it away
+      return false;
+    }
     list_.push(*this);
     return true;
   }
