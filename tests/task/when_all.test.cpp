@@ -154,3 +154,32 @@ TEST_CASE("stop from above reaches the children; stopped before, none starts") {
   CHECK(started_count == 0);
   CHECK(cause_of([&] { t.take(); }) == dtask::errc::cancelled);
 }
+
+TEST_CASE("of many failures the first in time is thrown, wherever it stands") {
+  const auto fails_with = [](dtask::duration d, int what) -> dtask::task<> {
+    try {
+      co_await dtask::sleep_for(d);
+    } catch (const dtask::error&) {
+      throw what;  // stopped by the first, they fail too
+    }
+    throw what;
+  };
+  for (const int first : {0, 3, 6}) {
+    manual_scheduler where;
+    const auto body = [&]() -> dtask::task<> {
+      std::vector<dtask::task<>> tasks;
+      for (int i = 0; i < 7; ++i) tasks.push_back(fails_with(i == first ? 1s : 2s, i));
+      co_await dtask::when_all(std::move(tasks));
+    };
+    started t(where, body());
+    where.advance(1100ms);
+    REQUIRE(t.ended());
+    int thrown = -1;
+    try {
+      t.take();
+    } catch (int what) {
+      thrown = what;
+    }
+    CHECK(thrown == first);
+  }
+}

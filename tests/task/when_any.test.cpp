@@ -67,3 +67,20 @@ TEST_CASE("a failure that comes first is thrown") {
   REQUIRE(t.ended());
   CHECK_THROWS_AS(t.take(), int);
 }
+
+TEST_CASE("of many that end at once the first counts, and the others change nothing") {
+  manual_scheduler where;
+  const auto ready = [](int v) -> dtask::task<int> {
+    const int copy = v;
+    co_return copy;
+  };
+  const auto body = [&]() -> dtask::task<int> {
+    std::vector<dtask::task<int>> tasks;
+    for (int i = 0; i < 1000; ++i) tasks.push_back(ready(i + 5));
+    auto first = co_await dtask::when_any(std::move(tasks));
+    co_return first.index == 0 ? first.value : -1;
+  };
+  started t(where, body());
+  where.run();
+  CHECK(t.take() == 5);
+}

@@ -109,6 +109,8 @@ class fork_group : spine_hook, elsewhere_hook {
   void note(promise_base& child) noexcept {
     if (policy_ == policy::all && !child.failed) [[likely]]
       return;
+    // Looking for its place costs a step for each child before it: only the decisive one has to.
+    if (decisive_.load(std::memory_order_relaxed) != nobody) return;
     std::int32_t index = 0;
     while (children_[index].promise != &child) ++index;
     std::int32_t none = nobody;
