@@ -20,7 +20,8 @@ struct fork_lane {
   void push(work_item& item) {
     items.push(&item);
     // No fence between the two: before it sleeps, a thread makes all others pass a barrier (membarrier) and looks
-    // again.
+    // again. The barrier orders what the processor does; the compiler must keep the order by itself.
+    std::atomic_signal_fence(std::memory_order_seq_cst);
     if (idle->load(std::memory_order_relaxed) != 0) [[unlikely]]
       wake(*this);
   }
