@@ -3,6 +3,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <condition_variable>
+#include <cstddef>
 #include <mutex>
 #include <optional>
 #include <utility>
@@ -16,9 +17,9 @@ DTASK_BEGIN
 
 /// The scheduler of an `io_context`: an Asio service, one per context, found with `scheduler_of(context)`.
 ///
-/// What is posted while the context is busy runs as one batch after one wake-up; all timers share one wheel and one
-/// Asio timer. Lives as long as its context. Items that are queued when the context dies are never run: tasks end
-/// before it.
+/// What is posted while the context is busy runs as one batch after one wake-up; where several threads run the context,
+/// they share the batch. All timers share one wheel and one Asio timer. Lives as long as its context. Items that are
+/// queued when the context dies are never run: tasks end before it.
 class io_scheduler final : public boost::asio::execution_context::service, public asio_scheduler {
  public:
   using key_type = io_scheduler;
@@ -94,6 +95,12 @@ class io_scheduler final : public boost::asio::execution_context::service, publi
   }
 
   void drain() noexcept {
+    if (serial())
+      drain_alone();
+    else
+      drain_beside_others();
+  }
+  void drain_alone() noexcept {
     work_list batch;
     {
       const std::lock_guard hold(guard_);
@@ -109,6 +116,22 @@ class io_scheduler final : public boost::asio::execution_context::service, publi
     }
     // What came meanwhile waits for its turn behind the context's other handlers.
     boost::asio::post(context_, drainer{this});
+  }
+
+  /// Whatever is queued has a drainer on its way while an item runs, which an idle thread picks up: items that wait for
+  /// each other meet.
+  void drain_beside_others() noexcept {
+    std::unique_lock hold(guard_);
+    draining_ = false;
+    // What comes meanwhile waits for its turn behind the context's other handlers.
+    for (std::size_t left = queue_.size(); left > 0; --left) {
+      work_item* const item = queue_.pop();
+      if (!item) return;
+      if (!queue_.empty() && !std::exchange(draining_, true)) boost::asio::post(context_, drainer{this});
+      hold.unlock();
+      item->run(*item);
+      hold.lock();
+    }
   }
 
   /// Brings the Asio timer in line with `alarm_at_`, on the context's thread.
@@ -132,6 +155,8 @@ class io_scheduler final : public boost::asio::execution_context::service, publi
   }
   void rang() noexcept {
     std::unique_lock hold(guard_);
+    // Another thread is at it: it goes on until nothing is due, and then sets the alarm anew.
+    if (firing_thread_) return;
     firing_thread_ = &detail::this_thread();
     while (timer* const t = wheel_.advance(clock_type::now())) {
       firing_ = t;
@@ -153,7 +178,7 @@ class io_scheduler final : public boost::asio::execution_context::service, publi
   std::mutex guard_;
   std::condition_variable fired_;
   work_list queue_;
-  bool draining_ = false;
+  bool draining_ = false;  // a drainer is posted and has not begun, or, where it is serial, has not ended
   detail::timer_wheel wheel_;
   timer* firing_ = nullptr;
   const void* firing_thread_ = nullptr;
