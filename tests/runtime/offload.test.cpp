@@ -12,6 +12,7 @@
 
 #include "dtask/runtime/io_thread.hpp"
 #include "dtask/task.hpp"
+#include "runtime/no_more_threads.hpp"
 #include "task/manual_scheduler.hpp"
 
 using namespace dtask_test;
@@ -99,3 +100,30 @@ TEST_CASE("stop before the call keeps it from being made") {
   CHECK(cause_of([&] { dtask::sync_wait(body(), env); }) == dtask::errc::cancelled);
   CHECK_FALSE(called);
 }
+
+#if !DTASK_ASAN && !DTASK_TSAN
+TEST_CASE("where no further thread can be started, those that run do the calls, and without any the call fails") {
+  dtask::offload_pool running(4), fresh(4);
+  const auto number = [](dtask::offload_pool& pool, int n) -> dtask::task<int> {
+    auto f = [n] { return n; };
+    co_return co_await dtask::offload(pool, std::move(f));
+  };
+  const auto many = [&]() -> dtask::task<int> {
+    std::vector<dtask::task<int>> tasks;
+    for (int i = 0; i < 8; ++i) tasks.push_back(number(running, i));
+    const auto all = co_await dtask::when_all(std::move(tasks));
+    int sum = 0;
+    for (const int v : all) sum += v;
+    co_return sum;
+  };
+  dtask::io_thread io;
+  bounded_on(io.scheduler(), number(running, 1));
+  {
+    const no_more_threads none;
+    REQUIRE(none.refused());
+    CHECK(bounded_on(io.scheduler(), many()) == 28);
+    CHECK(cause_of([&] { bounded_on(io.scheduler(), number(fresh, 1)); }) == dtask::errc::overloaded);
+  }
+  CHECK(bounded_on(io.scheduler(), number(fresh, 1)) == 1);
+}
+#endif

@@ -8,11 +8,13 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
+#include <system_error>
 #include <thread>
 #include <vector>
 
 #include "dtask/runtime/use_task.hpp"
 #include "dtask/task.hpp"
+#include "runtime/no_more_threads.hpp"
 #include "task/manual_scheduler.hpp"
 
 namespace asio = boost::asio;
@@ -166,3 +168,17 @@ TEST_CASE("idle threads sleep and wake, again and again") {
   dtask::work_pool pool(3);
   for (int i = 0; i < 200; ++i) CHECK(bounded_on(pool, fib(6)) == 8);
 }
+
+#if !DTASK_ASAN && !DTASK_TSAN
+TEST_CASE("a pool that cannot have its threads throws, and the process goes on") {
+  {
+    no_more_threads none;
+    REQUIRE(none.refused());
+    CHECK_THROWS_AS(dtask::work_pool(2), std::system_error);
+    none.but_one();  // it starts, and ends with the constructor
+    CHECK_THROWS_AS(dtask::work_pool(2), std::system_error);
+  }
+  dtask::work_pool pool(2);
+  CHECK(bounded_on(pool, fib(6)) == 8);
+}
+#endif

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <exception>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <type_traits>
 #include <utility>
@@ -44,17 +45,26 @@ class offload_pool {
     return *pool;
   }
 
-  /// Queues an item. False: the queue is full.
+  /// Queues an item. False: the queue is full, or no thread runs and none could be started.
   bool post(work_item& item) {
     const std::lock_guard hold(guard_);
     if (queue_.size() >= most_queued_) return false;
-    if (idle_ <= queue_.size() && threads_.size() < most_threads_) threads_.emplace_back([this] { run(); });
+    if (idle_ <= queue_.size() && threads_.size() < most_threads_ && !start_one() && threads_.empty()) return false;
     queue_.push(item);
     wake_.notify_one();
     return true;
   }
 
  private:
+  /// Under the lock. False: the system has no thread for us now, and those that run have to do.
+  bool start_one() {
+    try {
+      threads_.emplace_back([this] { run(); });
+      return true;
+    } catch (const std::system_error&) {
+      return false;
+    }
+  }
   void run() noexcept {
     std::unique_lock hold(guard_);
     for (;;) {
@@ -98,7 +108,7 @@ class [[nodiscard("dtask: offload does nothing until it is awaited")]] offload_o
       call_.self = this;
       call_.run = [](work_item& item) noexcept { static_cast<call&>(item).self->invoke(); };
       if (!op_.pool_.post(call_))
-        throw error(errc::overloaded, "too many blocking calls wait for a thread", {},
+        throw error(errc::overloaded, "too many blocking calls wait for a thread, or none can be started", {},
                     "a larger offload_pool, or a semaphore around the calls");
       return true;
     }
@@ -140,7 +150,7 @@ class [[nodiscard("dtask: offload does nothing until it is awaited")]] offload_o
 /// scheduler with the result or the exception.
 ///
 /// Stop before the call begins: throws and does not call. A call that runs cannot be stopped: the task waits for its
-/// end. Throws `error(overloaded)` where too many wait. Name the callable first where it is a lambda with captures (g++
+/// end. Throws `error(overloaded)` where too many wait or not even one thread could be started. Name the callable first where it is a lambda with captures (g++
 /// 12 destroys such a temporary twice): `auto f = [&] {...}; co_await offload(std::move(f));`
 template <class F>
 auto offload(F f) {

@@ -34,7 +34,7 @@ class work_pool : public boost::asio::execution_context, public asio_scheduler {
  public:
   class executor_type;
 
-  /// `threads`: how many, at least 1; 0: one per core.
+  /// `threads`: how many, at least 1; 0: one per core. Throws std::system_error where a thread cannot be started.
   explicit work_pool(unsigned threads = 0);
   work_pool(const work_pool&) = delete;
   work_pool& operator=(const work_pool&) = delete;
@@ -82,6 +82,7 @@ class work_pool : public boost::asio::execution_context, public asio_scheduler {
   struct function_item;
 
   void run(std::size_t index) noexcept;
+  void join() noexcept;
   work_item* find(std::size_t index, std::uint32_t& random) noexcept;
   work_item* take_queued() noexcept {
     if (queued_.load(std::memory_order_relaxed) == 0) return nullptr;
@@ -188,16 +189,27 @@ inline work_pool::work_pool(unsigned threads) : asio_scheduler(false) {
       static_cast<work_pool*>(lane.where)->wake_one();
     };
   }
-  for (unsigned i = 0; i < threads; ++i) workers_[i]->thread = std::thread([this, i] { run(i); });
+  try {
+    for (unsigned i = 0; i < threads; ++i) workers_[i]->thread = std::thread([this, i] { run(i); });
+  } catch (...) {
+    join();
+    throw;
+  }
 }
 
-inline work_pool::~work_pool() {
+inline void work_pool::join() noexcept {
   ending_.store(true);
   {
     const std::lock_guard hold(sleep_guard_);
     awake_.notify_all();
   }
-  for (auto& w : workers_) w->thread.join();
+  for (auto& w : workers_) {
+    if (w->thread.joinable()) w->thread.join();
+  }
+}
+
+inline work_pool::~work_pool() {
+  join();
   { const detail::short_guard last_poster_has_left(queue_lock_); }
   shutdown();
   destroy();
