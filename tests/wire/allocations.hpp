@@ -8,5 +8,7 @@ namespace test {
 std::size_t live_bytes();
 std::size_t peak_bytes();
 void reset_peak();
+/// The next `operator new` of this thread throws. Nothing happens under a sanitizer.
+void fail_next();
 
 }  // namespace test

@@ -7,11 +7,13 @@
 #include <cstdlib>
 #include <memory>
 #include <new>
+#include <utility>
 
 #include "dtask/base/config.hpp"
 
 namespace {
 std::atomic<std::size_t> live{0}, peak{0};
+thread_local bool fails = false;
 }  // namespace
 
 // The sanitizers bring an operator new of their own: nothing is counted there, and the limits are checked in the other
@@ -20,6 +22,10 @@ std::atomic<std::size_t> live{0}, peak{0};
 namespace {
 
 void* counted(void* block) {
+  if (std::exchange(fails, false)) {
+    std::free(block);
+    throw std::bad_alloc();
+  }
   if (block == nullptr) throw std::bad_alloc();
   const std::size_t now = live += malloc_usable_size(block);
   std::size_t most = peak;
@@ -48,6 +54,7 @@ namespace test {
 std::size_t live_bytes() { return live; }
 std::size_t peak_bytes() { return peak; }
 void reset_peak() { peak = live.load(); }
+void fail_next() { fails = true; }
 }  // namespace test
 
 #if !DTASK_ASAN && !DTASK_TSAN

@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <array>
+#include <new>
 #include <string>
 #include <vector>
 
 #include "dtask/wire/decoder.hpp"
+#include "wire/allocations.hpp"
 #include "wire/random_message.hpp"
 
 namespace wire = dtask::wire;
@@ -118,6 +120,26 @@ TEST_CASE("a message over the limits is not queued, and what was queued before i
   }));
   CHECK(stamps == std::vector<std::uint64_t>{1, 2});
 }
+
+#if !DTASK_ASAN && !DTASK_TSAN
+TEST_CASE("a message that there is no memory for is not queued, and what stands around it is intact") {
+  test::filler fill(3);
+  wire::outbox out;
+  CHECK_FALSE(out.push(wire::ping{2001}, {}));
+  wire::message large(chunk_of(fill.block(50000)));
+  test::fail_next();
+  CHECK_THROWS_AS(static_cast<void>(out.push(std::move(large), {})), std::bad_alloc);
+  CHECK(out.unsent() == wire::frame_header::size);
+  CHECK_FALSE(out.push(wire::ping{2002}, {}));
+  wire::decoder in(wire::side::listening);
+  std::vector<std::uint64_t> stamps;
+  CHECK_FALSE(in.feed(out.take_all(), [&](wire::message&& m) {
+    stamps.push_back(m.get_if<wire::ping>()->stamp);
+    return true;
+  }));
+  CHECK(stamps == std::vector<std::uint64_t>{2001, 2002});
+}
+#endif
 
 TEST_CASE("long texts of a failure are cut, so that an exception's message cannot break a link") {
   wire::done d;

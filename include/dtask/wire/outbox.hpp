@@ -29,34 +29,17 @@ class outbox {
   using slice = std::span<const std::byte>;
 
   /// Encodes a message behind those already queued. A message over the limits is not queued; the error (`too_large`)
-  /// says which limit: its sender should have cut it or sent it in chunks.
+  /// says which limit: its sender should have cut it or sent it in chunks. Throws std::bad_alloc; then it is not queued
+  /// either.
   error push(message&& m, const limits& agreed) {
     batch& into = batches_[filling_];
     const std::size_t start = into.small.size(), splices = into.large.size();
-    into.small.grow(frame_header::size);
-    detail::writer out(into.small, into.large);
-    frame_header head;
-    head.type = static_cast<std::uint8_t>(m.index() + 1);
-    m.visit([&out](auto& body) { detail::fields(out, body); });
-    const std::size_t body = into.small.size() - start - frame_header::size;
-    const std::size_t most = head.type == type_of<hello> ? std::size_t{max_hello} : std::size_t{agreed.frame_body};
-    if (out.overflow() || body > most || out.blob_bytes() > agreed.frame_blobs) {
-      const std::size_t blob_bytes = static_cast<std::size_t>(out.blob_bytes());
-      into.small.cut(start);
-      into.large.erase(into.large.begin() + static_cast<std::ptrdiff_t>(splices), into.large.end());
-      return error(errc::too_large, std::string(type_name(head.type)) + " message of " + std::to_string(body) + " + " +
-                                        std::to_string(blob_bytes) + " bytes is over the frame limit of " +
-                                        std::to_string(most) + " + " + std::to_string(agreed.frame_blobs));
+    try {
+      return encode(into, m, agreed);
+    } catch (...) {
+      into.cut(start, splices);  // half a frame would make nonsense of everything behind it
+      throw;
     }
-    for (std::size_t i = splices; i < into.large.size(); ++i)
-      into.large[i].at = into.small.size();  // blocks follow the whole body
-    head.body = static_cast<std::uint32_t>(body);
-    head.id = out.id();
-    head.extra = out.extra();
-    head.blob_bytes = out.blob_bytes();
-    store(into.small.data() + start, head);
-    unsent_ += frame_header::size + body + static_cast<std::size_t>(out.blob_bytes());
-    return {};
   }
 
   bool empty() const noexcept { return unsent_ == 0; }
@@ -150,11 +133,41 @@ class outbox {
   struct batch {
     detail::append_buffer small;
     std::vector<detail::splice> large;
+    void cut(std::size_t bytes, std::size_t splices) noexcept {
+      small.cut(bytes);
+      large.erase(large.begin() + static_cast<std::ptrdiff_t>(splices), large.end());
+    }
     void clear() noexcept {
       small.clear();
       large.clear();
     }
   };
+  error encode(batch& into, message& m, const limits& agreed) {
+    const std::size_t start = into.small.size(), splices = into.large.size();
+    into.small.grow(frame_header::size);
+    detail::writer out(into.small, into.large);
+    frame_header head;
+    head.type = static_cast<std::uint8_t>(m.index() + 1);
+    m.visit([&out](auto& body) { detail::fields(out, body); });
+    const std::size_t body = into.small.size() - start - frame_header::size;
+    const std::size_t most = head.type == type_of<hello> ? std::size_t{max_hello} : std::size_t{agreed.frame_body};
+    if (out.overflow() || body > most || out.blob_bytes() > agreed.frame_blobs) {
+      const std::size_t blob_bytes = static_cast<std::size_t>(out.blob_bytes());
+      into.cut(start, splices);
+      return error(errc::too_large, std::string(type_name(head.type)) + " message of " + std::to_string(body) + " + " +
+                                        std::to_string(blob_bytes) + " bytes is over the frame limit of " +
+                                        std::to_string(most) + " + " + std::to_string(agreed.frame_blobs));
+    }
+    for (std::size_t i = splices; i < into.large.size(); ++i)
+      into.large[i].at = into.small.size();  // blocks follow the whole body
+    head.body = static_cast<std::uint32_t>(body);
+    head.id = out.id();
+    head.extra = out.extra();
+    head.blob_bytes = out.blob_bytes();
+    store(into.small.data() + start, head);
+    unsent_ += frame_header::size + body + static_cast<std::size_t>(out.blob_bytes());
+    return {};
+  }
   bool written_out() const noexcept {
     const batch& from = batches_[filling_ ^ 1];
     return small_done_ == from.small.size() && large_index_ == from.large.size();
