@@ -30,7 +30,7 @@ class block_pool {
  public:
   /// Blocks below this size are ordinary allocations: pooling them costs more than it saves.
   static constexpr std::size_t smallest = std::size_t{16} << 10;
-  /// Blocks above this size are not kept.
+  /// Blocks above this size are ordinary allocations too.
   static constexpr std::size_t largest = std::size_t{1} << 30;
   static constexpr std::size_t default_cap = std::size_t{256} << 20;
 
@@ -42,7 +42,8 @@ class block_pool {
     return pool;
   }
 
-  /// A block of `size` bytes with undefined contents, 64-byte aligned. Throws std::bad_alloc.
+  /// A block of `size` bytes with undefined contents. From `smallest` to `largest` it is 64-byte aligned, else as `new`
+  /// aligns. Throws std::bad_alloc.
   mutable_bytes take(std::size_t size) {
     if (size < smallest || size > largest) return mutable_bytes(size);
     const unsigned index = class_of(size);
