@@ -298,6 +298,9 @@ TEST_CASE("codec: descriptions cover kinds, widths, containers and order, not na
   CHECK(dtask::describe<colour>() == "enum u16");
   CHECK(dtask::describe<cereal_derived>() == "{{i32}, vector<string>, map<i32, {i32, f64}>}");
   CHECK(dtask::describe<std::optional<std::variant<int, std::string>>>() == "optional<variant<i32, string>>");
+  CHECK(dtask::describe<std::unordered_map<int, int>>() == "unordered_map<i32, i32>");
+  CHECK(dtask::describe<std::unordered_set<int>>() == "unordered_set<i32>");
+  CHECK(dtask::describe<std::set<int>>() == "set<i32>");
   CHECK(dtask::schema_hash("{i32, f64}") != dtask::schema_hash("{f64, i32}"));
 }
 

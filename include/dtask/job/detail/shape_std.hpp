@@ -124,7 +124,8 @@ struct shape<std::list<T, A>> : shape_sequence<std::list<T, A>, T, 24, 0> {
   static void describe(schema_writer& to) { describe_parts<std::list<T, A>>(to, "list<", ">"); }
 };
 
-/// Sets and maps: keys are read apart and inserted; a repeated key where the container holds one of each is a broken value.
+/// Sets and maps: keys are read apart and inserted; a repeated key where the container holds one of each is a broken value. Hashed ones have words of their own: they
+/// cost other memory than ordered ones, so a value that one side takes could be too much for a peer with the other kind.
 template <class C, class Key, class Mapped, bool Unique, bool Hashed>
 struct shape_associative : shape_base {
   using parts = std::conditional_t<std::is_void_v<Mapped>, type_list<Key>, type_list<Key, Mapped>>;
@@ -176,7 +177,7 @@ struct shape<std::multiset<K, C, A>> : shape_associative<std::multiset<K, C, A>,
 };
 template <class K, class H, class E, class A>
 struct shape<std::unordered_set<K, H, E, A>> : shape_associative<std::unordered_set<K, H, E, A>, K, void, true, true> {
-  static void describe(schema_writer& to) { describe_parts<std::unordered_set<K, H, E, A>>(to, "set<", ">"); }
+  static void describe(schema_writer& to) { describe_parts<std::unordered_set<K, H, E, A>>(to, "unordered_set<", ">"); }
 };
 template <class K, class V, class C, class A>
 struct shape<std::map<K, V, C, A>> : shape_associative<std::map<K, V, C, A>, K, V, true, false> {
@@ -188,7 +189,7 @@ struct shape<std::multimap<K, V, C, A>> : shape_associative<std::multimap<K, V, 
 };
 template <class K, class V, class H, class E, class A>
 struct shape<std::unordered_map<K, V, H, E, A>> : shape_associative<std::unordered_map<K, V, H, E, A>, K, V, true, true> {
-  static void describe(schema_writer& to) { describe_parts<std::unordered_map<K, V, H, E, A>>(to, "map<", ">"); }
+  static void describe(schema_writer& to) { describe_parts<std::unordered_map<K, V, H, E, A>>(to, "unordered_map<", ">"); }
 };
 
 template <class T, std::size_t N>
