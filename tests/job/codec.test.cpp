@@ -168,6 +168,31 @@ struct sized_by_hand {
   }
 };
 
+struct large {
+  std::array<std::uint64_t, 128> numbers{};
+  template <class A>
+  void serialize(A& a) {
+    a(numbers[0]);
+  }
+};
+/// A container of one's own: it trusts the count and says what its elements are.
+struct bag {
+  using value_type = large;
+  std::vector<large> items;
+  template <class A>
+  void save(A& a) const {
+    a(cereal::make_size_tag(static_cast<cereal::size_type>(items.size())));
+    for (const auto& i : items) a(i);
+  }
+  template <class A>
+  void load(A& a) {
+    cereal::size_type n = 0;
+    a(cereal::make_size_tag(n));
+    items.resize(static_cast<std::size_t>(n));
+    for (auto& i : items) a(i);
+  }
+};
+
 struct image {
   std::uint32_t width = 0;
   dtask::bytes pixels;
@@ -356,6 +381,27 @@ TEST_CASE("codec: elements that blow up in memory are refused before they are ma
   body.append(60'000, '\0');
   CHECK_FALSE(accepts<std::vector<std::optional<std::array<double, 1000>>>>(raw(body)));
   CHECK_FALSE(accepts<std::list<std::optional<std::array<double, 1000>>>>(raw(body)));
+}
+
+TEST_CASE("codec: containers that cereal reads cost what their elements do") {
+  for (const std::size_t size : {1'000u, 60'000u}) {
+    // As many elements as 64 bytes each would allow.
+    std::string body;
+    put(body, dtask::detail::decode_budget(size) / 64);
+    body.append(size - body.size(), '\0');
+    CHECK_FALSE(accepts<bag>(raw(body)));
+    CHECK_FALSE(accepts<std::forward_list<large>>(raw(body)));
+  }
+  bag b;
+  b.items.resize(2'000);
+  b.items.back().numbers[0] = 5;
+  const auto p = dtask::encode(b);
+  CHECK(accepts<bag>(p));
+  CHECK(dtask::decode<bag>(p).items.back().numbers[0] == 5);
+  const std::forward_list<large> l(2'000);
+  CHECK(accepts<std::forward_list<large>>(dtask::encode(l)));
+  const std::vector<std::forward_list<std::uint8_t>> nested(100, std::forward_list<std::uint8_t>(50));
+  CHECK(accepts<std::vector<std::forward_list<std::uint8_t>>>(dtask::encode(nested)));
 }
 
 TEST_CASE("codec: nesting has a limit on both sides") {

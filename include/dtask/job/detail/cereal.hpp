@@ -38,6 +38,19 @@ void read_any(decoder& from, T& value);
 template <class T>
 void describe_any(schema_writer& to);
 
+/// Heap bytes that an element behind a SizeTag of `T` is taken to cost: of a container by its `value_type`. Of another type nothing is known. Where its elements take
+/// more than 64 bytes, decoding may take more than 4 x frame + 64 KiB: its author names the container itself, gives it a `value_type`, or specialises `codec<T>`,
+/// which charges what it allocates.
+template <class T>
+consteval std::size_t element_charge() {
+  std::size_t charge = 64;
+  if constexpr (requires { sizeof(typename T::value_type); }) {
+    const std::size_t node = sizeof(typename T::value_type) + 48;
+    if (node > charge) charge = node;
+  }
+  return charge;
+}
+
 /// cereal's archives as faces of encoder, decoder and schema_writer: what a type with a cereal `serialize`, `save` or `load` meets. Every value that such a function
 /// names comes back to the shapes, so that cereal's own loaders, which trust sizes, never see a container that the shapes know.
 class cereal_writer : public cereal::OutputArchive<cereal_writer, cereal::AllowEmptyClassElision> {
@@ -61,7 +74,9 @@ class cereal_writer : public cereal::OutputArchive<cereal_writer, cereal::AllowE
   /// Runs the type's own function.
   template <class T>
   void own(const T& value) {
+    const std::size_t outer = std::exchange(element_, element_charge<T>());
     OutputArchive::operator()(value);
+    element_ = outer;
   }
 
  private:
@@ -75,7 +90,7 @@ class cereal_writer : public cereal::OutputArchive<cereal_writer, cereal::AllowE
   }
   template <class T>
   void one(const cereal::SizeTag<T>& tag) {
-    to_.charge(static_cast<std::uint64_t>(tag.size) * 64);
+    to_.charge(static_cast<std::uint64_t>(tag.size) * element_);
     to_.put(static_cast<std::uint64_t>(tag.size));
   }
   template <class T>
@@ -91,6 +106,7 @@ class cereal_writer : public cereal::OutputArchive<cereal_writer, cereal::AllowE
     write_any(to_, *base.base_ptr);
   }
   encoder& to_;
+  std::size_t element_ = 64;
 };
 
 class cereal_reader : public cereal::InputArchive<cereal_reader, cereal::AllowEmptyClassElision> {
@@ -113,7 +129,9 @@ class cereal_reader : public cereal::InputArchive<cereal_reader, cereal::AllowEm
   }
   template <class T>
   void own(T& value) {
+    const std::size_t outer = std::exchange(element_, element_charge<T>());
     InputArchive::operator()(value);
+    element_ = outer;
   }
 
  private:
@@ -127,7 +145,7 @@ class cereal_reader : public cereal::InputArchive<cereal_reader, cereal::AllowEm
   }
   template <class T>
   void one(cereal::SizeTag<T>& tag) {
-    tag.size = static_cast<std::decay_t<decltype(tag.size)>>(from_.count(1, 64));
+    tag.size = static_cast<std::decay_t<decltype(tag.size)>>(from_.count(1, element_));
   }
   template <class T>
   void one(cereal::BinaryData<T>& data) {
@@ -142,6 +160,7 @@ class cereal_reader : public cereal::InputArchive<cereal_reader, cereal::AllowEm
     read_any(from_, *base.base_ptr);
   }
   decoder& from_;
+  std::size_t element_ = 64;
 };
 
 /// Visits the fields that a type's own function names, on a default-constructed value, and writes down their types.
