@@ -471,6 +471,33 @@ TEST_CASE("frames built to be large in memory and small on the wire stay within 
   measure(test::encode(wire::message(a)), wire::side::connecting);
 }
 
+TEST_CASE("blocks of a payload cost no more under raised limits, nor do lengths that lie") {
+  wire::limits raised;
+  raised.blobs = 1u << 20;
+  const auto refused = [&](std::uint32_t parts, std::uint32_t size, std::string_view reason) {
+    CAPTURE(parts);
+    // A `done`: code, four empty texts, then the payload.
+    body_writer b;
+    b.put(std::uint16_t{0}).fill(16);
+    b.put(std::uint8_t{0}).put(parts);
+    for (std::uint32_t i = 0; i < parts; ++i) b.put(size);
+    const std::vector<std::byte> raw = frame(wire::type_of<wire::done>, b.raw);
+    error bad;
+    const std::size_t peak = peak_of([&] {
+      wire::decoder in(wire::side::connecting, raised);
+      in.set_limits(raised);
+      std::vector<wire::message> got;
+      bad = feed(in, raw, got);
+      CHECK(got.empty());
+    });
+    CHECK_MESSAGE(bad.cause().find(reason) != std::string::npos, bad.what());
+    CHECK(peak <= 4 * raw.size() + (64u << 10));
+  };
+  refused(wire::blobs_in_frame + 2, 0, "a payload has more blocks than fit in a frame");
+  refused(200'000, 0, "a payload has more blocks than fit in a frame");
+  refused(wire::blobs_in_frame + 1, 20'000, "do not add up to those announced");
+}
+
 TEST_CASE("limits that one could not work with are refused") {
   wire::hello h;
   h.limits.frame_blobs = 1;

@@ -160,6 +160,17 @@ TEST_CASE("what fits in a frame is decided by the bytes inside and outside of it
   CHECK_FALSE(out.push(std::move(s), {}));
 }
 
+TEST_CASE("a payload of many blocks does not travel in a frame, whatever the limits are") {
+  wire::limits raised;
+  raised.blobs = 1u << 20;
+  payload p;
+  p.blobs.resize(wire::blobs_in_frame);
+  CHECK(wire::fits_in_frame(p, raised));
+  p.blobs.resize(wire::blobs_in_frame + 1);
+  CHECK_FALSE(wire::fits_in_frame(p, raised));
+  CHECK_FALSE(wire::check_payload(p, raised));
+}
+
 TEST_CASE("a payload over the limits is named before anything is sent") {
   wire::limits l;
   l.blobs = 2;

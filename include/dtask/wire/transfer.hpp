@@ -76,7 +76,7 @@ inline bool fits_in_frame(const payload& whole, const limits& agreed) noexcept {
   const auto count = [&](std::size_t size) { (size > splice_over ? outside : in_body) += size; };
   count(whole.body.size());
   for (const bytes& blob : whole.blobs) count(blob.size());
-  return whole.blobs.size() <= agreed.blobs && outside <= agreed.frame_blobs &&
+  return whole.blobs.size() <= std::min(agreed.blobs, blobs_in_frame) && outside <= agreed.frame_blobs &&
          in_body + frame_reserve <= agreed.frame_body;
 }
 

@@ -244,6 +244,7 @@ class reader {
     const std::uint32_t parts = count(4);
     if (parts == 0) return;
     if (parts - 1 > limits_.blobs) return fail("a payload has more blocks than the limit");
+    if (parts - 1 > blobs_in_frame) return fail("a payload has more blocks than fit in a frame");
     // The bytes of all parts that lie in the body get one block together: one allocation, and nothing of the receive
     // buffer stays pinned.
     const std::byte* const table = at_;
@@ -258,7 +259,7 @@ class reader {
     at_ += inside;
     value.whole.blobs.resize(parts - 1);
     std::size_t used = 0;
-    for (std::uint32_t i = 0; i < parts; ++i) {
+    for (std::uint32_t i = 0; i < parts && !fault_; ++i) {
       const auto size = load_le<std::uint32_t>(table + std::size_t{4} * i);
       if (size > splice_over) {
         announce_outside(i, size);
@@ -273,8 +274,7 @@ class reader {
   /// announces.
   void finish() {
     if (at_ != end_) fail("the frame is longer than its message");
-    if (outside_bytes_ != head_.blob_bytes)
-      fail("the lengths of its blocks do not add up to those announced in the head");
+    if (outside_bytes_ != head_.blob_bytes) fail(lengths_differ);
   }
   void fail(const char* why) noexcept {
     if (fault_ == nullptr) fault_ = why;
@@ -283,6 +283,8 @@ class reader {
   const char* fault() const noexcept { return fault_; }
 
  private:
+  static constexpr const char* lengths_differ =
+      "the lengths of its blocks do not add up to those announced in the head";
   std::size_t left() const noexcept { return static_cast<std::size_t>(end_ - at_); }
   template <class Integer>
   Integer take() noexcept {
@@ -305,6 +307,8 @@ class reader {
   }
   void announce_outside(std::uint32_t index, std::uint32_t size) {
     outside_bytes_ += size;
+    // At once, before lengths that lie fill the list.
+    if (outside_bytes_ > head_.blob_bytes) return fail(lengths_differ);
     outside_.push_back({index, size});
   }
   void read_announced(carried& value) {
