@@ -442,3 +442,158 @@ TEST_CASE("status, asked by an observer") {
   CHECK(got.workers[0].slots == 3);
   CHECK(got.workers[0].state == "up");
 }
+
+namespace {
+/// A client whose coordinator is the test.
+struct lone_client {
+  time_point now{1h};
+  control::client_state state;
+  std::vector<wire::message> sent;
+  std::vector<control::complete> ends;
+  std::vector<control::broadcast_complete> broadcasts;
+  int rooms = 0, dials = 0, closes = 0;
+  std::string violation;
+
+  explicit lone_client(control::client_options o = {})
+      : state({wire::role::client, "c", "host", 1, 0, 0, {type("job/1")}}, with_digest(o), 1) {
+    state.start(now);
+    take();
+  }
+  static control::client_options with_digest(control::client_options o) {
+    o.digest = &sum;
+    return o;
+  }
+  void take() {
+    std::vector<control::client_action> out;
+    for (state.take_actions(out, now); !out.empty(); state.take_actions(out, now))
+      for (auto& a : out) {
+        if (auto* s = std::get_if<control::send>(&a))
+          sent.push_back(std::move(s->what));
+        else if (auto* e = std::get_if<control::complete>(&a))
+          ends.push_back(std::move(*e));
+        else if (auto* b = std::get_if<control::broadcast_complete>(&a))
+          broadcasts.push_back(*b);
+        rooms += std::holds_alternative<control::room>(a);
+        dials += std::holds_alternative<control::dial>(a);
+        closes += std::holds_alternative<control::close_link>(a);
+      }
+    if (violation.empty()) violation = state.check();
+  }
+  void join(control::link_id link, std::uint64_t credit, wire::welcome w = {}) {
+    state.connected(link, now);
+    w.session = 5;
+    w.key = 1;
+    if (w.epoch == 0) w.epoch = 1;
+    w.heartbeat = 1s;
+    w.lost_after = 5s;
+    w.credit = w.window = credit;
+    get(link, std::move(w));
+  }
+  void get(control::link_id link, wire::message m) {
+    state.received(link, std::move(m), now);
+    take();
+  }
+  /// Lets the time pass until it dials.
+  void wait_for_dial() {
+    for (const int before = dials; dials == before;) {
+      now = std::max(now, state.next_tick());
+      state.tick(now);
+      take();
+    }
+  }
+  void gone(control::link_id link) {
+    state.closed(link, error(errc::io_error, "reset"), now);
+    take();
+  }
+  std::uint64_t submit(payload arguments = text("a"), control::call_request r = {}) {
+    r.effect_class = effect::pure;
+    r.arguments = std::move(arguments);
+    const std::uint64_t id = state.submit(std::move(r), now);
+    take();
+    return id;
+  }
+  template <class M>
+  std::vector<M> all() const {
+    std::vector<M> out;
+    for (const auto& m : sent)
+      if (const auto* x = m.get_if<M>()) out.push_back(*x);
+    return out;
+  }
+};
+}  // namespace
+
+TEST_CASE("a client that closes does not send the rest of a broadcast") {
+  lone_client c;
+  c.join(1, 1 << 20);
+  c.state.unsent(1, wire::high_water, c.now);
+  c.state.broadcast("m", bytes::from(std::string(4 << 20, 'x')), c.now);
+  c.take();
+  SUBCASE("that had begun") {
+    c.state.unsent(1, wire::high_water - 1, c.now);
+    c.take();
+    REQUIRE(c.all<wire::broadcast>().size() == 1);
+  }
+  SUBCASE("that had not begun") {}
+  const std::size_t begun = c.all<wire::broadcast>().size();
+  c.submit();  // whose end the close waits for
+  c.state.close(c.now);
+  c.take();
+  c.state.unsent(1, 0, c.now);
+  const std::size_t before = c.all<wire::chunk>().size();
+  c.take();
+  CHECK(c.all<wire::chunk>().size() == before);
+  CHECK(c.all<wire::abort_transfer>().size() == begun);
+  CHECK(c.all<wire::broadcast>().size() == begun);
+  CHECK(c.violation == "");
+}
+
+TEST_CASE("whoever waits for room hears of it, whatever took it") {
+  control::client_options o;
+  o.unsent_bytes = 1500;
+  lone_client c(o);
+  SUBCASE("calls that have to be sent again, to a coordinator that takes less at once") {
+    c.join(1, 100'000);
+    for (int i = 0; i < 10; ++i) c.submit();
+    CHECK(c.all<wire::submit>().size() == 10);
+    CHECK(c.state.has_room());
+    c.gone(1);
+    c.wait_for_dial();
+    c.join(2, 600, {.limits = {}, .epoch = 2});
+    CHECK(!c.state.has_room());
+    CHECK(c.rooms == 0);
+    for (int i = 0; i < 10; ++i) c.get(2, wire::credit{600});
+  }
+  SUBCASE("calls that were answered overloaded") {
+    c.join(1, 3000);
+    std::vector<std::uint64_t> calls;
+    for (int i = 0; i < 10; ++i) calls.push_back(c.submit());
+    CHECK(c.state.has_room());
+    for (const std::uint64_t call : calls) {
+      wire::result r;
+      r.call = call;
+      r.why.code = errc::overloaded;
+      c.get(1, r);
+    }
+    // Their arguments wait here as those of calls that were never sent do.
+    CHECK(!c.state.has_room());
+    CHECK(c.rooms == 0);
+    c.get(1, wire::credit{10 * 257});
+    CHECK(!c.state.has_room());
+    SUBCASE("and are sent again") {
+      for (int i = 0; i < 100; ++i) {
+        c.now += 10ms;
+        c.state.tick(c.now);
+        c.take();
+      }
+      CHECK(c.all<wire::submit>().size() == 20);
+    }
+    SUBCASE("and are cancelled") {
+      for (const std::uint64_t call : calls) c.state.cancel(call, c.now);
+      c.take();
+      CHECK(c.ends.size() == 10);
+    }
+  }
+  CHECK(c.state.has_room());
+  CHECK(c.rooms == 1);
+  CHECK(c.violation == "");
+}

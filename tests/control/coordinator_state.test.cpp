@@ -940,3 +940,24 @@ TEST_CASE("part of a message is a sign of life") {
   CHECK(c.report().workers.empty());
   CHECK(c.violation == "");
 }
+
+TEST_CASE("a client that says goodbye in the middle of a broadcast leaves nothing of it behind") {
+  bare c;
+  c.options.broadcast_bytes = 1000;
+  c.start();
+  for (control::link_id link = 1; link <= 3; ++link) {
+    c.join(link, wire::role::client);
+    wire::broadcast b;
+    b.number = 1;
+    b.name = "m";
+    b.value.transfer = 1;
+    b.value.lengths = {0, 400};
+    c.get(link, std::move(b));
+    CHECK(c.state->report(c.now).broadcast_bytes == 400);
+    c.get(link, wire::goodbye{});
+    CHECK(c.state->report(c.now).broadcast_bytes == 0);
+    c.gone(link);
+  }
+  CHECK(c.state->report(c.now).clients == 0);
+  CHECK(c.violation == "");
+}

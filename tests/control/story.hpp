@@ -389,4 +389,72 @@ class cluster {
   std::vector<control::client_action> client_actions_;
 };
 
+/// A coordinator whose peers are the test: what they send is what a story needs, and what it sends them is kept.
+struct bare {
+  control::coordinator_options options;
+  time_point now{1h};
+  std::unique_ptr<control::coordinator_state> state;
+  std::vector<std::pair<control::link_id, wire::message>> sent;
+  std::vector<control::link_id> closed;
+  std::string violation;
+
+  bare() { options.digest = &sum; }
+  void start() { state = std::make_unique<control::coordinator_state>(options, 1, now); }
+  void take() {
+    std::vector<control::coordinator_action> out;
+    for (state->take_actions(out, now); !out.empty(); state->take_actions(out, now))
+      for (auto& a : out) {
+        if (auto* s = std::get_if<control::send>(&a))
+          sent.emplace_back(s->link, std::move(s->what));
+        else if (const auto* l = std::get_if<control::close_link>(&a))
+          closed.push_back(l->link);
+      }
+    if (violation.empty()) violation = state->check();
+  }
+  void get(control::link_id link, wire::message m) {
+    state->received(link, std::move(m), now);
+    take();
+  }
+  /// A peer says hello; what it is answered.
+  wire::welcome join(control::link_id link, wire::role role, std::uint32_t slots = 1,
+                     std::vector<wire::job_type> jobs = {type("job/1")}, wire::hello h = {}) {
+    h.role = role;
+    h.name = "n" + std::to_string(link);
+    h.host = "host";
+    h.slots = slots;
+    h.jobs = std::move(jobs);
+    state->opened(link, "peer", false, now);
+    get(link, std::move(h));
+    const auto said = all<wire::welcome>(link);
+    return said.empty() ? wire::welcome{} : said.back();
+  }
+  void gone(control::link_id link) {
+    state->closed(link, error(errc::io_error, "connection reset"), now);
+    take();
+  }
+  /// What the link takes has been written.
+  void drained(control::link_id link) {
+    state->unsent(link, 0, now);
+    take();
+  }
+  void tick() {
+    state->tick(now);
+    take();
+  }
+  wire::submit submit(std::uint32_t position, payload arguments = text("a"), effect e = effect::pure) {
+    wire::submit s;
+    s.call = std::uint64_t{1} << 32 | position;
+    s.effect_class = e;
+    s.arguments.whole = std::move(arguments);
+    return s;
+  }
+  template <class M>
+  std::vector<M> all(control::link_id link) const {
+    std::vector<M> out;
+    for (const auto& each : sent)
+      if (const M* const x = each.second.template get_if<M>(); x != nullptr && each.first == link) out.push_back(*x);
+    return out;
+  }
+};
+
 }  // namespace story

@@ -74,7 +74,7 @@ struct call_record {
 /// The way to the coordinator stands at `uplink`, the life of a call at `call_phase`. Broadcasts are sent one after the
 /// other, so that a call's number of broadcasts says what it must see; the newest value of each name is kept, for a
 /// coordinator that has lost it. Memory: `max_calls` records, their arguments until their ends (they may have to be
-/// sent again), of which at most about `unsent_bytes` wait for credit.
+/// sent again), of which at most about `unsent_bytes` wait for credit, or for another try after `overloaded`.
 class client_state {
  public:
   client_state(identity who, const client_options& options, std::uint64_t seed);

@@ -85,8 +85,9 @@ struct client_options {
       std::chrono::seconds(10);  ///< a cancelled call ends here after this time even if its worker has not confirmed
   duration close_within = std::chrono::seconds(10);  ///< `close` waits this long for the ends of cancelled calls
   duration status_within = std::chrono::seconds(5);
-  std::uint64_t unsent_bytes = std::uint64_t{64}
-                               << 20;  ///< cost of calls that wait for credit; above it there is no room for more
+  std::uint64_t unsent_bytes =
+      std::uint64_t{64}
+      << 20;  ///< cost of calls that wait to be sent, for the first time or again; above it there is no room for more
   std::uint32_t max_calls = 4u << 20;
   wire::limits limits;
   digest_function digest = nullptr;

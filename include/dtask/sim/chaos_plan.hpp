@@ -81,7 +81,7 @@ class chaos_plan {
     client_node::setting s;
     s.jobs = {type("rare/1", 2), type("work/1", 1), type("odd/1", 4), type("never/1", 5)};
     s.options.limits = limits(draw);
-    if (tight) s.options.unsent_bytes = draw.between(std::uint64_t{16} << 10, std::uint64_t{1} << 20);
+    if (tight) s.options.unsent_bytes = draw.spread(600, std::uint64_t{1} << 20);
     return s;
   }
   client_node::wish wish(random_source& draw) {

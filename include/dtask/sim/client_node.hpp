@@ -255,9 +255,11 @@ class client_node final : public process<control::client_action> {
     broadcasts_.erase(at);
   }
   void act(control::room&) {
+    room_told_ = true;
     // Not from inside the machine's own turn.
     in_.clock.call_after(duration::zero(), [this] {
       when_awake([this] {
+        room_told_ = false;
         while (!waiting_.empty() && !closing_ && machine_.has_room()) {
           const wish next = std::move(waiting_.front());
           waiting_.pop_front();
@@ -284,6 +286,8 @@ class client_node final : public process<control::client_action> {
   }
   void turn_ended() override {
     if (const std::string wrong = machine_.check(); !wrong.empty()) in_.book.violated(name() + ": " + wrong);
+    if (!waiting_.empty() && !closing_ && !final_ && !room_told_ && machine_.has_room())
+      in_.book.violated(name() + " lets " + std::to_string(waiting_.size()) + " calls wait though it has room");
   }
   void died() override {
     in_.book.client_gone(id());
@@ -305,6 +309,7 @@ class client_node final : public process<control::client_action> {
   bool online_ = false;
   bool resumed_ = false;
   bool final_ = false;
+  bool room_told_ = false;  ///< and what waits has not been submitted yet
   time_point closing_since_{};
   std::uint64_t times_online_ = 0;
   ended on_end_;

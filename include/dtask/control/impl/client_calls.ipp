@@ -67,8 +67,9 @@ inline void client_state::expired(std::uint32_t c, time_point now) {
 /// Puts a call where it waits to be sent.
 inline void client_state::requeue(std::uint32_t c, bool front) {
   call_record& r = calls_[c];
+  if (r.phase != call_phase::pausing) unsent_cost_ += r.cost;  // it has not counted while it was sent
   r.phase = call_phase::unsent;
-  unsent_cost_ += r.cost;
+  if (!has_room()) was_full_ = true;
   if (front)
     unsent_.push_front(calls_, c);
   else
@@ -138,10 +139,8 @@ inline void client_state::cancel(std::uint64_t call, time_point now) {
 inline void client_state::end_call(std::uint32_t c, wire::failure why, payload value, std::uint32_t attempts,
                                    std::string worker, bool known_there) {
   call_record& r = calls_[c];
-  if (r.phase == call_phase::unsent) {
-    unsent_.erase(calls_, c);
-    unsent_cost_ -= r.cost;
-  }
+  if (r.phase == call_phase::unsent) unsent_.erase(calls_, c);
+  if (r.phase == call_phase::unsent || r.phase == call_phase::pausing) unsent_cost_ -= r.cost;
   timers_.disarm(calls_, c);
   --open_;
   actions_.emplace_back(complete{calls_.id(c), std::move(why), std::move(value), attempts, std::move(worker)});
@@ -201,6 +200,8 @@ inline void client_state::resulted(wire::result&& head, payload&& value, time_po
     // Refused before it was accepted: trying again is safe whatever the effect class.
     ++r.refusals;
     r.phase = call_phase::pausing;
+    unsent_cost_ += r.cost;  // its arguments wait here again
+    if (!has_room()) was_full_ = true;
     r.wake = deadline_after(now, r.retry.pause_before(r.refusals + 1));
     return arm(c);
   }
@@ -326,15 +327,14 @@ inline std::string client_state::check() const {
     if (!calls_.live(c)) continue;
     const call_record& r = calls_[c];
     if (r.phase != call_phase::zombie) ++open;
-    if (r.phase == call_phase::unsent) {
-      ++waiting;
-      cost += r.cost;
-    }
+    waiting += r.phase == call_phase::unsent;
+    if (r.phase == call_phase::unsent || r.phase == call_phase::pausing) cost += r.cost;
     if (r.phase != call_phase::zombie && r.deadline != never && r.timer.bucket == 0xffff)
       return "an open call with a deadline has no timer";
   }
   if (open != open_) return "open calls are miscounted";
   if (waiting != unsent_.size() || cost != unsent_cost_) return "unsent calls are miscounted";
+  if (!closing_ && !has_room() && !was_full_) return "there is no room for calls, and nobody will hear when there is";
   return {};
 }
 

@@ -294,7 +294,9 @@ inline void client_state::close(time_point now) {
     if (!v.told)
       actions_.emplace_back(broadcast_complete{v.number, {errc::closed, {}, "the client was closed", {}, {}}});
   to_broadcast_.clear();
-  broadcasting_ = false;
+  // The coordinator need not take in the rest of a value that no job will see.
+  if (std::exchange(broadcasting_, false) && up_.ready())
+    out_.remove(0, {errc::cancelled, {}, "the client closes", {}, {}}, [&](wire::message&& m) { emit(std::move(m)); });
   for (const query& q : queries_)
     actions_.emplace_back(status_arrived{q.request, error(errc::closed, "the client was closed"), {}});
   queries_.clear();

@@ -262,6 +262,7 @@ inline void coordinator_state::on(peer& p, wire::goodbye&& m, time_point now) {
   if (p.role == kind::client) {
     const std::uint32_t s = p.index;
     say(log_level::info, "client_left", sessions_[s].label + (m.reason.empty() ? "" : ": " + m.reason));
+    detach_session(s, p, now);  // what was still arriving is let go, as with a broken link
     drop_link(p, error(errc::closed, "the client said goodbye", p.address), false);
     return end_session(s, "its client left", now);
   }
