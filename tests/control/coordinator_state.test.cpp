@@ -846,9 +846,6 @@ TEST_CASE("a peer that breaks the protocol ends its own link only") {
   SUBCASE("a client that submits a job it did not name") {
     c.coordinator->received(c.clients[0].link, wire::submit{.call = 1, .job = 9, .retry = {}, .arguments = {}}, c.now);
   }
-  SUBCASE("a client with an absurd call number") {
-    c.coordinator->received(c.clients[0].link, wire::submit{.call = 0xfffffff0, .retry = {}, .arguments = {}}, c.now);
-  }
   SUBCASE("a client that plays worker") {
     c.coordinator->received(c.clients[0].link, wire::done{.job = 1, .fence = 1, .why = {}, .value = {}}, c.now);
   }
@@ -959,5 +956,272 @@ TEST_CASE("a client that says goodbye in the middle of a broadcast leaves nothin
     c.gone(link);
   }
   CHECK(c.state->report(c.now).clients == 0);
+  CHECK(c.violation == "");
+}
+
+TEST_CASE("a call beyond max_jobs is answered overloaded, and its client goes on") {
+  cluster c;
+  c.options.max_jobs = 5;
+  c.start_coordinator();
+  c.add_client();
+  std::vector<std::uint64_t> calls;
+  for (int i = 0; i < 8; ++i) calls.push_back(c.submit(0));
+  c.pass(5s);
+  for (int i = 0; i < 8; ++i) CHECK(c.is_done(0, calls[static_cast<std::size_t>(i)]) == (i >= 5));
+  CHECK(code(c, 0, calls[7]) == errc::overloaded);
+  CHECK(c.result(0, calls[7]).why.message.find("5 of 5 jobs") != std::string::npos);
+  CHECK(!c.clients[0].closed);
+  c.add_worker(1, {type("job/1")}, true);
+  CHECK(code(c, 0, calls[0]) == errc::ok);
+  CHECK(code(c, 0, c.submit(0)) == errc::ok);
+  // However absurd the number, it costs an answer.
+  wire::submit s;
+  s.call = std::uint64_t{1} << 32 | 0xfffffff0;
+  c.coordinator->received(c.clients[0].link, std::move(s), c.now);
+  c.settle();
+  CHECK(!c.logged("closing"));
+  CHECK(c.violation == "");
+}
+
+TEST_CASE("the time without a worker is counted from when the last one left") {
+  cluster c;
+  c.start_coordinator();
+  c.add_client();
+  c.submit(0, effect::at_most_once);
+  const auto waiting = c.submit(0, effect::at_most_once);
+  c.pass(5s);
+  const auto w = c.add_worker(1);
+  c.pass(53s);
+  c.kill(w);  // lost a second later
+  c.pass(59s);
+  CHECK(!c.is_done(0, waiting));
+  c.pass(3s);
+  CHECK(code(c, 0, waiting) == errc::no_worker);
+  CHECK(c.violation == "");
+}
+
+TEST_CASE("no value follows the end of its session to a worker") {
+  bare c;
+  c.start();
+  c.join(1, wire::role::worker, 4);
+  c.join(2, wire::role::client);
+  c.state->unsent(1, wire::high_water, c.now);
+  std::size_t size = 100'000;
+  SUBCASE("that waits whole") {}
+  SUBCASE("that waits to be cut") { size = 20 << 20; }
+  SUBCASE("that has begun") {
+    size = 20 << 20;
+    c.state->unsent(1, 0, c.now);
+  }
+  wire::broadcast b;
+  b.number = 1;
+  b.name = "m";
+  b.value.whole = {{}, {bytes::from(std::string(size, 'x'))}};
+  const std::span<const std::byte> run = b.value.whole.blobs[0].span();
+  b.hash = sum(std::span<const std::span<const std::byte>>(&run, 1));
+  c.get(2, std::move(b));
+  auto s = c.submit(0);
+  s.broadcasts = 1;
+  c.get(2, std::move(s));
+  const auto begun = c.all<wire::blob>(1);
+  c.get(2, wire::goodbye{});
+  REQUIRE(c.all<wire::end_session>(1).size() == 1);
+  const std::size_t chunks = c.all<wire::chunk>(1).size();
+  for (int i = 0; i < 5; ++i) c.drained(1);
+  CHECK(c.all<wire::blob>(1).size() == begun.size());
+  CHECK(c.all<wire::chunk>(1).size() == chunks);
+  CHECK(c.all<wire::abort_transfer>(1).size() == begun.size());
+  CHECK(c.violation == "");
+}
+
+TEST_CASE("a worker is told of every session's end until it has confirmed it") {
+  bare c;
+  c.start();
+  const wire::welcome w = c.join(1, wire::role::worker);
+  c.join(2, wire::role::client);
+  c.get(2, c.submit(0));
+  const auto runs = c.all<wire::run>(1);
+  REQUIRE(runs.size() == 1);
+  c.get(1, wire::started{runs[0].job, runs[0].fence});
+  c.get(1, wire::done{runs[0].job, runs[0].fence, {}, {}});
+  const auto back = [&](control::link_id link) {
+    wire::hello h;
+    h.session = w.session;
+    h.key = w.key;
+    h.epoch = w.epoch;
+    CHECK(c.join(link, wire::role::worker, 1, {type("job/1")}, h).resumed);
+    return c.all<wire::end_session>(link);
+  };
+  SUBCASE("that came while it was away") {
+    c.gone(1);
+    c.get(2, wire::goodbye{});
+  }
+  SUBCASE("that was lost with its link") {
+    c.get(2, wire::goodbye{});
+    REQUIRE(c.all<wire::end_session>(1).size() == 1);
+    c.gone(1);
+  }
+  const auto told = back(3);
+  REQUIRE(told.size() == 1);
+  CHECK(told[0].session == runs[0].session);
+  c.now += 1s;
+  c.tick();
+  const auto pings = c.all<wire::ping>(3);
+  REQUIRE(!pings.empty());
+  c.gone(3);  // before the answer
+  CHECK(back(4).size() == 1);
+  c.now += 100ms;
+  c.tick();
+  c.now += 1s;
+  c.tick();
+  REQUIRE(!c.all<wire::ping>(4).empty());
+  c.get(4, wire::pong{c.all<wire::ping>(4).back().stamp});
+  c.gone(4);
+  CHECK(back(5).empty());
+  CHECK(c.violation == "");
+}
+
+namespace {
+/// A worker (link 1) that runs one job and holds another with large arguments in advance, which is called back for an
+/// idle worker (link 3).
+struct called_back : bare {
+  wire::run large;
+  explicit called_back() {
+    start();
+    join(1, wire::role::worker);
+    join(2, wire::role::client);
+    get(2, submit(0));
+    const wire::run first = all<wire::run>(1).back();
+    get(1, wire::started{first.job, first.fence});
+    get(2, submit(1, big(40 << 20)));
+    large = all<wire::run>(1).back();
+    REQUIRE(large.arguments.transfer != 0);
+    now += 20ms;
+    join(3, wire::role::worker);
+    tick();
+    REQUIRE(all<wire::recall>(1).size() == 1);
+  }
+  std::size_t bytes_of(std::uint64_t transfer) const {
+    std::size_t total = 0;
+    for (const wire::chunk& c : all<wire::chunk>(1))
+      if (c.transfer == transfer) total += c.data.size();
+    return total;
+  }
+};
+}  // namespace
+
+TEST_CASE("the arguments of a job that was given back are not sent on") {
+  called_back c;
+  const std::size_t before = c.bytes_of(c.large.arguments.transfer);
+  c.get(1, wire::returned{c.large.job, c.large.fence});
+  REQUIRE(c.all<wire::abort_transfer>(1).size() == 1);
+  CHECK(c.all<wire::abort_transfer>(1)[0].transfer == c.large.arguments.transfer);
+  for (int i = 0; i < 10; ++i) c.drained(1);
+  CHECK(c.bytes_of(c.large.arguments.transfer) == before);
+  REQUIRE(c.all<wire::run>(3).size() == 1);  // it went to the other
+  CHECK(c.violation == "");
+}
+
+TEST_CASE("a job that was given back and placed there again is cancelled by its new transfer") {
+  called_back c;
+  c.get(3, wire::goodbye{});
+  c.gone(3);
+  c.state->unsent(1, 0, c.now);
+  c.get(1, wire::returned{c.large.job, c.large.fence});
+  const wire::run again = c.all<wire::run>(1).back();
+  REQUIRE(again.fence != c.large.fence);
+  c.sent.clear();
+  c.get(2, wire::cancel{std::uint64_t{1} << 32 | 1});
+  REQUIRE(c.all<wire::abort_transfer>(1).size() == 1);
+  CHECK(c.all<wire::abort_transfer>(1)[0].transfer == again.arguments.transfer);
+  for (int i = 0; i < 30; ++i) c.drained(1);
+  CHECK(c.all<wire::chunk>(1).empty());
+  CHECK(c.violation == "");
+}
+
+TEST_CASE("whatever a worker says of a result, its job has one end") {
+  bare c;
+  c.start();
+  c.join(1, wire::role::worker);
+  c.join(2, wire::role::client);
+  auto s = c.submit(0);
+  s.retry = {.retries = 2, .backoff = 1ms, .max_backoff = 1ms, .on_exception = false};
+  c.get(2, std::move(s));
+  const wire::run r = c.all<wire::run>(1).back();
+  c.get(1, wire::started{r.job, r.fence});
+  const auto announce = [&](control::link_id link, const wire::run& of, std::uint64_t transfer,
+                            std::vector<std::uint64_t> lengths) {
+    c.get(link, wire::done{of.job, of.fence, {}, {{}, transfer, std::move(lengths)}});
+  };
+  const auto again = [&](control::link_id link) {
+    c.now += 10ms;
+    c.tick();
+    const auto runs = c.all<wire::run>(link);
+    REQUIRE(!runs.empty());
+    CHECK(runs.back().fence != r.fence);
+    return runs.back();
+  };
+  SUBCASE("announced, with nothing to come") {
+    announce(1, r, 7, {0, 0, 0});
+    const auto results = c.all<wire::result>(2);
+    REQUIRE(results.size() == 1);
+    CHECK(results[0].why.code == errc::ok);
+    CHECK(results[0].value.whole.blobs.size() == 2);
+  }
+  SUBCASE("announced twice") {
+    announce(1, r, 7, {4});
+    announce(1, r, 8, {4});
+    c.get(1, wire::chunk{7, 0, bytes::copy("abcd")});
+    CHECK(c.state->report(c.now).succeeded == 0);
+    c.get(1, wire::chunk{8, 0, bytes::copy("efgh")});
+  }
+  SUBCASE("announced and taken back: it runs again") {
+    announce(1, r, 7, {4});
+    c.get(1, wire::abort_transfer{7, {}});
+    const wire::run next = again(1);
+    c.get(1, wire::done{next.job, next.fence, {}, {}});
+  }
+  SUBCASE("announced and given back: the end of its link does not end another worker's result") {
+    announce(1, r, 7, {4});
+    c.get(1, wire::drain{});
+    c.get(1, wire::returned{r.job, r.fence});
+    c.join(3, wire::role::worker);
+    const wire::run next = again(3);
+    c.get(3, wire::started{next.job, next.fence});
+    announce(3, next, 1, {4});
+    SUBCASE("broken") { c.gone(1); }
+    SUBCASE("in order") { c.get(1, wire::goodbye{}); }
+    SUBCASE("taken back") { c.get(1, wire::abort_transfer{7, {}}); }
+    c.get(3, wire::chunk{1, 0, bytes::copy("abcd")});
+  }
+  CHECK(c.state->report(c.now).succeeded == 1);
+  CHECK(c.state->report(c.now).running == 0);
+  CHECK(c.violation == "");
+}
+
+TEST_CASE("jobs that must run alone and have no worker do not hold up those that have one") {
+  cluster c;
+  c.start_coordinator();
+  c.add_client({type("job/1"), type("rare/1")});
+  const auto submit = [&](std::uint32_t t) {
+    control::call_request r;
+    r.type = t;
+    r.retry = {.retries = 5, .backoff = 1ms, .max_backoff = 1ms, .on_exception = false};
+    return c.submit(0, effect::pure, text("a"), std::move(r));
+  };
+  for (int i = 0; i < 70; ++i) submit(1);
+  const auto call = submit(0);
+  for (int deaths = 0; deaths < 2; ++deaths) {
+    const auto w = c.add_worker(71, {type("job/1"), type("rare/1")});
+    c.pass(100ms);
+    REQUIRE(c.workers[w].running.size() == 71);
+    c.coordinator->process_ended(static_cast<std::uint32_t>(101 + w), "killed by signal 9", c.now);
+    c.kill(w);
+    c.pass(100ms);
+  }
+  const auto w = c.add_worker(1);
+  REQUIRE(c.workers[w].running.size() == 1);
+  c.finish(w);
+  CHECK(code(c, 0, call) == errc::ok);
   CHECK(c.violation == "");
 }

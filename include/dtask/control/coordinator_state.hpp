@@ -145,7 +145,7 @@ class coordinator_state {
   void on(peer& p, wire::hello&& m, time_point now);
   void on(peer& p, wire::goodbye&& m, time_point now);
   void on(peer& p, wire::ping&& m, time_point now);
-  void on(peer&, wire::pong&&, time_point) {}
+  void on(peer& p, wire::pong&& m, time_point now);
   void on(peer& p, wire::chunk&& m, time_point now);
   void on(peer& p, wire::abort_transfer&& m, time_point now);
   void on(peer& p, wire::submit&& m, time_point now);
@@ -182,6 +182,7 @@ class coordinator_state {
   void withdraw(std::uint32_t j, time_point now);
   void forget_arguments(std::uint32_t j, time_point now);
   void drop_answer(std::uint32_t j);
+  bool drop_arriving(const incoming& what);
   void drop_value(std::uint32_t j);
   void release_from_session(std::uint32_t j);
   void reclaim(std::uint32_t j);
@@ -206,6 +207,7 @@ class coordinator_state {
   // impl/coordinator_workers.ipp
   std::uint32_t attempt(peer& p, std::uint64_t job, std::uint32_t fence) const noexcept;
   void end_attempt(std::uint32_t j);
+  void drop_run(peer& p, std::uint32_t j);
   void count_started(std::uint32_t j);
   void answered(std::uint32_t j, wire::failure&& why, time_point now);
   void given_back(std::uint32_t j, time_point now);

@@ -51,13 +51,14 @@ class send_queue {
   void start_when_starved() noexcept { start_when_starved_ = true; }
 
   /// Queues a message whose payload is still to be filled in: `from` is sent with it, whole where it is complete and
-  /// fits in a frame, else announced and in chunks. `key` names the entry for `remove` and `progress`.
-  void push(wire::message head, std::shared_ptr<stream> from, std::uint64_t key) {
-    waiting_.push_back({std::move(head), std::move(from), key, {}, 0, 0});
+  /// fits in a frame, else announced and in chunks. `key` names the entry for `remove` and `progress`, `group` (not 0)
+  /// those that are taken back together, for `remove_group`.
+  void push(wire::message head, std::shared_ptr<stream> from, std::uint64_t key, std::uint64_t group = 0) {
+    waiting_.push_back({std::move(head), std::move(from), key, group, {}, 0, 0});
   }
   /// Queues a whole message of about `size` bytes that waits for the window.
   void push_whole(wire::message head, std::size_t size, std::uint64_t key) {
-    waiting_.push_back({std::move(head), nullptr, key, {}, 0, size});
+    waiting_.push_back({std::move(head), nullptr, key, 0, {}, 0, size});
   }
   /// Whether a small message sent now would overtake an entry that has not been announced.
   bool would_overtake() const noexcept { return !waiting_.empty(); }
@@ -97,6 +98,22 @@ class send_queue {
       }
     return removed::absent;
   }
+  /// Takes back all entries of this group, as `remove` does with one.
+  template <class Emit>
+  void remove_group(std::uint64_t group, const wire::failure& why, Emit&& emit) {
+    std::erase_if(waiting_, [&](const entry& e) { return e.group == group; });
+    for (std::size_t i = active_.size(); i-- > 0;)
+      if (active_[i].group == group) {
+        emit(wire::message(wire::abort_transfer{active_[i].transfer, why}));
+        erase_active(i);
+      }
+  }
+  /// Calls `look(key, group)` for each entry.
+  template <class Look>
+  void each(Look&& look) const {
+    for (const entry& e : waiting_) look(e.key, e.group);
+    for (const entry& e : active_) look(e.key, e.group);
+  }
   /// Forgets everything: the link is gone. Calls `dropped(key)` for each entry.
   template <class Dropped>
   void clear(Dropped&& dropped) {
@@ -114,6 +131,7 @@ class send_queue {
     wire::message head;
     std::shared_ptr<stream> from;
     std::uint64_t key = 0;
+    std::uint64_t group = 0;
     wire::chunk_cursor cursor;
     std::uint64_t transfer = 0;
     std::size_t size = 0;

@@ -57,9 +57,11 @@ struct worker_record {
   list_node load;
   std::uint16_t level = 0xffff;  ///< in its class's lists; 0xffff: takes nothing now
   std::vector<served_session> serves;
-  std::uint64_t owed_credit = 0;  ///< result bytes to give back
-  std::uint32_t backlog = 0;      ///< jobs beyond its usable slots
-  bool idle = false;              ///< takes jobs and has a free slot
+  std::vector<std::uint64_t> ended;  ///< sessions whose end it has not confirmed, in the order of their ends
+  std::uint64_t ends_confirmed = 0;  ///< ends that it has confirmed: those before the first of `ended`
+  std::uint64_t owed_credit = 0;     ///< result bytes to give back
+  std::uint32_t backlog = 0;         ///< jobs beyond its usable slots
+  bool idle = false;                 ///< takes jobs and has a free slot
 
   std::uint32_t position_of(std::uint16_t type) const noexcept {
     const auto at = std::lower_bound(positions.begin(), positions.end(), type,

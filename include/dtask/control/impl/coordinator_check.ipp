@@ -1,4 +1,6 @@
 // Bodies of coordinator_state: what must hold between events. Included by coordinator_state.hpp only.
+#include <algorithm>
+#include <set>
 #include <string>
 
 DTASK_BEGIN
@@ -7,6 +9,10 @@ namespace control {
 inline std::string coordinator_state::check() const {
   const auto at = [&](std::uint32_t j) {
     return " (job " + std::to_string(jobs_.id(j)) + ", phase " + std::to_string(static_cast<int>(jobs_[j].phase)) + ")";
+  };
+  const auto at_link = [&](link_id link) {
+    const auto found = peers_.find(link);
+    return found == peers_.end() ? nullptr : found->second.get();
   };
   std::uint64_t open = 0, pausing = 0, blocked = 0, queued = 0, alone = 0, live = 0, held = 0;
   std::uint32_t recalled = 0;
@@ -30,6 +36,12 @@ inline std::string coordinator_state::check() const {
       if (!sessions_.live(r.session)) return "a job of a session that is gone" + at(j);
       held += r.cost;
       if (job_of(sessions_[r.session], r.call) != j) return "a session does not find its job" + at(j);
+    }
+    if (r.rarely && r.rarely->answer) {
+      const peer* const from = r.attempt_live ? at_link(workers_[r.worker].link) : nullptr;
+      if (from == nullptr ||
+          std::none_of(from->in.begin(), from->in.end(), [&](const incoming& i) { return i.from == r.rarely->answer; }))
+        return "a job waits for a result that does not come" + at(j);
     }
     pausing += r.phase == job_phase::pausing;
     blocked += r.phase == job_phase::blocked;
@@ -63,6 +75,17 @@ inline std::string coordinator_state::check() const {
     if (once > r.slots) return "jobs that may not run twice were prefetched to " + r.label;
     if (r.reserved_for != none && r.jobs.size() > 1 && jobs_[r.reserved_for].phase == job_phase::placed)
       return "a job that must be alone has company on " + r.label;
+    std::set<std::uint64_t> sending;
+    std::string stale;
+    if (const peer* const p = r.link == 0 ? nullptr : at_link(r.link))
+      p->out.each([&](std::uint64_t job, std::uint64_t session) {
+        const std::uint32_t j = job == 0 ? none : jobs_.find(job);
+        if (session != 0 ? sessions_.find(session) == none
+                         : j == none || jobs_[j].worker != w || jobs_[j].phase != job_phase::placed ||
+                               jobs_[j].started || !sending.insert(job).second)
+          stale = "something is still being sent to " + r.label + " that it has no use for";
+      });
+    if (!stale.empty()) return stale;
     leases += r.jobs.size();
     backlog += r.backlog;
     idle += r.idle ? 1U : 0U;

@@ -11,7 +11,6 @@ inline void coordinator_state::on(peer& p, wire::submit&& m, time_point now) {
   session_record& r = sessions_[s];
   const auto position = static_cast<std::uint32_t>(m.call);
   if (m.job >= r.types.size()) return violation(p, "a submit of a job that its hello does not name");
-  if (position >= options_.max_jobs) return violation(p, "a call number beyond max_jobs");
   if (const std::uint32_t old = r.by_call.at(position); old != none) {
     if (jobs_[old].call == m.call) return;  // sent again after a break, and known
     if (jobs_[old].phase != job_phase::finished) return violation(p, "a new call in the place of one that is open");
@@ -37,11 +36,13 @@ inline void coordinator_state::on(peer& p, wire::submit&& m, time_point now) {
                   "the arguments take " + std::to_string(size) + " bytes, a client may have " +
                       std::to_string(options_.session_bytes) + " queued",
                   "raise session_bytes of the coordinator");
-  if (jobs_.size() >= options_.max_jobs || held_bytes_ + cost > options_.queue_bytes ||
+  // A position costs memory in the session's index, so it has the limit of the jobs.
+  if (jobs_.size() >= options_.max_jobs || position >= options_.max_jobs || held_bytes_ + cost > options_.queue_bytes ||
       r.held + cost > options_.session_bytes)
     return answer(errc::overloaded,
-                  "the queue is full: " + std::to_string(jobs_.size()) + " jobs, " + std::to_string(held_bytes_) +
-                      " of " + std::to_string(options_.queue_bytes) + " bytes",
+                  "the queue is full: " + std::to_string(jobs_.size()) + " of " + std::to_string(options_.max_jobs) +
+                      " jobs (this is call " + std::to_string(std::uint64_t{position} + 1) + " of its client), " +
+                      std::to_string(held_bytes_) + " of " + std::to_string(options_.queue_bytes) + " bytes",
                   "try again later, or raise queue_bytes and max_jobs of the coordinator");
   const std::uint32_t j = jobs_.insert();
   job& made = jobs_[j];
@@ -301,6 +302,14 @@ inline void coordinator_state::drop_answer(std::uint32_t j) {
   r.rarely->answer.reset();
 }
 
+/// The same where this result of an attempt does not come; another attempt's is left alone. Whether it was wanted.
+inline bool coordinator_state::drop_arriving(const incoming& what) {
+  const std::uint32_t j = what.what == payload_of::result ? jobs_.find(what.job) : none;
+  if (j == none || !jobs_[j].rarely || jobs_[j].rarely->answer != what.from) return false;
+  drop_answer(j);
+  return true;
+}
+
 /// A finished job's value is not needed any more: what of it has not been sent was never paid back to its worker.
 inline void coordinator_state::drop_value(std::uint32_t j) {
   job& r = jobs_[j];
@@ -430,7 +439,8 @@ inline void coordinator_state::type_without_workers(std::uint16_t t, time_point 
       mismatch(j, rival, now);
       continue;
     }
-    if (jobs_[j].wake == never) jobs_[j].wake = deadline_after(now, std::chrono::milliseconds(jobs_[j].no_worker_ms));
+    // Counted from now: a time that was set before there was a worker is void.
+    jobs_[j].wake = deadline_after(now, std::chrono::milliseconds(jobs_[j].no_worker_ms));
     arm(j);
   }
 }

@@ -104,8 +104,7 @@ inline void coordinator_state::closed(link_id link, const error& why, time_point
       worker_record& w = workers_[p->index];
       w.link = 0;
       w.held.detach(now);
-      for (incoming& i : p->in)
-        if (const std::uint32_t j = jobs_.find(i.job); i.what == payload_of::result && j != none) drop_answer(j);
+      for (const incoming& i : p->in) drop_arriving(i);
       p->out.clear([](std::uint64_t) {});
       reload(p->index);
       say(log_level::warning, "worker_detached", w.label + ": " + why.what());
@@ -321,7 +320,7 @@ inline void coordinator_state::on(peer& p, wire::chunk&& m, time_point now) {
         workers_[p.index].owed_credit += std::exchange(what.from->owed, 0);
         for (bytes& block : what.from->held.blocks) block = {};
         touch(p);
-        if (complete && mine) {
+        if (complete && mine && jobs_[j].phase == job_phase::finished) {
           end_attempt(j);
           reclaim(j);
         }
@@ -354,9 +353,15 @@ inline void coordinator_state::on(peer& p, wire::abort_transfer&& m, time_point 
         finish(j, std::move(m.why), now);
       }
       break;
-    case payload_of::result:
-      if (j != none) drop_answer(j);
+    case payload_of::result: {
+      const bool wanted = drop_arriving(gone);
+      if (j == none || !jobs_[j].attempt_live || jobs_[j].fence != gone.fence || jobs_[j].worker != p.index) break;
+      if (!wanted && jobs_[j].phase != job_phase::finished) break;  // another of its results is on its way
+      p.acks.push_back(gone.job);
+      touch(p);
+      answered(j, {errc::worker_lost, {}, "its worker took the result back", place_of(j), {}}, now);
       break;
+    }
     case payload_of::broadcast:
       broadcast_bytes_ -= gone.from->held.size();
       sessions_[p.index].receiving = 0;

@@ -99,13 +99,16 @@ inline void coordinator_state::dispatch(std::uint32_t j, std::uint32_t w, time_p
 /// Gives such a job a worker of its own: reserves one, lets it run empty, then runs the job there and nothing else
 /// beside it.
 inline void coordinator_state::place_alone(time_point now) {
-  std::uint32_t tried = 0;
-  for (std::uint32_t j = alone_.front(); j != none && tried < 64; ++tried) {
+  std::vector<std::uint16_t>
+      without;  // types that have no worker to spare: looked for once, not for each of their jobs
+  for (std::uint32_t j = alone_.front(); j != none;) {
     const std::uint32_t following = job_list::next(jobs_, j);
     job& r = jobs_[j];
-    if (r.worker == none) {
+    if (r.worker == none && std::find(without.begin(), without.end(), r.type) == without.end()) {
       const std::uint32_t w = choose_for_alone(r.type);
-      if (w != none) {
+      if (w == none) {
+        without.push_back(r.type);
+      } else {
         r.worker = w;
         workers_[w].reserved_for = j;
         reload(w);

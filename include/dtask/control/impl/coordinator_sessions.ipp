@@ -93,9 +93,15 @@ inline void coordinator_state::end_session(std::uint32_t s, std::string_view why
   broadcast_bytes_ -= r.broadcasts.bytes();
   for (std::uint32_t w = 0; w < workers_.bound(); ++w) {
     if (!workers_.live(w) || workers_[w].gone) continue;
-    // While it is away the worker cannot be told: it is when it comes back.
+    worker_record& to = workers_[w];
+    std::erase_if(to.serves, [&](const served_session& served) { return served.session == id; });
+    // Any worker may have run its jobs. One that is away is told when it comes back, and so is one whose link breaks
+    // before it has said that it knows.
+    to.ended.push_back(id);
     if (peer* const p = worker_peer(w)) {
-      std::erase_if(workers_[w].serves, [&](const served_session& served) { return served.session == id; });
+      // A value that came after the end would bring the session back there.
+      p->out.remove_group(id, {errc::cancelled, {}, "its session is over", "coordinator", {}},
+                          [&](wire::message&& m) { emit(*p, std::move(m)); });
       emit(*p, wire::end_session{id});
     }
   }

@@ -104,6 +104,8 @@ inline void coordinator_state::scan(time_point now) {
   for (std::uint32_t w = 0; w < workers_.bound(); ++w) {
     if (!workers_.live(w) || workers_[w].gone) continue;
     worker_record& r = workers_[w];
+    if (peer* const p = r.ended.empty() ? nullptr : worker_peer(w))
+      emit(*p, wire::ping{r.ends_confirmed + r.ended.size()});
     if (!r.held.advance(now, options_)) continue;
     if (r.held.state == lease_state::suspect) say(log_level::warning, "worker_suspect", r.label + " is silent");
     if (r.held.state == lease_state::lost) lost.push_back(w);

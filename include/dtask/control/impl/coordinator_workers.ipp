@@ -12,8 +12,7 @@ inline void coordinator_state::welcome_worker(peer& p, wire::hello&& m, time_poi
       worker_record& r = workers_[w];
       if (peer* const old = find(r.link)) {
         r.link = 0;
-        for (const incoming& i : std::exchange(old->in, {}))
-          if (const std::uint32_t j = jobs_.find(i.job); j != none) drop_answer(j);
+        for (const incoming& i : std::exchange(old->in, {})) drop_arriving(i);
         drop_link(*old, error(errc::closed, "the worker came back on another connection", old->address), true);
       }
       p.role = kind::worker;
@@ -99,22 +98,17 @@ inline void coordinator_state::reattach(std::uint32_t w, const wire::hello& m, t
       emit(p, wire::stop{have.job, have.fence});
   }
   for (const std::uint32_t j : lost) given_back(j, now);
+  for (const std::uint64_t session : r.ended) emit(p, wire::end_session{session});
   // Values whose arrival was not confirmed are sent again; the worker skips those that it has.
   for (served_session& served : r.serves) {
-    const std::uint32_t s = sessions_.find(served.session);
-    if (s == none) {
-      emit(p, wire::end_session{served.session});
-      continue;
-    }
     if (served.unconfirmed.empty()) continue;
-    for (const cached_value& v : sessions_[s].broadcasts.values()) {
+    for (const cached_value& v : sessions_[sessions_.find(served.session)].broadcasts.values()) {
       if (std::find(served.unconfirmed.begin(), served.unconfirmed.end(), v.number) == served.unconfirmed.end())
         continue;
-      p.out.push(wire::blob{served.session, v.number, v.name, v.hash, {}}, v.value, 0);
+      p.out.push(wire::blob{served.session, v.number, v.name, v.hash, {}}, v.value, 0, served.session);
     }
     touch(p);
   }
-  std::erase_if(r.serves, [&](const served_session& served) { return sessions_.find(served.session) == none; });
   reload(w);
 }
 
@@ -165,9 +159,18 @@ inline void coordinator_state::on(peer& p, wire::done&& m, time_point now) {
     p.acks.push_back(m.job);
     return touch(p);
   }
-  if (!jobs_[j].started) count_started(j);
+  if (!jobs_[j].started) {
+    drop_run(p, j);
+    count_started(j);
+  }
   w.pace.done(now);
   ++w.done;
+  if (m.value.transfer != 0 &&
+      std::all_of(m.value.lengths.begin(), m.value.lengths.end(), [](std::uint64_t length) { return length == 0; })) {
+    // Announced, and nothing follows: it is there.
+    m.value.whole.blobs.resize(m.value.lengths.empty() ? 0 : m.value.lengths.size() - 1);
+    m.value.transfer = 0;
+  }
   if (m.value.transfer != 0) {
     auto arriving = std::make_shared<stream>(std::move(m.value.lengths));
     if (jobs_[j].phase == job_phase::finished) {  // only its end matters now
@@ -222,7 +225,15 @@ inline void coordinator_state::answered(std::uint32_t j, wire::failure&& why, ti
 inline void coordinator_state::on(peer& p, wire::returned&& m, time_point now) {
   if (p.role != kind::worker) return violation(p, "a worker's report, without being one");
   const std::uint32_t j = attempt(p, m.job, m.fence);
-  if (j != none) given_back(j, now);
+  if (j == none) return;
+  drop_run(p, j);
+  given_back(j, now);
+}
+
+/// What is left of the arguments of an attempt that has ended on this worker is not sent.
+inline void coordinator_state::drop_run(peer& p, std::uint32_t j) {
+  p.out.remove(jobs_.id(j), {errc::cancelled, {}, "the attempt has ended", "coordinator", {}},
+               [&](wire::message&& m) { emit(p, std::move(m)); });
 }
 
 /// The worker does not have the job and never started it: placing it again is no second attempt.
@@ -282,8 +293,7 @@ inline void coordinator_state::lose(std::uint32_t w, const std::string& how, boo
             " of them running");
   r.held.state = lease_state::lost;
   if (peer* const p = find(r.link)) {
-    for (const incoming& i : std::exchange(p->in, {}))
-      if (const std::uint32_t j = jobs_.find(i.job); j != none) drop_answer(j);
+    for (const incoming& i : std::exchange(p->in, {})) drop_arriving(i);
     p->out.clear([](std::uint64_t) {});
   }
   r.link = 0;
@@ -385,7 +395,7 @@ inline void coordinator_state::serve(std::uint32_t w, std::uint32_t s) {
   for (const cached_value& v : cache.values()) {
     if (v.order <= served->upto) continue;
     served->unconfirmed.push_back(v.number);
-    p->out.push(wire::blob{id, v.number, v.name, v.hash, {}}, v.value, 0);
+    p->out.push(wire::blob{id, v.number, v.name, v.hash, {}}, v.value, 0, id);
   }
   served->upto = cache.verified();
   touch(*p);
@@ -396,6 +406,16 @@ inline void coordinator_state::on(peer& p, wire::blob_done&& m, time_point) {
   if (served_session* const served = workers_[p.index].serving(m.session)) std::erase(served->unconfirmed, m.number);
   if (m.why.code != errc::ok)
     say(log_level::warning, "broadcast_not_held", workers_[p.index].label + ": " + m.why.message);
+}
+
+/// The answer to the ping that followed the ends of sessions: on a link in order it says that they have come.
+inline void coordinator_state::on(peer& p, wire::pong&& m, time_point) {
+  if (p.role != kind::worker) return;
+  worker_record& w = workers_[p.index];
+  if (m.stamp <= w.ends_confirmed) return;
+  const std::uint64_t count = std::min<std::uint64_t>(m.stamp - w.ends_confirmed, w.ended.size());
+  w.ended.erase(w.ended.begin(), w.ended.begin() + static_cast<std::ptrdiff_t>(count));
+  w.ends_confirmed += count;
 }
 
 inline wire::worker_status coordinator_state::describe(std::uint32_t w, time_point now) const {
