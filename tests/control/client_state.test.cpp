@@ -597,3 +597,79 @@ TEST_CASE("whoever waits for room hears of it, whatever took it") {
   CHECK(c.rooms == 1);
   CHECK(c.violation == "");
 }
+
+TEST_CASE("what does not fit into a frame is refused before it costs the link") {
+  lone_client c;
+  wire::welcome w;
+  w.limits.payload = 1 << 20;  // the coordinator takes less than the client would send
+  w.limits.blobs = 2;
+  c.join(1, 100 << 20, w);
+  SUBCASE("a name") {
+    c.state.broadcast(std::string(2 << 20, 'n'), bytes::from("v"), c.now);
+    c.take();
+    REQUIRE(c.broadcasts.size() == 1);
+    CHECK(c.broadcasts[0].why.code == errc::too_large);
+    CHECK(c.broadcasts[0].why.message.find("2097152 bytes, the limit is 4096") != std::string::npos);
+    CHECK(c.broadcasts[0].why.remedy != "");
+  }
+  SUBCASE("a value, and the next is sent") {
+    c.state.broadcast("m", bytes::from(std::string(2 << 20, 'v')), c.now);
+    c.state.broadcast("n", bytes::from("v"), c.now);
+    c.take();
+    REQUIRE(c.broadcasts.size() == 1);
+    CHECK(c.broadcasts[0].why.code == errc::too_large);
+    REQUIRE(c.all<wire::broadcast>().size() == 1);
+    CHECK(c.all<wire::broadcast>()[0].name == "n");
+  }
+  SUBCASE("arguments") {
+    c.submit(big(2 << 20));
+    payload many;
+    many.blobs.resize(3);
+    c.submit(std::move(many));
+    REQUIRE(c.ends.size() == 2);
+    CHECK(c.ends[0].why.code == errc::too_large);
+    CHECK(c.ends[1].why.code == errc::too_large);
+    CHECK(c.all<wire::submit>().empty());
+  }
+  SUBCASE("the acknowledgements of very many results") {
+    for (std::uint64_t call = 1; call <= 20'000; ++call) {
+      wire::result r;
+      r.call = call;
+      c.state.received(1, std::move(r), c.now);
+    }
+    c.take();
+    std::size_t sum_of = 0;
+    for (const wire::acknowledge& a : c.all<wire::acknowledge>()) {
+      CHECK(a.calls.size() <= 4096);
+      sum_of += a.calls.size();
+    }
+    CHECK(sum_of == 20'000);
+  }
+  CHECK(c.closes == 0);
+  CHECK(c.violation == "");
+}
+
+TEST_CASE("links that die right after each welcome come further and further apart") {
+  control::client_options o;
+  o.redial_min = 50ms;
+  o.redial_max = 1s;
+  lone_client c(o);
+  control::link_id link = 0;
+  const auto live = [&](duration d) {
+    c.join(++link, 1000);
+    c.now += d;
+    c.gone(link);
+    const time_point before = c.now;
+    c.wait_for_dial();
+    return c.now - before;
+  };
+  CHECK(live(1ms) == 0s);  // anything may happen once
+  CHECK(live(1ms) <= 50ms);
+  duration pause{};
+  for (int i = 0; i < 6; ++i) pause = live(1ms);
+  CHECK(pause >= 750ms);
+  CHECK(pause <= 1s);
+  // One that lasted a heartbeat: it is dialed again at once.
+  CHECK(live(1s) == 0s);
+  CHECK(c.violation == "");
+}

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "control/story.hpp"
+#include "dtask/wire/outbox.hpp"
 
 using namespace story;
 
@@ -1223,5 +1224,86 @@ TEST_CASE("jobs that must run alone and have no worker do not hold up those that
   REQUIRE(c.workers[w].running.size() == 1);
   c.finish(w);
   CHECK(code(c, 0, call) == errc::ok);
+  CHECK(c.violation == "");
+}
+
+TEST_CASE("what is too large for a peer is not sent to it") {
+  bare c;
+  SUBCASE("a name of a broadcast, to workers") {
+    c.start();
+    c.join(2, wire::role::client);
+    wire::broadcast b;
+    b.number = 1;
+    b.name = std::string(5000, 'n');
+    c.get(2, std::move(b));
+    REQUIRE(c.all<wire::broadcast_done>(2).size() == 1);
+    CHECK(c.all<wire::broadcast_done>(2)[0].why.code == errc::too_large);
+  }
+  SUBCASE("arguments, to a worker that takes less than their client may send") {
+    c.start();
+    wire::hello small;
+    small.limits.payload = 1 << 20;
+    c.join(1, wire::role::worker, 1, {type("job/1")}, small);
+    c.join(2, wire::role::client);
+    c.get(2, c.submit(0, big(2 << 20)));
+    REQUIRE(c.all<wire::result>(2).size() == 1);
+    CHECK(c.all<wire::result>(2)[0].why.code == errc::too_large);
+    CHECK(c.all<wire::run>(1).empty());
+    c.get(2, c.submit(1));
+    CHECK(c.all<wire::run>(1).size() == 1);
+  }
+  SUBCASE("a result, to a client that takes less than its worker may send") {
+    c.start();
+    c.join(1, wire::role::worker);
+    wire::hello small;
+    small.limits.payload = 1 << 20;
+    c.join(2, wire::role::client, 0, {type("job/1")}, small);
+    c.get(2, c.submit(0));
+    const wire::run r = c.all<wire::run>(1).back();
+    wire::done d{r.job, r.fence, {}, {}};
+    SUBCASE("that is there") { d.value.whole = big(2 << 20); }
+    SUBCASE("that arrives") {
+      d.value.transfer = 1;
+      d.value.lengths = {2 << 20};
+    }
+    c.get(1, std::move(d));
+    REQUIRE(c.all<wire::result>(2).size() == 1);
+    CHECK(c.all<wire::result>(2)[0].why.code == errc::too_large);
+    CHECK(c.state->report(c.now).running == 0);
+  }
+  SUBCASE("a status, to an observer with small frames") {
+    c.options.max_strangers = 4000;
+    c.start();
+    for (control::link_id l = 1; l <= 2000; ++l) c.join(l, wire::role::worker);
+    wire::hello small;
+    small.limits.frame_body = 128 << 10;
+    c.join(3000, wire::role::observer, 0, {}, small);
+    c.get(3000, wire::status_query{1});
+    REQUIRE(c.all<wire::status_report>(3000).size() == 1);
+    wire::status_report r = c.all<wire::status_report>(3000)[0];
+    CHECK(r.workers.size() > 1000);
+    CHECK(r.workers.size() < 2000);
+    wire::limits agreed;
+    agreed.frame_body = 128 << 10;
+    wire::outbox out;
+    CHECK(!out.push(std::move(r), agreed));
+  }
+  CHECK(c.violation == "");
+}
+
+TEST_CASE("a name that is absurdly long is cut, not kept in every record") {
+  bare c;
+  c.start();
+  wire::hello h;
+  h.role = wire::role::worker;
+  h.name = std::string(100'000, 'n');
+  h.host = std::string(100'000, 'h');
+  h.slots = 1;
+  c.state->opened(1, "peer", false, c.now);
+  c.get(1, std::move(h));
+  const wire::status_report r = c.state->report(c.now);
+  REQUIRE(r.workers.size() == 1);
+  CHECK(r.workers[0].name.size() == control::max_peer_name);
+  CHECK(r.workers[0].host.size() == control::max_peer_name);
   CHECK(c.violation == "");
 }

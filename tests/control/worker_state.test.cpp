@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "control/story.hpp"
+#include "dtask/wire/outbox.hpp"
 
 using namespace story;
 
@@ -373,4 +374,54 @@ TEST_CASE("a result over the limit is an error that names it") {
   w.end(1, 1, {}, text(std::string(2000, 'x')));
   REQUIRE(w.all<wire::done>().size() == 1);
   CHECK(w.all<wire::done>()[0].why.code == errc::too_large);
+}
+
+TEST_CASE("more attempts than a hello holds: it names those that have run, and forgets the rest") {
+  lone w(1);
+  w.join();
+  constexpr std::uint64_t most = 25'000;
+  for (std::uint64_t job = 1; job <= most; ++job) {
+    wire::run r;
+    r.job = job;
+    r.fence = 1;
+    r.session = 5;
+    w.state.received(1, std::move(r), w.now);
+  }
+  w.take();
+  REQUIRE(w.runs.size() == 1);
+  w.end(w.runs[0].job);  // not acknowledged
+  REQUIRE(w.runs.size() == 2);
+  w.state.closed(1, error(errc::io_error, "reset"), w.now);
+  w.take();
+  w.now += 1s;
+  w.state.tick(w.now);
+  w.take();
+  w.state.connected(2, w.now);
+  w.take();
+  const wire::hello h = w.all<wire::hello>().back();
+  CHECK(h.running.size() > 15'000);
+  CHECK(h.running.size() < most);
+  CHECK(h.running[0].job == w.runs[1].job);
+  CHECK(h.running[0].started);
+  CHECK(h.running[1].job == w.runs[0].job);
+  CHECK(h.running[1].started);
+  wire::outbox out;
+  CHECK(!out.push(h, wire::limits{}));
+  // What was not named is not run: somebody else may have it by now.
+  wire::welcome back;
+  back.epoch = 1;
+  back.session = 11;
+  back.resumed = true;
+  w.get(back, 2);
+  std::size_t ran = 0;
+  while (ran < w.runs.size()) {
+    ran = w.runs.size();
+    std::vector<control::worker_action> ignored;
+    w.state.job_finished(w.runs.back().job, 1, {}, {}, w.now);
+    w.state.take_actions(ignored, w.now);
+    for (auto& a : ignored)
+      if (auto* r = std::get_if<control::run_job>(&a)) w.runs.push_back(std::move(*r));
+  }
+  CHECK(ran == h.running.size());
+  CHECK(w.state.check() == "");
 }

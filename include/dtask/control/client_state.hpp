@@ -163,6 +163,7 @@ class client_state {
   void coordinator_gone(const error& why, bool final, time_point now);
   void requeue(std::uint32_t c, bool front);
   void send_calls(time_point now);
+  wire::failure unfit(const std::string& name, std::size_t size, const wire::limits& agreed) const;
   void send_broadcasts();
   void send_queries();
   void end_call(std::uint32_t c, wire::failure why, payload value, std::uint32_t attempts, std::string worker,

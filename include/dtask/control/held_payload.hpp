@@ -62,6 +62,12 @@ class held_payload {
       out = **kept;
     return out;
   }
+  /// Its blocks besides the body.
+  std::size_t blobs() const noexcept {
+    if (const auto* kept = std::get_if<std::unique_ptr<payload>>(&state_)) return (*kept)->blobs.size();
+    if (const auto* s = arriving()) return (*s)->held.lengths.empty() ? 0 : (*s)->held.lengths.size() - 1;
+    return 0;
+  }
   /// All of it, whether it has arrived or not.
   std::size_t size() const noexcept {
     if (const auto* here = std::get_if<small>(&state_)) return here->size;

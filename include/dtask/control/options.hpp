@@ -106,11 +106,18 @@ struct identity {
   std::vector<wire::job_type> jobs;  ///< what it runs, or may submit
 };
 
+/// Names of broadcasts are not longer than this: every worker gets them, in a frame beside the value.
+inline constexpr std::size_t max_broadcast_name = 4096;
+/// Names of programs and hosts are cut to this: they stand in the ends of jobs, in the log and in the status.
+inline constexpr std::size_t max_peer_name = 256;
+
 /// An acknowledgement waits for another message to ride along with, at most this long.
 inline constexpr duration acknowledge_within = std::chrono::milliseconds(5);
 /// So many acknowledgements, or one of a job with more than so many bytes, which are kept until then, do not wait; nor
 /// do those that others wait for.
 inline constexpr std::size_t acknowledge_at_once = 64;
+/// So many go into one message: the smallest frame that a peer may ask for holds four times that.
+inline constexpr std::size_t acknowledge_in_frame = 4096;
 inline constexpr std::uint64_t acknowledge_large = std::uint64_t{64} << 10;
 
 /// What a job costs of its client's credit beside its payload: about what the coordinator's record of it takes.

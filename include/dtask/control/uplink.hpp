@@ -17,6 +17,9 @@ namespace control {
 ///     idle ── start ──▶ dialing ── connected ──▶ greeting ── welcome ──▶ ready
 ///     dialing, greeting, ready ── failed, broken, refused, silent for too long ──▶ pausing ── back-off over ──▶
 ///     dialing any ── end ──▶ ended
+///
+/// The first dial after the end of a link comes at once, unless the links before it did not last either: a peer whose
+/// every link dies right after its welcome pauses longer and longer, as one that is not welcomed at all does.
 class uplink {
  public:
   enum class phase : std::uint8_t { idle, dialing, greeting, ready, pausing, ended };
@@ -24,7 +27,10 @@ class uplink {
   enum class need : std::uint8_t { nothing, dial, ping, give_up_link };
 
   uplink(duration redial_min, duration redial_max, duration hello_within, std::uint64_t seed) noexcept
-      : pause_(redial_min, redial_max), random_(seed), hello_within_(hello_within) {}
+      : pause_(redial_min, redial_max),
+        short_lived_(redial_min, redial_max),
+        random_(seed),
+        hello_within_(hello_within) {}
 
   phase now() const noexcept { return phase_; }
   bool ready() const noexcept { return phase_ == phase::ready; }
@@ -36,7 +42,8 @@ class uplink {
 
   void start(time_point now) noexcept {
     away_since_ = now;
-    pausing(now);
+    phase_ = phase::pausing;
+    redial_at_ = now + pause_.next(random_);
   }
   void connected(link_id link, time_point now) noexcept {
     link_ = link;
@@ -45,7 +52,7 @@ class uplink {
   }
   void welcomed(const wire::welcome& w, time_point now) noexcept {
     phase_ = phase::ready;
-    heard_ = now;
+    heard_ = welcomed_ = now;
     // A peer that names no times, or absurd ones, does not stop the heart.
     heartbeat_ = std::clamp<duration>(w.heartbeat, std::chrono::milliseconds(1), std::chrono::minutes(1));
     lost_after_ = std::max<duration>(w.lost_after, 2 * heartbeat_);
@@ -56,9 +63,14 @@ class uplink {
   /// The link is gone, or could not be made.
   void broken(time_point now) noexcept {
     if (phase_ == phase::ended) return;
-    if (phase_ == phase::ready) away_since_ = now;
+    const bool was_ready = phase_ == phase::ready;
+    if (was_ready) {
+      away_since_ = now;
+      if (now >= welcomed_ + heartbeat_) short_lived_.reset();
+    }
     link_ = 0;
-    pausing(now);
+    phase_ = phase::pausing;
+    redial_at_ = now + (was_ready ? short_lived_ : pause_).next(random_);
   }
   void end() noexcept {
     phase_ = phase::ended;
@@ -102,12 +114,8 @@ class uplink {
   }
 
  private:
-  void pausing(time_point now) noexcept {
-    phase_ = phase::pausing;
-    redial_at_ = now + pause_.next(random_);
-  }
-
-  backoff pause_;
+  backoff pause_;        ///< between dials that came to nothing
+  backoff short_lived_;  ///< between links that ended within a heartbeat of their welcome
   random_sequence random_;
   duration hello_within_;
   phase phase_ = phase::idle;
@@ -115,6 +123,7 @@ class uplink {
   time_point away_since_{};
   time_point redial_at_{};
   time_point heard_{};
+  time_point welcomed_{};
   time_point next_ping_{};
   duration heartbeat_ = std::chrono::seconds(1);
   duration lost_after_ = std::chrono::seconds(5);

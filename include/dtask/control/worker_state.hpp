@@ -142,6 +142,7 @@ class worker_state {
     actions_.emplace_back(std::in_place_type<note>, level, event, std::move(text));
   }
   void violation(std::string_view what, time_point now);
+  void name_attempts(wire::hello& h);
   void link_broken(time_point now);
   void forget_everything(time_point now);
   void begin_waiting(const attempt_id& id);

@@ -52,6 +52,8 @@ inline constexpr std::uint32_t blobs_in_frame = 1024;
 inline constexpr std::size_t frame_reserve = std::size_t{64} << 10;
 /// Each text of a `failure` is cut to this many bytes when it is sent.
 inline constexpr std::size_t max_text = std::size_t{12} << 10;
+/// The same for texts of which many share a frame, such as the signatures of jobs in a hello.
+inline constexpr std::size_t max_brief = 512;
 
 namespace detail {
 template <class Integer>

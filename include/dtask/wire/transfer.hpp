@@ -54,19 +54,24 @@ inline pieces pieces_of(const payload& whole) {
   return out;
 }
 
-/// Why a payload may not be sent at all under these limits (`too_large`), or `ok`.
-inline error check_payload(const payload& whole, const limits& agreed) {
-  if (whole.blobs.size() > agreed.blobs)
+/// Why a payload of so many blocks and bytes may not be sent at all under these limits (`too_large`), or `ok`.
+inline error check_payload(std::size_t blobs, std::uint64_t size, const limits& agreed) {
+  // The lengths of an announced payload stand in one frame.
+  const std::size_t most = std::min<std::size_t>(
+      agreed.blobs, agreed.frame_body > 2 * frame_reserve ? (agreed.frame_body - frame_reserve) / 8 : agreed.blobs);
+  if (blobs > most)
     return error(errc::too_large,
-                 "a payload of " + std::to_string(whole.blobs.size()) + " blocks is over the limit of " +
-                     std::to_string(agreed.blobs),
-                 {}, "put the data into fewer blocks, or raise limits::blobs on both sides");
-  if (whole.size() > agreed.payload)
-    return error(errc::too_large,
-                 "a payload of " + std::to_string(whole.size()) + " bytes is over the limit of " +
-                     std::to_string(agreed.payload),
-                 {}, "split the value, or raise limits::payload on both sides");
+                 "a payload of " + std::to_string(blobs) + " blocks is over the limit of " + std::to_string(most), {},
+                 "put the data into fewer blocks, or raise limits::blobs on both sides");
+  if (size > agreed.payload)
+    return error(
+        errc::too_large,
+        "a payload of " + std::to_string(size) + " bytes is over the limit of " + std::to_string(agreed.payload), {},
+        "split the value, or raise limits::payload on both sides");
   return {};
+}
+inline error check_payload(const payload& whole, const limits& agreed) {
+  return check_payload(whole.blobs.size(), whole.size(), agreed);
 }
 
 /// Whether a payload can travel whole inside the frame of its message. Otherwise the sender announces it and sends

@@ -89,6 +89,10 @@ inline void client_state::send_calls(time_point now) {
                "raise session_bytes of the coordinator, or split the value");
       continue;
     }
+    if (const error bad = wire::check_payload(r.arguments, out_.limits())) {
+      end_here(c, bad.code(), "the arguments, with the coordinator's limits: " + bad.cause(), bad.remedy());
+      continue;
+    }
     if (credit_ < static_cast<std::int64_t>(r.cost)) return;
     credit_ -= static_cast<std::int64_t>(r.cost);
     unsent_.erase(calls_, c);
@@ -254,11 +258,46 @@ inline std::uint64_t client_state::broadcast(std::string name, bytes value, wire
         broadcast_complete{number, {code, {}, "the client has no coordinator, or is closed", {}, {}}});
     return number;
   }
+  wire::failure bad = unfit(name, value.size(), options_.limits);
+  if (bad.code != errc::ok) {
+    actions_.emplace_back(broadcast_complete{number, std::move(bad)});
+    return number;
+  }
   to_broadcast_.push_back({number, std::move(name), hash, std::move(value), false});
   return number;
 }
 
+/// Why a broadcast cannot be sent under these limits: the message would end the link, and the next one.
+inline wire::failure client_state::unfit(const std::string& name, std::size_t size, const wire::limits& agreed) const {
+  if (name.size() > max_broadcast_name)
+    return {errc::too_large,
+            {},
+            "the name of a broadcast takes " + std::to_string(name.size()) + " bytes, the limit is " +
+                std::to_string(max_broadcast_name),
+            who_.host + "/" + who_.name,
+            "choose a shorter name"};
+  if (size > agreed.payload)
+    return {errc::too_large,
+            {},
+            "broadcast '" + name + "' takes " + std::to_string(size) + " bytes, the limit of a payload is " +
+                std::to_string(agreed.payload),
+            who_.host + "/" + who_.name,
+            "split the value, or raise limits::payload on both sides"};
+  return {};
+}
+
 inline void client_state::send_broadcasts() {
+  while (!broadcasting_ && !to_broadcast_.empty()) {
+    const value_record& first = to_broadcast_.front();
+    wire::failure bad = unfit(first.name, first.value.size(), out_.limits());
+    if (bad.code == errc::ok) break;
+    if (!first.told)
+      actions_.emplace_back(broadcast_complete{first.number, std::move(bad)});
+    else
+      say(log_level::error, "broadcast_lost",
+          "'" + first.name + "' could not be sent again to a new coordinator: " + bad.message);
+    to_broadcast_.pop_front();
+  }
   if (broadcasting_ || to_broadcast_.empty()) return;
   broadcasting_ = true;
   const value_record& v = to_broadcast_.front();

@@ -341,7 +341,11 @@ inline void client_state::take_actions(std::vector<client_action>& out, time_poi
       out_.pump([&](wire::message&& m) { emit(std::move(m)); }, [](std::uint64_t, std::size_t, bool) {});
       if (!acks_.empty() &&
           (sending_ || closing_ || !unsent_.empty() || acks_.size() >= acknowledge_at_once || now >= acks_at_)) {
-        emit(wire::acknowledge{std::exchange(acks_, {})});
+        for (std::size_t from = 0; from < acks_.size(); from += acknowledge_in_frame)
+          emit(wire::acknowledge{
+              {acks_.begin() + static_cast<std::ptrdiff_t>(from),
+               acks_.begin() + static_cast<std::ptrdiff_t>(std::min(from + acknowledge_in_frame, acks_.size()))}});
+        acks_.clear();
         acks_at_ = never;
       }
     }

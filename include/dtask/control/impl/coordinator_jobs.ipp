@@ -337,6 +337,11 @@ inline void coordinator_state::send_result(std::uint32_t j) {
     emit(*c, std::move(end));
     return;
   }
+  if (const error bad = wire::check_payload(r.held.blobs(), r.held.size(), c->out.limits())) {
+    end.why = {bad.code(), {}, "the result, for its client: " + bad.cause(), place_of(j), bad.remedy()};
+    emit(*c, std::move(end));
+    return;
+  }
   if (r.rarely && r.rarely->answer) {  // it has been on its way since its first chunk
     r.rarely->answer.reset();
     touch(*c);

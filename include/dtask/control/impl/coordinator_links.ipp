@@ -158,6 +158,8 @@ inline void coordinator_state::violation(peer& p, std::string_view what) {
 
 inline void coordinator_state::on(peer& p, wire::hello&& m, time_point now) {
   if (p.role != kind::stranger) return violation(p, "a second hello");
+  if (m.name.size() > max_peer_name) m.name.resize(max_peer_name);
+  if (m.host.size() > max_peer_name) m.host.resize(max_peer_name);
   const std::string who = "'" + m.name + "' at " + m.host + " (" + p.address + ")";
   if (m.version_min > wire::protocol_version || m.version_max < wire::protocol_version)
     return refuse(p, errc::version_mismatch,
@@ -279,6 +281,20 @@ inline void coordinator_state::on(peer& p, wire::ping&& m, time_point) { emit(p,
 inline void coordinator_state::on(peer& p, wire::status_query&& m, time_point now) {
   wire::status_report r = report(now);
   r.request = m.request;
+  // As many workers as a frame of this link holds; the sums are over all of them.
+  constexpr std::size_t others = 1024, each = 64 + 16;  // bytes besides their names
+  std::size_t size = others, fit = 0;
+  for (const wire::worker_status& w : r.workers) {
+    size += each + w.name.size() + w.host.size();
+    if (size > p.out.limits().frame_body) break;
+    ++fit;
+  }
+  if (fit < r.workers.size())
+    say(log_level::warning, "status_cut",
+        "the status for " + p.address + " names " + std::to_string(fit) + " of " + std::to_string(r.workers.size()) +
+            " workers: a frame of " + std::to_string(p.out.limits().frame_body) +
+            " bytes holds no more; raise limits::frame_body on both sides");
+  r.workers.resize(fit);
   emit(p, std::move(r));
 }
 

@@ -54,6 +54,15 @@ inline std::uint32_t coordinator_state::choose(std::uint16_t t, effect effect_cl
 inline void coordinator_state::dispatch(std::uint32_t j, std::uint32_t w, time_point now) {
   job& r = jobs_[j];
   worker_record& to = workers_[w];
+  peer& p = *worker_peer(w);
+  // Its own limits may be below those of the client: a payload above them would end the link, and the next one.
+  if (const error bad = wire::check_payload(r.held.blobs(), r.held.size(), p.out.limits())) {
+    if (std::exchange(to.reserved_for, to.reserved_for == j ? none : to.reserved_for) == j) reload(w);
+    r.worker = none;
+    return finish(
+        j, {bad.code(), {}, "the arguments, for worker " + to.label + ": " + bad.cause(), "coordinator", bad.remedy()},
+        now);
+  }
   if (to.jobs.empty()) to.pace.begin(now);
   r.phase = job_phase::placed;
   r.worker = w;
@@ -64,7 +73,6 @@ inline void coordinator_state::dispatch(std::uint32_t j, std::uint32_t w, time_p
   arm(j);
   reload(w);
   if (sessions_[r.session].broadcasts.verified() != 0) serve(w, r.session);
-  peer& p = *worker_peer(w);
   wire::run run;
   run.job = jobs_.id(j);
   run.fence = r.fence;

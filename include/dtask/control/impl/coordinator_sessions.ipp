@@ -121,6 +121,11 @@ inline void coordinator_state::on(peer& p, wire::broadcast&& m, time_point now) 
     emit(p, wire::broadcast_done{m.number, {}});
     return;
   }
+  if (m.name.size() > max_broadcast_name)
+    return broadcast_failed(p.index, m.number, errc::too_large,
+                            "the name of a broadcast takes " + std::to_string(m.name.size()) + " bytes, the limit is " +
+                                std::to_string(max_broadcast_name),
+                            "choose a shorter name", now);
   if (broadcast_bytes_ + size > options_.broadcast_bytes)
     return broadcast_failed(p.index, m.number, errc::too_large,
                             "the value takes " + std::to_string(size) + " bytes; " + std::to_string(broadcast_bytes_) +

@@ -45,7 +45,7 @@ inline void coordinator_state::flush(peer& p, time_point now) {
 }
 
 inline void coordinator_state::acknowledge(peer& p) {
-  constexpr std::size_t most = 4096;  // a frame's body holds many times that
+  constexpr std::size_t most = acknowledge_in_frame;
   p.acks_due = false;
   const std::vector<std::uint64_t> all = std::exchange(p.acks, {});
   for (std::size_t from = 0; from < all.size(); from += most) {

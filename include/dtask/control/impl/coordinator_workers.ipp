@@ -79,12 +79,16 @@ inline void coordinator_state::reattach(std::uint32_t w, const wire::hello& m, t
   peer& p = *worker_peer(w);
   worker_record& r = workers_[w];
   std::vector<std::uint32_t> lost;
+  using running_job = wire::hello::running_job;
+  const auto earlier = [](const running_job& a, const running_job& b) {
+    return a.job != b.job ? a.job < b.job : a.fence < b.fence;
+  };
+  std::vector<running_job> named = m.running;  // there may be thousands
+  std::sort(named.begin(), named.end(), earlier);
   for (std::uint32_t j = r.jobs.front(); j != none; j = job_list::next(jobs_, j)) {
     const std::uint64_t id = jobs_.id(j);
-    const auto at = std::find_if(m.running.begin(), m.running.end(), [&](const wire::hello::running_job& have) {
-      return have.job == id && have.fence == jobs_[j].fence;
-    });
-    if (at == m.running.end()) {
+    const auto at = std::lower_bound(named.begin(), named.end(), running_job{id, jobs_[j].fence, false}, earlier);
+    if (at == named.end() || at->job != id || at->fence != jobs_[j].fence) {
       lost.push_back(j);
       continue;
     }
@@ -181,6 +185,14 @@ inline void coordinator_state::on(peer& p, wire::done&& m, time_point now) {
     }
     drop_answer(j);
     job& r = jobs_[j];
+    if (const peer* const c = r.session == none ? nullptr : find(sessions_[r.session].link))
+      if (const error bad =
+              wire::check_payload(arriving->held.lengths.size() - 1, arriving->held.size(), c->out.limits())) {
+        p.acks.push_back(m.job);  // what comes of it is thrown away
+        touch(p);
+        return answered(j, {bad.code(), {}, "the result, for its client: " + bad.cause(), place_of(j), bad.remedy()},
+                        now);
+      }
     r.rare().answer = arriving;
     p.in.push_back({m.value.transfer, payload_of::result, m.job, m.fence, {}, arriving});
     if (r.session != none)
@@ -369,6 +381,7 @@ inline void coordinator_state::remove_worker(std::uint32_t w, time_point) {
   for (const auto& [type, position] : r.positions) types_.release(type);
   r.positions.clear();
   r.serves.clear();
+  r.ended = {};
   if (r.named_by == 0) workers_.erase(w);
 }
 
@@ -394,6 +407,10 @@ inline void coordinator_state::serve(std::uint32_t w, std::uint32_t s) {
   peer* const p = worker_peer(w);
   for (const cached_value& v : cache.values()) {
     if (v.order <= served->upto) continue;
+    if (const error bad = wire::check_payload(1, v.value->held.size(), p->out.limits())) {
+      say(log_level::warning, "broadcast_not_held", r.label + ": '" + v.name + "': " + bad.what());
+      continue;
+    }
     served->unconfirmed.push_back(v.number);
     p->out.push(wire::blob{id, v.number, v.name, v.hash, {}}, v.value, 0, id);
   }

@@ -37,10 +37,35 @@ inline void worker_state::connected(link_id link, time_point now) {
   h.epoch = epoch_;
   h.cookie = who_.cookie;
   h.jobs = who_.jobs;
-  if (id_ != 0)
-    for (const auto& [id, a] : attempts_)
-      h.running.push_back({id.job, id.fence, a.now == phase::running || a.now == phase::answered});
+  if (id_ != 0) name_attempts(h);
   emit(std::move(h));
+}
+
+/// Says in the hello what is left here. What has run comes first; of the rest as much as a hello holds, and what it
+/// does not name is forgotten: the coordinator places it again.
+inline void worker_state::name_attempts(wire::hello& h) {
+  constexpr std::size_t fixed = 512, each_job = 32, each_attempt = 13;
+  std::size_t size = fixed + std::min(h.name.size(), wire::max_text) + std::min(h.host.size(), wire::max_text);
+  for (const wire::job_type& j : h.jobs)
+    size += each_job + j.name.size() + std::min(j.signature.size(), wire::max_brief);
+  const std::size_t most = size < wire::max_hello ? (wire::max_hello - size) / each_attempt : 0;
+  std::size_t unnamed = 0;
+  for (const phase named : {phase::running, phase::answered, phase::waiting, phase::arriving})
+    std::erase_if(attempts_, [&](const auto& entry) {
+      const auto& [id, a] = entry;
+      if (a.now != named) return false;
+      if (h.running.size() < most) {
+        h.running.push_back({id.job, id.fence, named == phase::running || named == phase::answered});
+        return false;
+      }
+      ++unnamed;
+      return named != phase::running;  // that is ended by its slot, whoever waits for it
+    });
+  if (unnamed == 0) return;
+  std::erase_if(answered_, [&](const attempt_id& id) { return !attempts_.contains(id); });
+  say(log_level::warning, "attempts_forgotten",
+      std::to_string(unnamed) + " of " + std::to_string(unnamed + h.running.size()) +
+          " attempts have no room in the hello and are placed again; run more workers with fewer slots each");
 }
 
 inline void worker_state::dial_failed(const error& why, time_point now) {
@@ -64,13 +89,12 @@ inline void worker_state::link_broken(time_point now) {
   up_.broken(now);
   out_.clear([](std::uint64_t) {});
   in_.clear();
+  for (const attempt_id& id : held_up_)
+    if (const auto at = attempts_.find(id); at != attempts_.end() && at->second.now == phase::waiting)
+      attempts_.erase(at);
   held_up_.clear();
   for (auto& [id, s] : sessions_) s.missing.clear();
-  std::erase_if(attempts_, [&](const auto& entry) {
-    const attempt& a = entry.second;
-    if (a.now == phase::arriving) return true;
-    return a.now == phase::waiting && std::find(ready_.begin(), ready_.end(), entry.first) == ready_.end();
-  });
+  std::erase_if(attempts_, [](const auto& entry) { return entry.second.now == phase::arriving; });
   if (draining_) finish_drain(now);
 }
 

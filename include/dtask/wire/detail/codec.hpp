@@ -99,7 +99,7 @@ class writer {
   /// A text for people, cut to what a frame has room for.
   void text(std::string& value) { put_text(std::string_view(value).substr(0, max_text)); }
   /// The same where many of them share a frame.
-  void brief(std::string& value) { put_text(std::string_view(value).substr(0, 512)); }
+  void brief(std::string& value) { put_text(std::string_view(value).substr(0, max_brief)); }
   void require(bool, const char*) {}
   void name(std::string& value) { put_text(value); }
 
