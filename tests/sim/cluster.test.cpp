@@ -411,3 +411,41 @@ TEST_CASE("cluster: an orderly end leaves nothing behind") {
   s.all.run_for(5s);
   CHECK(s.all.net().open_ends() == "");
 }
+
+TEST_CASE("cluster: links that break right after each welcome are not dialed without a pause") {
+  scene s;
+  s.all.book().disturbed();
+  const dtask::time_point before = s.all.now();
+  for (int i = 0; i < 40; ++i) {
+    const std::uint64_t times = s.client->times_online();
+    s.all.net().break_all(s.client->host());
+    REQUIRE(s.all.run_until([&] { return s.client->times_online() > times; }, 2s));
+  }
+  CHECK(s.all.now() - before > 20s);
+  // One that lasts is dialed at once when it breaks.
+  s.all.run_for(2s);
+  const std::uint64_t times = s.client->times_online();
+  s.all.net().break_all(s.client->host());
+  CHECK(s.all.run_until([&] { return s.client->times_online() > times; }, 20ms));
+}
+
+TEST_CASE("cluster: workers forget the session of a client that has gone, though their links broke as it went") {
+  scene s;
+  for (int away = 0; away < 2; ++away) {
+    const auto jobs = s.calls(4, s.wish());
+    CHECK(s.all_end(10s));
+    CHECK(s.worker_at(0).open_sessions() + s.worker_at(1).open_sessions() == 2);
+    s.all.book().disturbed();
+    // Away when it ends, or told on a link that breaks with the news on it.
+    if (away == 0) s.all.net().break_all(s.worker_at(0).host());
+    s.client->close();
+    REQUIRE(s.all.run_until([&] { return s.all.coordinator().report().clients == 0; }, 5s));
+    for (std::size_t i = 0; i < 2; ++i) s.all.net().break_all(s.worker_at(i).host());
+    s.all.run_for(5s);
+    for (std::size_t i = 0; i < 2; ++i) CHECK(s.worker_at(i).open_sessions() == 0);
+    sim::client_node::setting how;
+    how.jobs = s.worker.jobs;
+    s.client = &s.all.start_client(how);
+    s.all.run_for(1s);
+  }
+}

@@ -166,3 +166,27 @@ TEST_CASE("ledger: a value that is another job's") {
   b.complete(job, e);
   CHECK(b.noticed("execution that never was"));
 }
+
+TEST_CASE("ledger: no_worker sooner than stated after the last worker has left") {
+  const auto ends_after = [](std::chrono::seconds without) {
+    books b;
+    const dtask::wire::job_type type{"work/1", 1, "a -> b"};
+    sim::call_record c;
+    c.client = client;
+    c.call = 100;
+    c.no_worker_after = std::chrono::seconds(5);
+    c.type = type;
+    b.book.submitted(c);
+    b.book.session_of(coordinator, 20, client);
+    b.book.accepted(coordinator, 20, 100);
+    b.in.clock.run_until(b.in.clock.now() + std::chrono::seconds(4));
+    b.book.worker_serves(coordinator, 10, {type});
+    b.in.clock.run_until(b.in.clock.now() + std::chrono::seconds(4));
+    b.book.worker_leaves(coordinator, 10);
+    b.in.clock.run_until(b.in.clock.now() + without);
+    b.book.result_sent(coordinator, 20, 100, 1, errc::no_worker, true);
+    return b.noticed("ended no_worker");
+  };
+  CHECK(ends_after(std::chrono::seconds(1)));
+  CHECK(!ends_after(std::chrono::seconds(5)));
+}

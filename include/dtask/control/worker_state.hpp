@@ -76,6 +76,8 @@ class worker_state {
 
   /// Slots that are busy with attempts, those that are lost among them.
   std::uint32_t busy_slots() const noexcept { return static_cast<std::uint32_t>(slots_.size() - free_.size()); }
+  /// Client sessions of which something is kept here, and whose end has not been told.
+  std::vector<std::uint64_t> open_sessions() const;
   bool exited() const noexcept { return exited_; }
   /// Checks everything that must hold between events; the first violation in words, or an empty string. For simulations
   /// and tests.

@@ -133,7 +133,9 @@ class chaos {
     for (std::uint32_t i = 0; i < plan_.broadcasts; ++i)
       at(draw_.time(duration::zero(), left), [this, &c] {
         const char* const name = draw_.chance(0.5) ? "weights" : "table";
-        c.broadcast(name, plan_.broadcast_size(draw_));
+        const std::size_t size = plan_.broadcast_size(draw_);
+        if (draw_.chance(0.05)) c.broadcast(std::string(std::size_t{2} << 20, 'n'), size);  // no frame holds that name
+        c.broadcast(name, size);
       });
     duration when{};
     for (std::uint32_t i = 0; i < calls; ++i) {
@@ -313,6 +315,13 @@ class chaos {
     all_.run_until(nobody, plan_.coordinator.session_grace + plan_.coordinator.lost_after + std::chrono::seconds(10));
     if (!all_.sound()) return;
     all_.coordinator().check_empty();
+    const auto forgotten = [this] {
+      for (const worker_node* w : all_.living_workers())
+        if (w->open_sessions() != 0) return false;
+      return true;
+    };
+    if (!all_.run_until(forgotten, std::chrono::seconds(10)) && all_.sound())
+      all_.book().violated("a worker keeps the session of a client that is gone");
     ending_ = true;
     for (worker_node* w : all_.living_workers())
       if (draw_.chance(0.5)) w->drain();

@@ -171,6 +171,7 @@ class chaos_plan {
                                                  : draw.between(std::uint64_t{256} << 10, std::uint64_t{4} << 20);
       coordinator.session_bytes = coordinator.queue_bytes / draw.between(1, 4);
       coordinator.result_bytes = draw.between(std::uint64_t{128} << 10, std::uint64_t{4} << 20);
+      if (draw.chance(0.2)) coordinator.max_jobs = draw.between32(2, 30);
       coordinator.broadcast_bytes = draw.between(std::uint64_t{64} << 10, std::uint64_t{4} << 20);
     }
     coordinator.limits = limits(draw);

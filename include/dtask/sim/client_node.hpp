@@ -79,7 +79,7 @@ class client_node final : public process<control::client_action> {
       if (closing_ || final_) return;
       const std::uint64_t number = in_.book.next_broadcast();
       const std::uint64_t request = machine_.broadcast(blob, broadcast_value(number, size), now());
-      in_.log.event(name(), "broadcast", request, number, size, blob);
+      in_.log.event(name(), "broadcast", request, number, size, blob.substr(0, 40));
       if (!broadcasts_.insert({request, {blob, number}}).second)
         in_.book.violated(name() + " gave a number of a broadcast twice");
       settle();
@@ -158,6 +158,7 @@ class client_node final : public process<control::client_action> {
     record.cannot_run = what.cannot_run;
     record.deadline = what.deadline;
     record.no_worker_after = what.no_worker_after;
+    record.type = how_.jobs[what.type];
     record.retry = what.retry;
     record.offline = !online_ && times_online_ != 0;
     record.broadcasts = complete_broadcasts_;
@@ -248,10 +249,14 @@ class client_node final : public process<control::client_action> {
     if (at == broadcasts_.end())
       return in_.book.violated(name() + " completed a broadcast twice, or one that it never made");
     in_.log.event(name(), "broadcast end", a.number, static_cast<std::uint64_t>(a.why.code), 0, a.why.message);
-    if (a.why.code == errc::ok)
+    if (a.why.code == errc::ok) {
       complete_broadcasts_[at->second.first] = std::max(complete_broadcasts_[at->second.first], at->second.second);
-    else if (in_.book.calm() && !closing_ && !(a.why.code == errc::too_large && in_.book.overload_allowed()))
+    } else if (at->second.first.size() > control::max_broadcast_name) {
+      if (a.why.code != errc::too_large && in_.book.calm() && !closing_)
+        in_.book.violated(name() + " failed to broadcast under a name that is too long: " + a.why.message);
+    } else if (in_.book.calm() && !closing_ && !(a.why.code == errc::too_large && in_.book.overload_allowed())) {
       in_.book.violated(name() + " failed to broadcast: " + a.why.message);
+    }
     broadcasts_.erase(at);
   }
   void act(control::room&) {

@@ -104,6 +104,14 @@ class coordinator_node final : public process<control::coordinator_action> {
     std::map<std::uint64_t, partial> results;
     /// Arguments that are on their way in chunks. Without the last byte of them the call was not accepted.
     std::map<std::uint64_t, partial> arguments;
+    /// Attempts whose arguments go to this worker in chunks.
+    struct sent_run {
+      std::uint64_t job = 0;
+      std::uint32_t fence = 0;
+      bool given_back = false;
+    };
+    std::map<std::uint64_t, sent_run> runs;
+    bool resumed = false;
   };
 
   static control::coordinator_options with_digest(control::coordinator_options o) {
@@ -122,8 +130,12 @@ class coordinator_node final : public process<control::coordinator_action> {
       p.arguments.erase(cut->transfer);
     else if (const auto* done = m.get_if<wire::done>())
       in_.book.lease_ended(id(), done->job, done->fence, true);
-    else if (const auto* back = m.get_if<wire::returned>())
+    else if (const auto* back = m.get_if<wire::returned>()) {
       in_.book.lease_ended(id(), back->job, back->fence, false);
+      for (auto& [transfer, sent] : p.runs)
+        if (sent.job == back->job && sent.fence == back->fence) sent.given_back = true;
+    } else if (m.get_if<wire::drain>() != nullptr)
+      in_.book.worker_leaves(id(), p.session);
     const auto* const end = m.get_if<wire::done>();
     const process_id failed_at = end != nullptr && end->why.code != errc::ok ? p.said.pid : 0;
     machine_.received(link, std::move(m), now());
@@ -143,16 +155,19 @@ class coordinator_node final : public process<control::coordinator_action> {
     peer_book& p = peers_[link];
     if (const auto* w = m.get_if<wire::welcome>())
       greet(p, *w);
-    else if (const auto* run = m.get_if<wire::run>())
+    else if (const auto* run = m.get_if<wire::run>()) {
       in_.book.lease_granted(id(), p.session, run->job, run->fence, run->effect_class);
-    else if (const auto* stop = m.get_if<wire::stop>())
+      if (run->arguments.transfer != 0) p.runs[run->arguments.transfer] = {run->job, run->fence, false};
+    } else if (const auto* stop = m.get_if<wire::stop>())
       in_.book.lease_ended(id(), stop->job, stop->fence, false);
     else if (const auto* result = m.get_if<wire::result>())
       count_result(p, link, *result);
     else if (const auto* piece = m.get_if<wire::chunk>())
       count_chunk(p, link, *piece);
-    else if (const auto* cut = m.get_if<wire::abort_transfer>())
+    else if (const auto* cut = m.get_if<wire::abort_transfer>()) {
       p.results.erase(cut->transfer);
+      p.runs.erase(cut->transfer);
+    }
   }
   void accept(peer_book& p, const wire::submit& m) {
     in_.book.accepted(id(), p.session, m.call);
@@ -170,11 +185,14 @@ class coordinator_node final : public process<control::coordinator_action> {
     std::uint64_t total = 0;
     for (const std::uint64_t length : r.value.lengths) total += length;
     if (r.value.transfer == 0 || total == 0)
-      in_.book.result_sent(id(), p.session, r.call, link, r.why.code);
+      in_.book.result_sent(id(), p.session, r.call, link, r.why.code, !p.resumed);
     else
       p.results[r.value.transfer] = {r.call, total};
   }
   void count_chunk(peer_book& p, control::link_id link, const wire::chunk& piece) {
+    if (const auto run = p.runs.find(piece.transfer); run != p.runs.end() && run->second.given_back)
+      in_.book.violated(name() + " sends on the arguments of job " + std::to_string(run->second.job) +
+                        ", which was given back");
     const auto at = p.results.find(piece.transfer);
     if (at == p.results.end()) return;  // of a job or a broadcast
     at->second.left -= piece.data.size();
@@ -186,9 +204,11 @@ class coordinator_node final : public process<control::coordinator_action> {
     in_.book.coordinator_known(w.epoch, id());
     p.session = w.session;
     p.welcome = true;
+    p.resumed = w.resumed;
     if (p.said.role == wire::role::client) in_.book.session_of(id(), w.session, p.said.pid);
     if (p.said.role != wire::role::worker) return;
     in_.book.worker_known(id(), w.session, p.said.slots, options_.prefetch_max);
+    in_.book.worker_serves(id(), w.session, p.said.jobs);
     if (!w.resumed) {
       if (in_.book.coordinator_of(p.said.epoch) == id()) in_.book.leases_void(id(), p.said.session);
       return;
@@ -206,7 +226,10 @@ class coordinator_node final : public process<control::coordinator_action> {
       for (const auto& [other, p] : peers_)
         moved = moved ||
                 (other > link && p.welcome && p.said.role == wire::role::worker && p.session == at->second.session);
-      if (!moved) in_.book.link_of_worker_gone(id(), at->second.session);
+      if (!moved) {
+        in_.book.link_of_worker_gone(id(), at->second.session);
+        in_.book.worker_leaves(id(), at->second.session);
+      }
     }
     peers_.erase(at);
   }

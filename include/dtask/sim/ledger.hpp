@@ -36,6 +36,7 @@ struct call_record {
   errc cannot_run = errc::ok;  ///< set where no worker can run its type: how it has to end
   duration deadline = default_deadline;
   duration no_worker_after{};
+  wire::job_type type;
   retry_policy retry;
   std::map<std::string, std::uint64_t>
       broadcasts;  ///< those that its client had seen complete: name and the simulation's number
@@ -171,6 +172,14 @@ class ledger {
     w.slots = slots;
     w.most = static_cast<std::size_t>(slots) * (1 + static_cast<std::size_t>(prefetch_max));
   }
+  /// From now on the coordinator can hear the worker, which runs these jobs, until `worker_leaves`.
+  void worker_serves(process_id coordinator, std::uint64_t worker, const std::vector<wire::job_type>& jobs) {
+    for (const wire::job_type& j : jobs) services_[{coordinator, j.name, j.schema}].workers.insert(worker);
+  }
+  void worker_leaves(process_id coordinator, std::uint64_t worker) {
+    for (auto& [key, s] : services_)
+      if (std::get<0>(key) == coordinator && s.workers.erase(worker) != 0) s.last = clock_.now();
+  }
   /// The coordinator knows nothing of the worker's former leases any more.
   void leases_void(process_id coordinator, std::uint64_t worker) {
     for (auto& [key, l] : leases_)
@@ -224,7 +233,9 @@ class ledger {
     if (const auto at = accepted_.find({coordinator, session, call}); at != accepted_.end() && at->second.results == 0)
       accepted_.erase(at);
   }
-  void result_sent(process_id coordinator, std::uint64_t session, std::uint64_t call, std::uint64_t link, errc code) {
+  /// `at_once`: no break of the client's link can have held it up.
+  void result_sent(process_id coordinator, std::uint64_t session, std::uint64_t call, std::uint64_t link, errc code,
+                   bool at_once = false) {
     const auto at = accepted_.find({coordinator, session, call});
     if (at == accepted_.end()) return violated("a result of call " + std::to_string(call) + " that was never accepted");
     if (code == errc::overloaded) {  // refused without a record; the client may send it again
@@ -237,6 +248,7 @@ class ledger {
       violated("call " + std::to_string(call) + " has two ends: " + std::string(to_string(a.code)) + " and " +
                std::string(to_string(code)));
     ++a.results;
+    if (code == errc::no_worker && at_once && a.results == 1) judge_no_worker(coordinator, session, call);
     a.link = link;
     a.code = code;
   }
@@ -322,6 +334,10 @@ class ledger {
     bool accepted = false;  // its end reached the coordinator in time
     bool started = false;   // some attempt ran
   };
+  struct service {
+    std::set<std::uint64_t> workers;  // that run a job now
+    time_point last{};                // when the last of them left
+  };
   struct acceptance {
     std::uint32_t results = 0;
     std::uint64_t link = 0;
@@ -387,6 +403,18 @@ class ledger {
         return allow(false);
     }
   }
+  /// The stated time without a worker has passed since the last one that could run the job was heard.
+  void judge_no_worker(process_id coordinator, std::uint64_t session, std::uint64_t call) {
+    const call_record* const c = find(sessions_[{coordinator, session}], call);
+    if (c == nullptr) return;
+    const auto at = services_.find({coordinator, c->type.name, c->type.schema});
+    if (at == services_.end()) return;
+    const duration without = at->second.workers.empty() ? clock_.now() - at->second.last : duration::zero();
+    if (without + std::chrono::milliseconds(1) < c->no_worker_after)
+      violated(name(*c) + " ended no_worker " + std::to_string(static_cast<double>(without.count()) * 1e-9) +
+               " s after there was one, not " + std::to_string(static_cast<double>(c->no_worker_after.count()) * 1e-9) +
+               " s");
+  }
   void judge_value(const call_record& c, const control::complete& end) {
     const auto value = decode_result(end.value, c.job.result_bytes);
     if (!value || value->id != c.job.id) return violated(name(c) + " got a value that is not its own or was damaged");
@@ -427,6 +455,7 @@ class ledger {
   std::map<std::tuple<process_id, std::uint64_t, std::uint64_t>, acceptance> accepted_;
   std::map<std::pair<process_id, std::uint64_t>, process_id> sessions_;
   std::set<process_id> clients_gone_;
+  std::map<std::tuple<process_id, std::string, std::uint64_t>, service> services_;
   std::map<std::pair<process_id, process_id>, std::uint64_t> newest_session_;  ///< by coordinator and client
 };
 

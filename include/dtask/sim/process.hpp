@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -117,6 +118,10 @@ class process {
   /// Connects to `to`, if it listens, and says how that went. Where the process has ended before it could take the
   /// connection, its system closes it.
   void dial(host_id to, std::function<void(network::end, const error&)> then) {
+    dials_.push_back(now());
+    while (dials_.front() + std::chrono::seconds(1) <= now()) dials_.pop_front();
+    if (dials_.size() == most_dials)
+      in_.book.violated(name_ + " dials " + std::to_string(most_dials) + " times within a second");
     in_.net.dial(host_, to, [this, then = std::move(then)](network::end end, const error& why) {
       when_awake([then, end, why] { then(end, why); },
                  [end] {
@@ -268,6 +273,10 @@ class process {
   const process_id id_;
   const host_id host_;
   const std::string name_;
+  /// In one second: the shortest pauses that the simulation draws double from 50 to 100 ms, and a link that lasted is
+  /// dialed again at once.
+  static constexpr std::size_t most_dials = 30;
+  std::deque<time_point> dials_;
   bool alive_ = true;
   bool frozen_ = false;
   std::uint64_t last_link_ = 0;

@@ -61,6 +61,8 @@ class worker_node final : public process<control::worker_action> {
   std::optional<control::exit_reason> exited() const noexcept { return exited_; }
   std::uint32_t pid() const noexcept { return id(); }
   std::size_t running() const noexcept { return running_.size(); }
+  /// What it keeps for clients whose end it has not heard of.
+  std::size_t open_sessions() const { return machine_.open_sessions().size(); }
   void set_slowness(double times) noexcept { how_.slowness = times; }
 
  private:

@@ -315,6 +315,13 @@ inline void worker_state::leave_session(std::uint64_t s) {
   actions_.emplace_back(session_ended{s});
 }
 
+inline std::vector<std::uint64_t> worker_state::open_sessions() const {
+  std::vector<std::uint64_t> out;
+  for (const auto& [id, s] : sessions_)
+    if (!s.ended) out.push_back(id);
+  return out;
+}
+
 inline std::string worker_state::check() const {
   std::uint32_t busy = 0, lost = 0, orphans = 0;
   for (std::uint32_t n = 0; n < slots_.size(); ++n) {
