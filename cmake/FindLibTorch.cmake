@@ -6,8 +6,12 @@
 #   3. the same in .deps/libtorch of this source tree.
 # Defines LibTorch::cpu (torch_cpu, c10) and, where the wheel with all of its CUDA packages is there, LibTorch::cuda.
 set(dtask_libtorch_given "")
-if(Torch_DIR)
-  cmake_path(ABSOLUTE_PATH Torch_DIR NORMALIZE OUTPUT_VARIABLE dtask_torch_dir)
+set(dtask_torch_dir "${Torch_DIR}")
+if(NOT dtask_torch_dir)
+  set(dtask_torch_dir "$ENV{Torch_DIR}")
+endif()
+if(dtask_torch_dir)
+  cmake_path(ABSOLUTE_PATH dtask_torch_dir NORMALIZE)
   cmake_path(APPEND dtask_torch_dir "../../.." OUTPUT_VARIABLE dtask_torch_root)
   cmake_path(NORMAL_PATH dtask_torch_root)
   list(APPEND dtask_libtorch_given "${dtask_torch_root}")

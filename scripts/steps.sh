@@ -2,6 +2,7 @@
 set -euo pipefail
 
 script_name=scripts/$(basename "$0")
+invoked_from=$PWD
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$top"
 deps=${DTASK_DEPS_DIR:-$top/.deps}
@@ -38,7 +39,13 @@ as_root() {
   if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo -- "$@"; fi
 }
 
-has_package() { [ "$(dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null)" = "ii " ]; }
+# Installed, for one architecture or several, on hold or not.
+has_package() {
+  case $(dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null) in
+    ?i\ *) return 0 ;;
+    *) return 1 ;;
+  esac
+}
 
 # need_packages PACKAGE...: installs those that are missing. "a|b" means a where the system has it, else b.
 need_packages() {
@@ -76,6 +83,7 @@ need_libtorch() {
   if [ -d "$dir/torch-$version.dist-info" ] && [ -e "$dir/torch/lib/libtorch_cpu.so" ] && [ -d "$dir/nvidia/cu13" ]; then return 0; fi
   need_packages python3-pip
   mkdir -p "$deps"
+  rm -rf "$deps"/libtorch.new.*  # of an interrupted run
   fresh=$(mktemp -d "$deps/libtorch.new.XXXXXX")
   quiet_step "LibTorch $version from PyPI into $dir (half a gigabyte to fetch, 1.2 GB on disk)" \
     "Check the network and the free space, or set Torch_DIR to a LibTorch that you have." \

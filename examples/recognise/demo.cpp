@@ -2,10 +2,12 @@
 // while one worker is killed and replaced.
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <cstring>
 #include <dtask/main.hpp>
 #include <dtask/torch/keep_memory.hpp>
 #include <exception>
@@ -19,6 +21,7 @@
 #include <vector>
 
 #include "children.hpp"
+#include "dtask/base/error.hpp"
 #include "dtask/base/read_file.hpp"
 #include "dtask/data/idx.hpp"
 #include "jobs.hpp"
@@ -144,7 +147,11 @@ dtask::task<int> demonstrate(dtask::cluster& c, const data_files& data, processe
   say("training a small network on 60,000 pictures, as a job on the cluster (about 15 s) ...");
   const recognise::lesson lesson{data.train_pictures, data.train_labels, 2, 1};
   const recognise::lesson_result trained = co_await c.call<recognise::train_job>(lesson);
-  std::ofstream(save_to, std::ios::binary).write(reinterpret_cast<const char*>(trained.weights.data()), static_cast<std::streamsize>(trained.weights.size()));
+  {
+    std::ofstream file(save_to, std::ios::binary);
+    file.write(reinterpret_cast<const char*>(trained.weights.data()), static_cast<std::streamsize>(trained.weights.size()));
+    if (!file.flush()) throw dtask::error(dtask::errc::io_error, "cannot write the weights: " + std::string(std::strerror(errno)), save_to, "name a file that can be written");
+  }
   char text[256];
   std::snprintf(text, sizeof text, "trained in %.1f s, mean loss %.3f; weights saved as %s (%zu bytes) and broadcast to the workers", trained.seconds, trained.loss, save_to.c_str(), trained.weights.size());
   say(text);

@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <map>
 #include <random>
 #include <sstream>
@@ -115,14 +116,65 @@ TEST_CASE("decode_picture: a header of 65500 x 65500 pixels allocates nothing fo
 }
 
 TEST_CASE("decode_picture: a progressive JPEG with scans without end") {
-  const dtask::bytes file = encode_jpeg(quarters(), {.width = 32, .height = 16, .progressive = true});
+  const dtask::bytes file = encode_jpeg(quarters(), {.width = 32, .height = 16, .repeatable_scans = true});
   const std::string text(file.view());
-  // The last scan, again and again.
   const std::size_t scan = text.rfind("\xff\xda"), end = text.rfind("\xff\xd9");
   REQUIRE(scan != std::string::npos);
-  std::string many = text.substr(0, end);
-  for (int i = 0; i < 200; ++i) many += text.substr(scan, end - scan);
-  (void)reason(dtask::bytes::copy(many + text.substr(end)));
+  // The last of four scans, again and again.
+  const auto repeated = [&](int times) {
+    std::string many = text.substr(0, end);
+    for (int i = 0; i < times; ++i) many += text.substr(scan, end - scan);
+    return dtask::bytes::copy(many + text.substr(end));
+  };
+  CHECK(dtask::decode_picture(repeated(60).span()).has_value());
+  CHECK(contains(reason(repeated(61)), "more than 64 scans"));
+}
+
+TEST_CASE("decode_picture: a JPEG full of application markers costs no more than reading it") {
+  const std::string text(encode_jpeg(quarters(), {.width = 32, .height = 16, .orientation = 6}).view());
+  // Four million: what took time for each pair of them would not end.
+  std::string markers;
+  for (int i = 0; i < 4'000'000; ++i) markers.append("\xff\xe1\0\2", 4);
+  const auto got = dtask::decode_picture(dtask::bytes::copy(text.substr(0, 2) + markers + text.substr(2)).span());
+  REQUIRE(got.has_value());
+  CHECK(got->width == 16);  // the EXIF block behind them is found
+  // A marker that is cut short, or announces more than there is.
+  for (const std::string_view cut : {std::string_view("\xff\xe1"), std::string_view("\xff\xe1\0", 3), std::string_view("\xff\xe1\0\1", 4), std::string_view("\xff\xe1\xff\xff" "Exif\0\0", 10)})
+    CHECK(!reason(dtask::bytes::copy(text.substr(0, 2) + std::string(cut))).empty());
+}
+
+TEST_CASE("decode_picture: a JFIF header of another version is harmless") {
+  std::string text(encode_jpeg(quarters(), {.width = 32, .height = 16}).view());
+  const std::size_t version = text.find(std::string_view("JFIF\0", 5)) + 5;
+  text[version] = 2;
+  CHECK(dtask::decode_picture(dtask::bytes::copy(text).span()).has_value());
+}
+
+TEST_CASE("decode_picture: a limit of pixels without bound") {
+  const dtask::bytes progressive = encode_jpeg(pixels(2400 * 2400 * 3, 50), {.width = 2400, .height = 2400, .progressive = true, .whole_colour = true});
+  for (const std::uint64_t most : {std::numeric_limits<std::uint64_t>::max(), std::uint64_t{1} << 61}) CHECK(dtask::decode_picture(progressive.span(), {.max_pixels = most}).has_value());
+}
+
+TEST_CASE("decode_picture: a PNG with an endless side") {
+  const dtask::bytes wide = encode_png(pixels(70'000 * 3, 9), {.width = 70'000, .height = 1}), tall = encode_png(pixels(70'000 * 3, 9), {.width = 1, .height = 70'000});
+  for (const dtask::bytes& file : {wide, tall}) {
+    CHECK(contains(reason(file), "over the limit of 65535 for a side"));
+    CHECK(dtask::decode_picture(file.span(), {.max_side = 70'000}).has_value());
+  }
+}
+
+TEST_CASE("decode_picture: the orientation of a PNG, before its pixels or behind them") {
+  const std::string text(encode_png(pixels(4 * 2 * 3, 9), {.width = 4, .height = 2}).view());
+  const std::string exif = dtask_test::png_chunk("eXIf", std::string_view("II*\0\10\0\0\0\1\0\x12\1\3\0\1\0\0\0\6\0\0\0\0\0\0\0", 26));
+  for (const std::string_view before : {std::string_view("IDAT"), std::string_view("IEND")}) {
+    std::string with = text;
+    with.insert(with.find(before) - 4, exif);
+    const auto got = dtask::decode_picture(dtask::bytes::copy(with).span());
+    REQUIRE(got.has_value());
+    CHECK(got->width == 2);
+  }
+  // What is damaged behind the pixels does not matter.
+  CHECK(dtask::decode_picture(dtask::bytes::copy(text.substr(0, text.find("IEND") - 4) + "junk").span()).has_value());
 }
 
 TEST_CASE("decode_picture: a large JPEG is decoded smaller when the target is known") {
@@ -276,9 +328,12 @@ TEST_CASE("decode_picture: memory is bounded by the pixel limit, whatever the fi
   if (const auto data = dtask_test::data())
     for (const auto& entry : std::filesystem::directory_iterator(*data / "odd-images")) files.emplace_back(entry.path().filename().string(), dtask::read_file(entry.path().string()));
 
-  constexpr std::uint64_t max_pixels = 1 << 20;
-  // Coefficients of a progressive JPEG take 6 bytes a pixel, the picture 3, its turned copy 3; and the libraries' own tables.
-  constexpr std::int64_t allowed = 12 * std::int64_t{max_pixels} + (8 << 20);
+  // The costliest: coefficients of 6 bytes a pixel, a picture of 3, then a turned copy of 3 more.
+  files.emplace_back("progressive, turned", encode_jpeg(pixels(4096 * 4096 * 3, 50), {.width = 4096, .height = 4096, .progressive = true, .orientation = 6, .whole_colour = true}));
+  files.emplace_back("as wide as allowed", encode_png(pixels(65'535UL * 256 * 8, 50), {.width = 65'535, .height = 256, .depth = 16, .color = PNG_COLOR_TYPE_RGBA}));
+
+  constexpr std::uint64_t max_pixels = 1 << 24;
+  constexpr std::int64_t allowed = 9 * std::int64_t{max_pixels} + (32 << 20);  // as decode_options says
   const std::int64_t idle = peak_memory({}, max_pixels);
   for (const auto& [name, file] : files) {
     CAPTURE(name);

@@ -4,10 +4,13 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include <jpeglib.h>
 #include <png.h>
+#include <zlib.h>
 
 #include "dtask/base/bytes.hpp"
 
@@ -19,6 +22,8 @@ struct jpeg_shape {
   int width = 16, height = 16, components = 3;
   bool progressive = false;
   int orientation = 0;  ///< 0: no EXIF block
+  bool repeatable_scans = false;  ///< the last scan may be repeated: none refines another
+  bool whole_colour = false;      ///< colour at the resolution of the grey levels
 };
 
 /// `samples`: components interleaved, rows from the top. Four components are stored as CMYK.
@@ -37,6 +42,12 @@ inline dtask::bytes encode_jpeg(pixels samples, jpeg_shape shape) {
   jpeg_set_defaults(&info);
   jpeg_set_quality(&info, 95, TRUE);
   if (shape.progressive) jpeg_simple_progression(&info);
+  const jpeg_scan_info scans[] = {{3, {0, 1, 2, 0}, 0, 0, 0, 0}, {1, {0, 0, 0, 0}, 1, 63, 0, 0}, {1, {1, 0, 0, 0}, 1, 63, 0, 0}, {1, {2, 0, 0, 0}, 1, 63, 0, 0}};
+  if (shape.repeatable_scans) {
+    info.scan_info = scans;
+    info.num_scans = 4;
+  }
+  if (shape.whole_colour) info.comp_info[0].h_samp_factor = info.comp_info[0].v_samp_factor = 1;
   jpeg_start_compress(&info, TRUE);
   if (shape.orientation != 0) {
     // EXIF, little endian, one tag: Orientation (0x0112), SHORT, 1 value.
@@ -59,6 +70,17 @@ struct png_shape {
   int width = 4, height = 4, depth = 8, color = PNG_COLOR_TYPE_RGB;
   bool interlaced = false;
 };
+
+/// A PNG chunk with its length and checksum.
+inline std::string png_chunk(std::string_view type, std::string_view data) {
+  const auto word = [](unsigned long n) {
+    std::string text;
+    for (int shift = 24; shift >= 0; shift -= 8) text.push_back(static_cast<char>(n >> shift));
+    return text;
+  };
+  const std::string checked = std::string(type) + std::string(data);
+  return word(data.size()) + checked + word(::crc32(0, reinterpret_cast<const Bytef*>(checked.data()), static_cast<uInt>(checked.size())));
+}
 
 /// `rows`: the packed samples as PNG stores them. Transparency of a palette is given per entry.
 inline dtask::bytes encode_png(const pixels& rows, png_shape shape, std::vector<png_color> palette = {}, pixels transparency = {}) {

@@ -69,6 +69,10 @@ TEST_CASE("read_idx: the announced size is checked before it is allocated") {
   REQUIRE(!got);
   CHECK(got.error().code() == dtask::errc::too_large);
   CHECK(!read(idx({5}, "abcde"), 4));
+  // 2^64 bytes, which look like none.
+  const auto round = read(idx({1U << 31, 4, 1U << 31}, ""), std::uint64_t{1} << 33);
+  REQUIRE(!round);
+  CHECK(round.error().code() == dtask::errc::too_large);
   CHECK(read(idx({5}, "abcde"), 5));
   // A small gzip file that announces a gigabyte.
   const auto bomb = read(gzip(idx({1U << 30}, "")), std::uint64_t{1} << 31);

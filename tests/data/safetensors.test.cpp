@@ -81,6 +81,21 @@ TEST_CASE("safetensors: writing what does not fit together throws") {
   CHECK_THROWS_AS(dtask::write_safetensors(wrong), dtask::error);
 }
 
+TEST_CASE("safetensors: what it would not read it does not write") {
+  const auto refused = [](std::string name, std::vector<std::int64_t> shape, std::string_view data) {
+    dtask::safetensors out;
+    out.tensors = {{std::move(name), "U8", std::move(shape), dtask::bytes::copy(data)}};
+    CHECK_THROWS_AS(dtask::write_safetensors(out), dtask::error);
+  };
+  refused("w", {-1, -1}, "a");
+  refused("w", {std::int64_t{1} << 32, std::int64_t{1} << 32}, "");
+  refused("w", std::vector<std::int64_t>(17, 1), "a");
+  refused("__metadata__", {1}, "a");
+  dtask::safetensors large;
+  large.metadata["text"] = std::string(std::size_t{17} << 20, 'x');
+  CHECK_THROWS_AS(dtask::write_safetensors(large), dtask::error);
+}
+
 TEST_CASE("safetensors: bad files have a reason") {
   CHECK(reason(dtask::bytes{}).find("ends before its header") != std::string::npos);
   CHECK(reason(file("{}", "", 3)).find("longer than the file") != std::string::npos);

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <limits>
 #include <string>
 
 TEST_CASE("safetensors: tensors survive a file") {
@@ -26,4 +27,17 @@ TEST_CASE("safetensors: a tensor lies over the file's memory where it is aligned
 TEST_CASE("safetensors: an element type without kernels is refused") {
   CHECK_THROWS_AS(dtask::to_tensor({"a", "F8_E4M3", {1}, dtask::bytes::copy(std::string_view("x"))}), dtask::error);
   CHECK_THROWS_AS(dtask::to_safetensor("c", at::ones(2, at::kComplexFloat)), dtask::error);
+}
+
+TEST_CASE("safetensors: views that negate or conjugate as they are read are stored as they read") {
+  const at::Tensor z = at::complex(at::full({1}, 1.0F), at::full({1}, 2.0F));
+  for (const at::Tensor& view : {at::imag(z.conj()), at::_neg_view(at::full({1}, 5.0F))}) {
+    CHECK(at::equal(dtask::to_tensor(dtask::to_safetensor("v", view)), view.clone()));
+    CHECK_THROWS_AS(dtask::tensor_bytes(view), dtask::error);
+  }
+}
+
+TEST_CASE("safetensors: a shape whose strides do not fit is refused") {
+  const std::int64_t most = std::numeric_limits<std::int64_t>::max();
+  CHECK_THROWS_AS(dtask::to_tensor({"a", "F32", {0, most, most}, {}}), dtask::error);
 }

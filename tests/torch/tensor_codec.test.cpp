@@ -66,6 +66,18 @@ TEST_CASE("tensor codec: inside an aggregate and a vector") {
 TEST_CASE("tensor codec: what does not travel is refused by the sender") {
   CHECK_THROWS_AS(dtask::encode(at::ones(3, at::kComplexFloat)), dtask::error);
   CHECK_THROWS_AS(dtask::encode(at::eye(3).to_sparse()), dtask::error);
+  CHECK_THROWS_AS(dtask::encode(at::empty({2}, at::TensorOptions(at::kFloat).device(at::kMeta))), dtask::error);
+}
+
+TEST_CASE("tensor codec: an empty tensor with endless other extents is refused") {
+  for (const bool channels_last : {false, true}) {
+    dtask::payload damaged = dtask::encode(at::empty({0, 2, 2, 2}));
+    std::string text(damaged.body.view());
+    text[1] = static_cast<char>(channels_last);
+    for (const std::size_t extent : {1U, 2U, 3U}) text[3 + 8 * extent + 6] = 1;  // 2^48 and 2
+    damaged.body = dtask::bytes::copy(text);
+    CHECK_THROWS_AS(dtask::decode<at::Tensor>(damaged), dtask::error);
+  }
 }
 
 TEST_CASE("tensor codec: damaged bytes never crash it") {

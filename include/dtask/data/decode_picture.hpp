@@ -32,7 +32,7 @@ inline std::string_view other_format(std::string_view head) noexcept {
 /// `input`: the whole file; the format is taken from its first bytes, not from its name. Grey and palette pictures become RGB, 16 bits become 8, transparent pixels
 /// stand on white. Colour profiles and gamma are not applied. With a target size in `options` a large JPEG comes out smaller than stored (see there).
 ///
-/// Result: the picture, or `errc::bad_data` with the reason: not a JPEG or PNG, over the pixel limit (checked before anything is allocated for pixels), CMYK, damaged or cut short
+/// Result: the picture, or `errc::bad_data` with the reason: not a JPEG or PNG, over the limits of pixels (checked before anything is allocated for pixels), CMYK, damaged or cut short
 /// (pixels are never made up). Never throws for bad input, memory included. Blocks the calling thread for about 0.5 ms per 0.1 megapixels of JPEG. Thread-safe.
 inline result<picture> decode_picture(std::span<const std::byte> input, const decode_options& options = {}) {
   const std::string_view head(reinterpret_cast<const char*>(input.data()), input.size() < 16 ? input.size() : 16);

@@ -117,10 +117,9 @@ inline result<idx_array> read_idx(const bytes& file, std::uint64_t limit = std::
     if (source.read(n, 4) != 4) return bad("the header is cut short");
     std::size_t extent = 0;
     for (const std::byte b : n) extent = extent << 8 | std::to_integer<std::size_t>(b);
-    // Below the limit times 2^32: cannot overflow.
-    size *= extent;
-    if (size > limit)
+    if (extent != 0 && size > limit / extent)
       return error(errc::too_large, "IDX file: its header announces more than the limit of " + std::to_string(limit) + " bytes", {}, "raise the limit if it is wanted");
+    size *= extent;
     out.shape.push_back(extent);
   }
   if (!source.packed()) {

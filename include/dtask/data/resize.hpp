@@ -63,7 +63,7 @@ inline void store4(float* to, float4 v) noexcept { std::memcpy(to, &v, sizeof v)
 /// Shrinks or enlarges a picture to `width` x `height` pixels into `out` (3 * width * height bytes of RGB): bilinear, with antialiasing when shrinking.
 ///
 /// Gives what Pillow's `resize(..., BILINEAR)` gives, whole grey levels between the two directions included (networks are trained on such pictures); here and there one level differs.
-/// Precondition: all sizes are positive and `in.rgb` holds what they say. Allocates two rows per tap and the tables. Thread-safe.
+/// Precondition: all sizes are positive, those of `in` at most 2^20 (sums are floats), and `in.rgb` holds what they say. Allocates two rows per tap and the tables. Thread-safe.
 inline void resize_bilinear(const picture& in, int width, int height, std::span<std::uint8_t> out) {
   using detail::float4, detail::load4, detail::store4;
   if (in.width == width && in.height == height) {

@@ -182,7 +182,8 @@ inline result<safetensors> read_safetensors(const bytes& file) {
 
 /// Writes a safetensors file into memory, the header padded so that the data starts at a multiple of 8 bytes.
 ///
-/// Throws `error(errc::invalid_argument)` where a tensor's data is not as long as its dtype and shape say, or a name appears twice. Thread-safe.
+/// Throws `error(errc::invalid_argument)` for what `read_safetensors` would refuse: data not as long as dtype and shape say, a negative or overflowing extent, more than 16 dimensions,
+/// a name that appears twice or is `__metadata__`, a header over 16 MiB. Thread-safe.
 inline bytes write_safetensors(const safetensors& from) {
   std::string header = "{";
   const auto comma = [&header] {
@@ -203,9 +204,12 @@ inline bytes write_safetensors(const safetensors& from) {
   std::map<std::string_view, bool> names;
   for (const safetensor& t : from.tensors) {
     std::uint64_t size = safetensors_element_size(t.dtype);
-    for (const std::int64_t n : t.shape) size *= static_cast<std::uint64_t>(n);
-    if (safetensors_element_size(t.dtype) == 0 || size != t.data.size())
-      throw error(errc::invalid_argument, "safetensors: data, dtype and shape of " + t.name + " disagree");
+    bool right = size != 0 && t.shape.size() <= detail::safetensors_rank_limit && t.name != "__metadata__";
+    for (const std::int64_t n : t.shape) {
+      right = right && n >= 0 && (n == 0 || size <= UINT64_MAX / static_cast<std::uint64_t>(n));
+      size *= static_cast<std::uint64_t>(n);
+    }
+    if (!right || size != t.data.size()) throw error(errc::invalid_argument, "safetensors: data, dtype and shape of " + t.name + " disagree, or the format does not know them");
     if (!names.emplace(t.name, true).second) throw error(errc::invalid_argument, "safetensors: the name " + t.name + " appears twice");
     comma();
     detail::append_json_string(header, t.name);
@@ -218,6 +222,7 @@ inline bytes write_safetensors(const safetensors& from) {
   }
   header.push_back('}');
   header.append((8 - header.size() % 8) % 8, ' ');
+  if (header.size() > detail::safetensors_header_limit) throw error(errc::invalid_argument, "safetensors: names, shapes and metadata take more than 16 MiB");
 
   mutable_bytes out(8 + header.size() + static_cast<std::size_t>(at));
   std::byte* to = out.data();

@@ -14,10 +14,10 @@ DTASK_BEGIN
 
 /// The elements of a tensor as bytes that keep its storage alive; nothing is copied.
 ///
-/// `tensor`: dense, on the CPU, and without gaps in its own memory format; anything else throws `error(errc::invalid_argument)`. While the bytes live, the tensor must not be written to.
+/// `tensor`: dense, on the CPU, without gaps in its own memory format, and not a view that negates or conjugates as it is read; anything else throws `error(errc::invalid_argument)`. While the bytes live, the tensor must not be written to.
 inline bytes tensor_bytes(const at::Tensor& tensor) {
-  if (!tensor.defined() || tensor.layout() != at::kStrided || !tensor.device().is_cpu() || !tensor.is_non_overlapping_and_dense())
-    throw error(errc::invalid_argument, "only dense tensors on the CPU have bytes", {}, "call .cpu().contiguous() first");
+  if (!tensor.defined() || tensor.layout() != at::kStrided || !tensor.device().is_cpu() || !tensor.is_non_overlapping_and_dense() || tensor.is_neg() || tensor.is_conj())
+    throw error(errc::invalid_argument, "only dense tensors on the CPU have bytes, and no lazily negated or conjugated ones", {}, "call .cpu().resolve_conj().resolve_neg().contiguous() first");
   auto owner = std::make_shared<const at::Tensor>(tensor);
   const auto* at = static_cast<const std::byte*>(tensor.const_data_ptr());
   return bytes(std::move(owner), at, tensor.nbytes());

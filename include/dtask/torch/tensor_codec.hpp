@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <string_view>
 #include <vector>
 
@@ -11,6 +10,7 @@
 #include "dtask/base/error.hpp"
 #include "dtask/job/codec.hpp"
 #include "dtask/torch/detail/dtype.hpp"
+#include "dtask/torch/detail/shape.hpp"
 #include "dtask/torch/tensor_bytes.hpp"
 
 DTASK_BEGIN
@@ -28,7 +28,7 @@ struct codec<at::Tensor> {
   static void save(encoder& to, const at::Tensor& tensor) {
     if (!tensor.defined()) return to.put(std::uint8_t{0});
     const detail::tensor_dtype* type = detail::find_dtype(tensor.scalar_type());
-    if (type == nullptr || tensor.layout() != at::kStrided || tensor.is_quantized() || tensor.dim() > max_rank)
+    if (type == nullptr || tensor.is_meta() || tensor.layout() != at::kStrided || tensor.is_quantized() || tensor.dim() > max_rank)
       throw error(errc::encode_failed, "a tensor that is not dense, of another element type or of more than 32 dimensions does not travel", {}, "convert it first");
     at::Tensor plain = tensor.detach();
     if (!plain.device().is_cpu()) plain = plain.cpu();
@@ -57,12 +57,10 @@ struct codec<at::Tensor> {
     const auto rank = from.get<std::uint8_t>();
     if (rank > max_rank || (channels_last && rank != 4)) from.fail("a tensor of an impossible shape");
     std::vector<std::int64_t> shape(rank);
+    for (std::int64_t& n : shape) n = from.get<std::int64_t>();
+    if (!detail::shape_fits(shape, c10::elementSize(type->type))) from.fail("a tensor of an impossible shape");
     std::uint64_t size = c10::elementSize(type->type);
-    for (std::int64_t& n : shape) {
-      n = from.get<std::int64_t>();
-      if (n < 0 || (n != 0 && size > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()) / static_cast<std::uint64_t>(n))) from.fail("a tensor of an impossible shape");
-      size *= static_cast<std::uint64_t>(n);
-    }
+    for (const std::int64_t n : shape) size *= static_cast<std::uint64_t>(n);
     const bytes data = from.block();
     if (data.size() != size) from.fail("a tensor whose bytes do not fill its shape");
     std::vector<std::int64_t> strides;

@@ -47,7 +47,7 @@ inline picture upright(picture in, int value) {
       // 2, 3: the stored picture runs from the right; 3, 4: from the bottom. 6: turned clockwise to be seen; 7: mirrored and turned; 8: counter-clockwise.
       if (value == 2 || value == 3 || value == 7 || value == 8) sx = w - 1 - sx;
       if (value == 3 || value == 4 || value == 6 || value == 7) sy = h - 1 - sy;
-      const std::uint8_t* from = in.row(sy) + 3 * sx;
+      const std::uint8_t* from = in.row(sy) + std::size_t{3} * static_cast<std::size_t>(sx);
       to[0] = from[0];
       to[1] = from[1];
       to[2] = from[2];

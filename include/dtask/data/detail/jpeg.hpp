@@ -6,6 +6,7 @@
 #include <jerror.h>
 #include <jpeglib.h>
 
+#include <algorithm>
 #include <csetjmp>
 #include <cstdint>
 #include <cstring>
@@ -57,7 +58,7 @@ class jpeg_reader {
       default:
         return error(errc::bad_data, "JPEG with " + std::to_string(info_.num_components) + " colour components is not handled", {}, "convert it to RGB");
     }
-    const int orientation = stored_orientation();
+    const int orientation = exif_.empty() ? 1 : exif_orientation(exif_);
     choose_scale(orientation);
     if (!start()) return failure();
     picture out;
@@ -65,21 +66,26 @@ class jpeg_reader {
     out.height = static_cast<int>(info_.output_height);
     out.rgb.resize(out.row_bytes() * info_.output_height);
     if (!read_rows(out.rgb.data(), out.row_bytes())) return failure();
+    // The coefficients of a progressive picture are twice its size: they go before its turned copy is made.
+    jpeg_abort_decompress(&info_);
     return upright(std::move(out), orientation);
   }
 
  private:
   // A progressive picture may repeat its scans without end; real ones have about ten.
   static constexpr int max_scans = 64;
+  // 64 GiB of coefficients: beyond, the sum below would not fit into a long.
+  static constexpr std::uint64_t most_pixels = std::uint64_t{1} << 33;
 
   bool create(std::span<const std::byte> input) noexcept {
     if (setjmp(jump_) != 0) return false;
     jpeg_create_decompress(&info_);
     // For coefficient arrays of progressive pictures: 3 components of 16 bits, padded to blocks. Over it libjpeg asks for a temporary file, which ends in an error.
-    info_.mem->max_memory_to_use = static_cast<long>((options_.max_pixels << 3) + (std::uint64_t{16} << 20));
+    info_.mem->max_memory_to_use = static_cast<long>((std::min(options_.max_pixels, most_pixels) << 3) + (std::uint64_t{16} << 20));
     info_.progress = &progress_;
     jpeg_mem_src(&info_, reinterpret_cast<const unsigned char*>(input.data()), static_cast<unsigned long>(input.size()));
-    jpeg_save_markers(&info_, JPEG_APP0 + 1, 0xffff);
+    // Not jpeg_save_markers: it walks all markers saved before for each new one, and keeps them all.
+    jpeg_set_marker_processor(&info_, JPEG_APP0 + 1, &on_app1);
     return true;
   }
   bool read_header() noexcept {
@@ -102,12 +108,6 @@ class jpeg_reader {
     return true;
   }
 
-  int stored_orientation() const {
-    for (jpeg_saved_marker_ptr m = info_.marker_list; m != nullptr; m = m->next)
-      if (m->marker == JPEG_APP0 + 1 && m->data_length > 6 && std::memcmp(m->data, "Exif\0\0", 6) == 0)
-        return exif_orientation({m->data, m->data_length});
-    return 1;
-  }
   void choose_scale(int orientation) noexcept {
     int w = options_.target_width, h = options_.target_height;
     if (w <= 0 || h <= 0) return;
@@ -122,6 +122,20 @@ class jpeg_reader {
 
   error failure() const { return error(errc::bad_data, std::string("JPEG cannot be decoded: ") + message_, {}, "check the file"); }
 
+  /// Remembers where in the input the first EXIF block lies, and skips the marker.
+  static boolean on_app1(j_decompress_ptr info) {
+    jpeg_source_mgr* from = info->src;  // the whole input at once
+    if (from->bytes_in_buffer < 2) ERREXIT(info, JERR_INPUT_EOF);
+    const std::size_t length = std::size_t{from->next_input_byte[0]} << 8 | from->next_input_byte[1];
+    if (length < 2) ERREXIT(info, JERR_BAD_LENGTH);
+    from->next_input_byte += 2;
+    from->bytes_in_buffer -= 2;
+    const std::span<const std::uint8_t> block(from->next_input_byte, std::min(length - 2, from->bytes_in_buffer));
+    auto* self = static_cast<jpeg_reader*>(info->client_data);
+    if (self->exif_.empty() && block.size() > 6 && std::memcmp(block.data(), "Exif\0\0", 6) == 0) self->exif_ = block;
+    from->skip_input_data(info, static_cast<long>(length - 2));
+    return TRUE;
+  }
   static void on_error(j_common_ptr info) {
     auto* self = static_cast<jpeg_reader*>(info->client_data);
     info->err->format_message(info, self->message_);
@@ -133,6 +147,7 @@ class jpeg_reader {
     switch (info->err->msg_code) {
       case JWRN_EXTRANEOUS_DATA:
       case JWRN_ADOBE_XFORM:
+      case JWRN_JFIF_MAJOR:
       case JWRN_NOT_SEQUENTIAL:
       case JWRN_TOO_MUCH_DATA: break;
       default: on_error(info);
@@ -151,6 +166,7 @@ class jpeg_reader {
   jpeg_progress_mgr progress_{};
   std::jmp_buf jump_{};
   char message_[JMSG_LENGTH_MAX] = "unknown cause";
+  std::span<const std::uint8_t> exif_;
   decode_options options_;
   bool created_ = false;
 };

@@ -36,6 +36,10 @@ class png_reader {
                    "PNG of " + std::to_string(width_) + " x " + std::to_string(height_) + " pixels is over the limit of " +
                        std::to_string(options_.max_pixels) + " pixels",
                    {}, "raise max_pixels if it is wanted");
+    if (width_ > options_.max_side || height_ > options_.max_side)
+      return error(errc::bad_data,
+                   "PNG of " + std::to_string(width_) + " x " + std::to_string(height_) + " pixels is over the limit of " + std::to_string(options_.max_side) + " for a side",
+                   {}, "raise max_side if it is wanted");
     if (!start()) return failure();
     const std::size_t row_bytes = std::size_t{width_} * (alpha_ ? 4U : 3U);
     if (png_get_rowbytes(png_, info_) != row_bytes) return error(errc::bad_data, "PNG with an unexpected pixel layout is not handled");
@@ -45,6 +49,8 @@ class png_reader {
     out.rgb.resize(row_bytes * height_);
     if (!read_rows(out.rgb.data(), row_bytes)) return failure();
     if (alpha_) flatten(out.rgb, pixels);
+    // The orientation may stand behind the pixels. They are whole: damage further on does not matter.
+    (void)read_rest();
     return upright(std::move(out), stored_orientation());
   }
 
@@ -85,6 +91,12 @@ class png_reader {
     if (setjmp(jump_) != 0) return false;
     for (int pass = 0; pass < passes_; ++pass)
       for (std::size_t y = 0; y < height_; ++y) png_read_row(png_, to + y * row_bytes, nullptr);
+    return true;
+  }
+
+  bool read_rest() noexcept {
+    if (setjmp(jump_) != 0) return false;
+    png_read_end(png_, info_);
     return true;
   }
 
