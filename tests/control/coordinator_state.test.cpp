@@ -1314,3 +1314,30 @@ TEST_CASE("a name that is absurdly long is cut, not kept in every record") {
   CHECK(r.workers[0].host.size() == control::max_peer_name);
   CHECK(c.violation == "");
 }
+
+TEST_CASE("a small payload of very many blocks is announced, on every link") {
+  cluster c;
+  c.options.limits.blobs = c.worker_options.limits.blobs = c.client_options.limits.blobs = 1 << 16;
+  std::size_t most = 0, announced = 0;
+  c.spy = [&](const wire::message& m, bool) {
+    const wire::carried* const carried = wire::carried_in(const_cast<wire::message&>(m));
+    if (carried == nullptr) return;
+    most = std::max(most, carried->whole.blobs.size());
+    announced += carried->lengths.size() == 5001;
+  };
+  c.start_coordinator();
+  c.add_worker(1);
+  c.add_client();
+  payload many;
+  SUBCASE("empty ones") { many.blobs.resize(5000); }
+  SUBCASE("of a byte") { many.blobs.assign(5000, bytes::copy("x")); }
+  const auto call = c.submit(0, effect::pure, many);
+  REQUIRE(c.workers[0].running.size() == 1);
+  CHECK(c.workers[0].running[0].arguments.blobs.size() == 5000);
+  c.finish_with(0, many);
+  REQUIRE(c.is_done(0, call));
+  CHECK(c.result(0, call).value.blobs.size() == 5000);
+  CHECK(most <= wire::blobs_in_frame);
+  CHECK(announced == 4);
+  CHECK(c.violation == "");
+}

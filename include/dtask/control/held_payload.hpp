@@ -11,6 +11,7 @@
 #include "dtask/base/config.hpp"
 #include "dtask/base/payload.hpp"
 #include "dtask/control/stream.hpp"
+#include "dtask/wire/frame.hpp"
 
 DTASK_BEGIN
 namespace control {
@@ -44,7 +45,8 @@ class held_payload {
 
   /// Whether it is a stream, or large enough to be sent as one.
   bool is_large(std::size_t small_limit) const noexcept {
-    return std::holds_alternative<std::shared_ptr<stream>>(state_) || size() > small_limit;
+    return std::holds_alternative<std::shared_ptr<stream>>(state_) || size() > small_limit ||
+           blobs() > wire::blobs_in_frame;
   }
   /// The stream, or nullptr.
   const std::shared_ptr<stream>* arriving() const noexcept { return std::get_if<std::shared_ptr<stream>>(&state_); }

@@ -108,7 +108,7 @@ inline void client_state::send_calls(time_point now) {
     m.remaining = remaining(r.deadline, now);
     m.no_worker_after = r.no_worker_after;
     m.retry = r.retry;
-    if (r.arguments.size() > send_queue::small) {
+    if (r.arguments.size() > send_queue::small || r.arguments.blobs.size() > wire::blobs_in_frame) {
       const std::uint64_t id = m.call;
       out_.push(std::move(m), std::make_shared<stream>(r.arguments), id);
     } else {

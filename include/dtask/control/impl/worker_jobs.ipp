@@ -161,7 +161,7 @@ inline void worker_state::answer(const attempt_id& id, attempt& a) {
   end.fence = id.fence;
   end.why = a.why;
   const std::size_t size = a.content.size();
-  if (size <= send_queue::small && credit_ > 0) {
+  if (size <= send_queue::small && a.content.blobs.size() <= wire::blobs_in_frame && credit_ > 0) {
     credit_ -= static_cast<std::int64_t>(size);
     end.value.whole = a.content;
     return emit(std::move(end));
