@@ -130,6 +130,8 @@ class map_stream {
       auto call = std::make_shared<detail::map_call>(arrivals_, position);
       open_.emplace(position, call);
       if (failed.why.code != errc::ok) {
+        // Before the node can hear of it: a cancel of what has ended completes nothing a second time.
+        call->ended = true;
         detail::completion_batch here;
         call->complete(std::move(failed), here);
         continue;
