@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <memory>
 #include <mutex>
 #include <ranges>
 #include <stdexcept>
@@ -16,6 +17,7 @@
 #include "dtask/node/coordinator.hpp"
 #include "dtask/node/query_status.hpp"
 #include "dtask/node/worker.hpp"
+#include "dtask/task/event.hpp"
 #include "dtask/task/sleep.hpp"
 #include "dtask/task/sync_wait.hpp"
 #include "dtask/task/when_all.hpp"
@@ -442,6 +444,66 @@ TEST_CASE("cluster: over TCP with workers that join late and leave") {
   CHECK(seen.workers.size() == 1);
   coordinator.drain();
   coordinator.wait();
+}
+
+TEST_CASE("cluster: offline for good, what waits for room ends with the cause, and what comes then at once") {
+  dtask::control::coordinator_options narrow;
+  narrow.session_bytes = 4000;
+  auto coordinator = std::make_unique<dtask::coordinator>(dtask::net::host_port{"127.0.0.1", 0}, false, narrow);
+  const dtask::net::host_port at = coordinator->address();
+  const std::string url = "tcp://127.0.0.1:" + std::to_string(at.port);
+  dtask::cluster_options options;
+  options.client.unsent_bytes = 1500;
+  on(
+      url.c_str(),
+      [&](dtask::cluster& c) -> dtask::task<> {
+        // Some are with the coordinator, some wait in the client for credit, and most for room there. Without a deadline, so that nothing but the cause ends them.
+        dtask::event all_sent;
+        auto items = std::views::iota(0u) | std::views::take_while([&all_sent](unsigned i) {
+                       if (i == 60) all_sent.set();
+                       return i < 60;
+                     });
+        auto out = c.map<numbers_job>(items, {.window = 61, .deadline = dtask::no_deadline, .no_worker_after = 1h});
+        const auto take_all = [](auto& from) -> dtask::task<int> {
+          int refused = 0;
+          while (auto r = co_await from.next())
+            if (!r->has_value() && r->error().code() == dtask::errc::refused) ++refused;
+          co_return refused;
+        };
+        const auto replace = [&](dtask::cluster& k) -> dtask::task<int> {
+          co_await all_sent.wait();
+          // Its answer says that the client has read what was sent before.
+          const auto report = co_await k.status();
+          CHECK(report.queued < 60);
+          coordinator.reset();
+          dtask::control::coordinator_options other;
+          other.cookie = 5;
+          coordinator = std::make_unique<dtask::coordinator>(at, false, other);
+          co_return 0;
+        };
+        const auto [refused, replaced] = co_await dtask::when_all(take_all(out), replace(c));
+        CHECK(refused == 60);
+        CHECK(replaced == 0);
+        const auto late = co_await c.try_call<numbers_job>(1u);
+        REQUIRE_FALSE(late);
+        CHECK(late.error().code() == dtask::errc::refused);
+        dtask::errc said{};
+        try {
+          co_await c.broadcast("word", dtask::bytes::copy("x"));
+        } catch (const dtask::error& e) {
+          said = e.code();
+        }
+        CHECK(said == dtask::errc::refused);
+        said = {};
+        try {
+          const auto report = co_await c.status();
+          CHECK(report.queued == 0);
+        } catch (const dtask::error& e) {
+          said = e.code();
+        }
+        CHECK(said == dtask::errc::refused);
+      },
+      options);
 }
 
 TEST_CASE("coordinator: a port in use, and an address beyond loopback") {

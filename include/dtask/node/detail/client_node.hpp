@@ -84,15 +84,15 @@ class client_node final : public client_port, public std::enable_shared_from_thi
     letters_->take(arrived_);
     letters_->close();
     for (letter& l : arrived_) {
-      if (auto* call = std::get_if<std::shared_ptr<pending_call>>(&l)) fail(**call, errc::closed, "the cluster is closed");
-      else if (auto* b = std::get_if<std::shared_ptr<pending_broadcast>>(&l)) (*b)->done.set(failure_of(error(errc::closed, "the cluster is closed")));
-      else if (auto* s = std::get_if<std::shared_ptr<pending_status>>(&l)) (*s)->done.set(result<wire::status_report>(error(errc::closed, "the cluster is closed")));
+      if (auto* call = std::get_if<std::shared_ptr<pending_call>>(&l)) fail(**call, why_gone_);
+      else if (auto* b = std::get_if<std::shared_ptr<pending_broadcast>>(&l)) (*b)->done.set(failure_of(why_gone_));
+      else if (auto* s = std::get_if<std::shared_ptr<pending_status>>(&l)) (*s)->done.set(result<wire::status_report>(why_gone_));
     }
     arrived_.clear();
-    for (auto& call : std::exchange(waiting_, {})) fail(*call, errc::closed, "the cluster is closed");
-    for (auto& [number, call] : std::exchange(open_, {})) fail(*call, errc::closed, "the cluster is closed");
-    for (auto& [number, b] : std::exchange(broadcasts_, {})) b->done.set_in(batch_.wakes, failure_of(error(errc::closed, "the cluster is closed")));
-    for (auto& [number, s] : std::exchange(queries_, {})) s->done.set_in(batch_.wakes, result<wire::status_report>(error(errc::closed, "the cluster is closed")));
+    fail_waiting(why_gone_);
+    for (auto& [number, call] : std::exchange(open_, {})) fail(*call, why_gone_);
+    for (auto& [number, b] : std::exchange(broadcasts_, {})) b->done.set_in(batch_.wakes, failure_of(why_gone_));
+    for (auto& [number, s] : std::exchange(queries_, {})) s->done.set_in(batch_.wakes, result<wire::status_report>(why_gone_));
     batch_.flush();
     dialing_.reset();
     drop_links();
@@ -120,7 +120,7 @@ class client_node final : public client_port, public std::enable_shared_from_thi
     settle();
   }
   void read(std::shared_ptr<pending_call>& call) {
-    if (gone_) return fail(*call, errc::closed, "the cluster is closed");
+    if (gone_) return fail(*call, why_gone_);
     if (waiting_.empty() && machine_.has_room()) return take(std::move(call), now());
     waiting_.push_back(std::move(call));
     watch_waiting();
@@ -137,11 +137,11 @@ class client_node final : public client_port, public std::enable_shared_from_thi
       waiting_.erase(at);
       break;
     }
-    fail(call, errc::cancelled, "cancelled before it was sent");
+    fail(call, error(errc::cancelled, "cancelled before it was sent"));
   }
   void read(std::shared_ptr<pending_broadcast>& b) {
     if (gone_) {
-      b->done.set_in(batch_.wakes, failure_of(error(errc::closed, "the cluster is closed")));
+      b->done.set_in(batch_.wakes, failure_of(why_gone_));
       return;
     }
     const std::uint64_t number = machine_.broadcast(std::move(b->name), std::move(b->value), now());
@@ -149,13 +149,13 @@ class client_node final : public client_port, public std::enable_shared_from_thi
   }
   void read(std::shared_ptr<pending_status>& s) {
     if (gone_) {
-      s->done.set_in(batch_.wakes, result<wire::status_report>(error(errc::closed, "the cluster is closed")));
+      s->done.set_in(batch_.wakes, result<wire::status_report>(why_gone_));
       return;
     }
     queries_.emplace(machine_.query_status(now()), std::move(s));
   }
   void read(begin_close& c) {
-    for (auto& call : std::exchange(waiting_, {})) fail(*call, errc::cancelled, "the cluster was closed");
+    fail_waiting(error(errc::cancelled, "the cluster was closed"));
     if (gone_) return;
     if (c.now) machine_.abandon(now());
     else machine_.close(now());
@@ -176,10 +176,13 @@ class client_node final : public client_port, public std::enable_shared_from_thi
     call->accepted(batch_);
     open_.emplace(call->number, std::move(call));
   }
-  void fail(pending_call& call, errc code, const char* text) {
+  void fail_waiting(const error& why) {
+    for (auto& call : std::exchange(waiting_, {})) fail(*call, why);
+  }
+  void fail(pending_call& call, const error& why) {
     if (std::exchange(call.ended, true)) return;
     call_reply reply;
-    reply.why = failure_of(error(code, text));
+    reply.why = failure_of(why);
     call.state.store(wire::job_state::finished, std::memory_order_relaxed);
     call.complete(std::move(reply), batch_);
   }
@@ -195,7 +198,7 @@ class client_node final : public client_port, public std::enable_shared_from_thi
       const time_point when = now();
       std::erase_if(self->waiting_, [&](const std::shared_ptr<pending_call>& call) {
         if (deadline_after(call->submitted, call->request.deadline) > when) return false;
-        self->fail(*call, errc::deadline_exceeded, "its deadline passed before there was room to send it");
+        self->fail(*call, error(errc::deadline_exceeded, "its deadline passed before there was room to send it"));
         return true;
       });
       self->watch_waiting();
@@ -222,7 +225,11 @@ class client_node final : public client_port, public std::enable_shared_from_thi
   void perform(control::online&) { connected.set_in(batch_.wakes, error()); }
   void perform(control::offline& a) {
     connected.set_in(batch_.wakes, a.why);
-    if (a.final) gone_ = true;
+    if (!a.final) return;
+    gone_ = true;
+    why_gone_ = a.why;
+    // The machine completes what it was given; it never has room for these.
+    fail_waiting(why_gone_);
   }
   void perform(control::complete& a) {
     const auto at = open_.find(a.call);
@@ -250,21 +257,22 @@ class client_node final : public client_port, public std::enable_shared_from_thi
     else at->second->done.set_in(batch_.wakes, result<wire::status_report>(std::move(a.report)));
     queries_.erase(at);
   }
-  void perform(control::room&) { room_ = true; }
+  void perform(control::room&) {}  // it is asked after every event
   void perform(control::closed&) {
     gone_ = true;
     finished_ = true;
+    fail_waiting(why_gone_);
   }
 
   void settled() {
     batch_.flush();
-    if (std::exchange(room_, false)) {
+    if (!waiting_.empty() && machine_.has_room()) {
       const time_point when = now();
-      while (!waiting_.empty() && machine_.has_room()) {
+      do {
         auto call = std::move(waiting_.front());
         waiting_.pop_front();
         take(std::move(call), when);
-      }
+      } while (!waiting_.empty() && machine_.has_room());
       return settle();
     }
     if (finished_ && links() == 0) {
@@ -285,8 +293,8 @@ class client_node final : public client_port, public std::enable_shared_from_thi
   std::unordered_map<std::uint64_t, std::shared_ptr<pending_status>> queries_;
   completion_batch batch_;
   bool watching_ = false;
-  bool room_ = false;
   bool gone_ = false;
+  error why_gone_{errc::closed, "the cluster is closed"};  // and what is said of whatever comes then
   bool finished_ = false;
 };
 
