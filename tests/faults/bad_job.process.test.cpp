@@ -1,6 +1,10 @@
 // Jobs that throw, crash, never end, or whose result cannot travel.
 #include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include <csignal>
 #include <string>
 #include <vector>
 
@@ -84,6 +88,33 @@ TEST_CASE("a worker without slots left exits with its own code") {
   const std::optional<ending> end = worker.wait();
   REQUIRE_MESSAGE(end, worker.report());
   CHECK_MESSAGE(end->code > 2, worker.report());
+}
+
+TEST_CASE("a worker without slots left that is told to leave keeps its exit code") {
+  site s;
+  // Its standard input is a pipe that the test ends, as the process that spawned it would.
+  const std::string input = s.folder.file("input");
+  REQUIRE(::mkfifo(input.c_str(), 0600) == 0);
+  int lifeline = ::open(input.c_str(), O_RDWR | O_CLOEXEC);
+  REQUIRE(lifeline >= 0);
+  process worker({"/bin/sh", "-c", "exec \"$0\" worker --connect \"$1\" --slots 1 --abandon-after 0.2 --until-stdin-ends < \"$2\"", app_path(), s.url(), input});
+  REQUIRE_MESSAGE(s.coordinator().wait_for(process::err, site::joined_text), s.coordinator().report() << worker.report());
+  command what = s.meeting();
+  what.insert(what.end(), {"--deadline-ms", "300", "--job", "deaf:a"});
+  process& client = s.add_client(what);
+  s.started("a");
+  CHECK(only_answer(client).code == "deadline_exceeded");
+  // From here on it waits for its deaf job.
+  REQUIRE_MESSAGE(worker.wait_for(process::err, "all slots are held"), worker.report());
+  SUBCASE("by a signal") { worker.signal(SIGTERM); }
+  SUBCASE("by the end of its standard input") {
+    ::close(lifeline);
+    lifeline = -1;
+  }
+  const std::optional<ending> end = worker.wait();
+  REQUIRE_MESSAGE(end, worker.report());
+  CHECK_MESSAGE(end->code == 4, "exit " << end->code << " signal " << end->signal << '\n' << worker.report());
+  if (lifeline >= 0) ::close(lifeline);
 }
 
 TEST_CASE("a result that cannot be encoded: encode_failed with the reason, the worker goes on") {

@@ -512,6 +512,42 @@ TEST_CASE("coordinator: a port in use, and an address beyond loopback") {
   CHECK_THROWS_WITH_AS(dtask::coordinator({"0.0.0.0", 0}), doctest::Contains("no authentication"), dtask::error);
 }
 
+TEST_CASE("worker: told to leave while it retires, and afterwards") {
+  dtask::coordinator coordinator({"127.0.0.1", 0});
+  const dtask::net::host_port at = coordinator.address();
+  const std::string url = "tcp://127.0.0.1:" + std::to_string(at.port);
+  jobs_gate.shut();
+  dtask::control::worker_options options;
+  options.abandon_after = 50ms;
+  dtask::worker w(at, jobs::entries(), 1, "w", 0, options);
+  on(url.c_str(), [&](dtask::cluster& c) -> dtask::task<> {
+    auto stubborn = co_await c.submit<stubborn_job>();
+    jobs_gate.wait_for_arrivals(1);
+    stubborn.cancel();
+    const auto o = co_await stubborn.outcome();
+    CHECK_FALSE(o);
+  });
+  CHECK(w.wait().reason == dtask::control::exit_reason::no_slots);
+  std::atomic<bool> retired{false};
+  std::thread teller([&] {
+    // The job lets go after a good number of these.
+    for (int i = 0; !retired; ++i) {
+      w.drain();
+      w.stop();
+      if (i == 1000) jobs_gate.open();
+      std::this_thread::yield();
+    }
+  });
+  const bool clean = w.retire();
+  retired = true;
+  teller.join();
+  CHECK(clean);
+  w.drain();
+  w.stop();
+  CHECK(w.retire());
+  CHECK(w.wait().reason == dtask::control::exit_reason::no_slots);
+}
+
 TEST_CASE("worker: a coordinator that never comes is an end with a cause") {
   std::uint16_t port = 0;
   {

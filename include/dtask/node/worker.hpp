@@ -15,7 +15,8 @@ DTASK_BEGIN
 
 /// A worker of this process: runs jobs for a coordinator, on threads of its own, one per slot.
 ///
-/// It reconnects by itself, and keeps running its jobs meanwhile. Thread safety: `drain`, `stop` and `wait` from any thread; `retire` and the destructor from one, last.
+/// It reconnects by itself, and keeps running its jobs meanwhile. Thread safety: `drain`, `stop` and `wait` from any thread, also during and after `retire`, where they do nothing; `retire` and the
+/// destructor from one.
 class worker {
  public:
   /// Starts it. `jobs`: `registry<...>::entries()`. `slots`: jobs at once; 0: one per core. `cookie`: what the coordinator asks for; 0: nothing.
@@ -33,7 +34,7 @@ class worker {
   void stop();
   /// Until it has ended: because it was told to, was refused, found no coordinator in time, or has no slot left.
   control::exit wait();
-  /// Takes everything down. False: jobs that ignore stop were left behind, and their threads still run.
+  /// Takes everything down; jobs that run are stopped and given 2 s. False: jobs that ignore stop were left behind, and their threads still run.
   bool retire();
 
  private:

@@ -44,13 +44,14 @@ DTASK_INLINE int worker_role(int argc, const char* const* argv, std::span<const 
       else std::_Exit(exit_code::by_signal + signal);
     });
     if (until_stdin_ends) {
-      // Not joined: it ends with the process at the latest. Should anything keep the worker then, it does not keep the process.
+      // Not joined: it ends with the process at the latest. Should anything keep the worker then, it does not keep the process: longer than `retire` waits for jobs, shorter than spawn:// does
+      // before it kills.
       std::thread([&w] {
         char some[256];
         while (::read(STDIN_FILENO, some, sizeof some) > 0) {
         }
         w.stop();
-        std::this_thread::sleep_for(std::chrono::seconds(2));
+        std::this_thread::sleep_for(std::chrono::milliseconds(2500));
         std::_Exit(exit_code::cluster);
       }).detach();
     }

@@ -59,17 +59,20 @@ class worker_node : public std::enable_shared_from_this<worker_node>, machine_dr
     settle();
   }
   void drain() {
+    if (down_) return;
     machine_.drain(now());
     settle();
   }
   void stop() {
+    if (down_) return;
     machine_.stop(now());
     settle();
   }
   /// Called once, on the node's thread, when the machine has ended and its last words have been written.
   void when_ended(std::function<void(control::exit)> f) { ended_ = std::move(f); }
-  /// Ends everything without a word. What runs the jobs comes back: `job_runner::retire` takes it, on another thread.
+  /// Ends everything without a word; nothing happens here any more. What runs the jobs comes back: `job_runner::retire` takes it, on another thread.
   std::shared_ptr<job_runner> take_down() {
+    down_ = true;
     silence();
     ends_->close();
     dialing_.reset();
@@ -158,6 +161,7 @@ class worker_node : public std::enable_shared_from_this<worker_node>, machine_dr
   std::unordered_map<std::uint64_t, std::shared_ptr<const blob_table>> blobs_;
   std::optional<control::exit> exit_;
   std::function<void(control::exit)> ended_;
+  bool down_ = false;
 };
 
 }  // namespace detail

@@ -20,8 +20,10 @@ struct worker::state {
   std::mutex guard;
   std::condition_variable changed;
   std::optional<control::exit> how;
+  bool retired = false;
   bool clean = true;
   detail::node_thread thread;
+  /// Set by the constructor and kept to the end: `drain` and `stop` come from any thread, also while the worker retires.
   std::shared_ptr<detail::worker_node> node;
 };
 
@@ -57,9 +59,8 @@ DTASK_INLINE control::exit worker::wait() {
 }
 DTASK_INLINE bool worker::retire() {
   state& s = *state_;
-  if (!s.node) return s.clean;
+  if (std::exchange(s.retired, true)) return s.clean;
   auto runner = s.thread.call([&s] { return s.node->take_down(); });
-  s.node.reset();
   s.clean = !runner || detail::job_runner::retire(std::move(runner));
   return s.clean;
 }
