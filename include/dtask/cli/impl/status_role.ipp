@@ -134,7 +134,7 @@ DTASK_INLINE int status_role(int argc, const char* const* argv) {
   duration within = std::chrono::seconds(5);
   app.add_option("--on", url, "the coordinator: tcp://HOST:PORT")->type_name("URL")->capture_default_str();
   app.add_flag("--json", json, "one line of JSON");
-  detail::add_seconds(app, "--within", within, "give up without an answer after this long");
+  detail::add_seconds(app, "--within", within, "give up without an answer after this long, the connection included");
   detail::add_log_level(app, log_level::warning);
   app.footer(detail::exit_code_help());
   if (const auto end = detail::parse(app, argc, argv)) return *end;
@@ -147,6 +147,10 @@ DTASK_INLINE int status_role(int argc, const char* const* argv) {
     std::fputs(text.c_str(), stdout);
     detail::flush_stdout();
     return exit_code::success;
+  } catch (const error& e) {
+    detail::complain(program, e.what());
+    // Here it is the coordinator that has no time.
+    return e.code() == errc::deadline_exceeded ? exit_code::cluster : detail::exit_code_of(e.code());
   } catch (...) {
     return detail::explain(program, std::current_exception());
   }
