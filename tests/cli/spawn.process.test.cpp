@@ -1,12 +1,17 @@
 // Worker processes started by spawn://: this test program plays them.
 #include <doctest/doctest.h>
 #include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
+#include <iterator>
 #include <set>
 #include <string>
 #include <string_view>
@@ -29,6 +34,7 @@ int last_words() {
   std::fputs("cannot go on like this\n", stderr);
   std::abort();
 }
+std::string word_of(unsigned size) { return std::string(size, 'x'); }
 int runs_for_ever() {
   for (volatile bool on = true; on;) {
   }
@@ -38,7 +44,8 @@ using pid_job = dtask::function_job<"pid/1", &own_pid, dtask::pure>;
 using abort_job = dtask::function_job<"abort/1", &last_words, dtask::pure>;
 using once_job = dtask::function_job<"once/1", &last_words, dtask::at_most_once>;
 using endless_job = dtask::function_job<"endless/1", &runs_for_ever, dtask::pure>;
-using jobs = dtask::registry<pid_job, abort_job, once_job, endless_job>;
+using word_job = dtask::function_job<"word/1", &word_of, dtask::pure>;
+using jobs = dtask::registry<pid_job, abort_job, once_job, endless_job, word_job>;
 
 const dtask_test::role spawned("spawned", [](int argc, char** argv) -> int {
   // The supervisor wrote: PROGRAM --role=spawned worker --connect ...
@@ -47,11 +54,10 @@ const dtask_test::role spawned("spawned", [](int argc, char** argv) -> int {
 });
 
 template <class Body>
-void on_spawned(const char* url, Body body) {
+void on_spawned(const char* url, Body body, dtask::cluster_options options = {}) {
   dtask::work_pool pool(2);
   const std::string self = dtask_test::self();
   static constexpr std::array<std::string_view, 1> arguments{"--role=spawned"};
-  dtask::cluster_options options;
   options.command = self;
   options.arguments = arguments;
   auto all = [](dtask::work_pool& p, const char* where, Body& b, dtask::cluster_options o) -> dtask::task<> {
@@ -105,6 +111,49 @@ TEST_CASE("spawn: a job that runs for ever ends at its deadline, and does not ho
     REQUIRE_FALSE(o);
     CHECK(o.error().code() == dtask::errc::deadline_exceeded);
   });
+}
+
+TEST_CASE("spawn: the processes have the limits of the options") {
+  dtask::cluster_options options;
+  options.worker.limits.payload = 2000;
+  on_spawned(
+      "spawn://1",
+      [](dtask::cluster& c) -> dtask::task<> {
+        const auto fits = co_await c.try_call<word_job>(1000u);
+        CHECK(fits);
+        const auto refused = co_await c.try_call<word_job>(3000u);
+        REQUIRE_FALSE(refused);
+        CAPTURE(refused.error().what());
+        CHECK(refused.error().code() == dtask::errc::too_large);
+        CHECK(refused.error().remedy().find("--payload-bytes") != std::string::npos);
+      },
+      options);
+}
+
+TEST_CASE("spawn: where a later process cannot be started, those before it end, and the error says why") {
+  dtask::work_pool pool(1);
+  const std::string self = dtask_test::self();
+  static constexpr std::array<std::string_view, 1> arguments{"--role=spawned"};
+  dtask::cluster_options options;
+  options.command = self;
+  options.arguments = arguments;
+  rlimit usual{};
+  REQUIRE(::getrlimit(RLIMIT_NOFILE, &usual) == 0);
+  for (int round = 0; round < 10; ++round) {
+    // Room for a few of them: each takes three descriptors of this process.
+    rlimit few = usual;
+    few.rlim_cur = static_cast<rlim_t>(std::distance(std::filesystem::directory_iterator("/proc/self/fd"), std::filesystem::directory_iterator())) + 20;
+    ::setrlimit(RLIMIT_NOFILE, &few);
+    std::string said;
+    try {
+      dtask::sync_wait(pool, dtask::cluster::connect<jobs>(pool, "spawn://16", options));
+    } catch (const dtask::error& e) {
+      said = e.what();
+    }
+    ::setrlimit(RLIMIT_NOFILE, &usual);
+    CHECK_MESSAGE(said.find("Too many open files") != std::string::npos, said);
+    CHECK(::waitpid(-1, nullptr, WNOHANG) == -1);
+  }
 }
 
 TEST_CASE("spawn: a command that cannot be started is an error at once") {

@@ -512,6 +512,25 @@ TEST_CASE("coordinator: a port in use, and an address beyond loopback") {
   CHECK_THROWS_WITH_AS(dtask::coordinator({"0.0.0.0", 0}), doctest::Contains("no authentication"), dtask::error);
 }
 
+TEST_CASE("coordinator: times of a lease that contradict each other are refused, with the names of the options") {
+  struct times {
+    dtask::duration heartbeat, suspect_after, lost_after;
+  };
+  for (const times t : {times{10s, 3s, 5s}, times{3s, 3s, 5s}, times{1s, 6s, 5s}, times{0s, 3s, 5s}}) {
+    dtask::cluster_options options;
+    options.coordinator.heartbeat = t.heartbeat;
+    options.coordinator.suspect_after = t.suspect_after;
+    options.coordinator.lost_after = t.lost_after;
+    CHECK_THROWS_WITH_AS(dtask::coordinator({"127.0.0.1", 0}, false, options.coordinator), doctest::Contains("--heartbeat"), dtask::error);
+    dtask::work_pool pool(1);
+    CHECK_THROWS_WITH_AS(dtask::sync_wait(pool, dtask::cluster::connect<jobs>(pool, "local://1", options)), doctest::Contains("heartbeat"), dtask::error);
+  }
+  dtask::control::coordinator_options same;
+  same.heartbeat = 1s;
+  same.suspect_after = same.lost_after = 2s;
+  CHECK_NOTHROW(dtask::coordinator({"127.0.0.1", 0}, false, same));
+}
+
 TEST_CASE("worker: told to leave while it retires, and afterwards") {
   dtask::coordinator coordinator({"127.0.0.1", 0});
   const dtask::net::host_port at = coordinator.address();

@@ -8,8 +8,8 @@ DTASK_BEGIN
 
 /// When and how often a job is run again.
 ///
-/// `worker_lost` and `overloaded` are retried if the job's effect class allows; an exception thrown by the job is an answer and is retried only with
-/// `on_exception`; codec, schema, size, deadline and cancel never are. A worker's death counts as an attempt.
+/// `worker_lost` is retried if the job's effect class allows, `overloaded` always: the job was not accepted. An exception thrown by the job is an answer
+/// and is retried only with `on_exception`; codec, schema, size, deadline and cancel never are. A worker's death counts as an attempt.
 struct retry_policy {
   std::uint32_t retries = 3;                                 ///< attempts after the first
   duration backoff = std::chrono::milliseconds(50);          ///< before the first retry; doubles each time

@@ -107,7 +107,7 @@ class encoder {
   }
   void check_total() const {
     if (size_ + blob_bytes_ > limits_.payload)
-      throw error(errc::too_large, "a value of more than " + std::to_string(limits_.payload) + " bytes", {}, "split it, or raise the payload limit (wire::limits::payload)");
+      throw error(errc::too_large, "a value of more than " + std::to_string(limits_.payload) + " bytes", {}, "split it, or raise --payload-bytes of coordinator and worker (limits.payload in the options of all)");
   }
   void grow(std::size_t more) {
     if (more > limits_.payload || size_ + more > limits_.payload) {

@@ -19,7 +19,7 @@ consteval bool require_options() {
 
 /// How single calls are to be treated: `auto urgent = c.with({.retries = 5, .deadline = 30s});`
 struct call_options {
-  std::uint32_t retries = 3;                              ///< attempts after the first, after a loss or an overload, where the job's effect class allows
+  std::uint32_t retries = 3;                              ///< attempts after the first: after a loss where the job's effect class allows, and after an overload
   duration deadline = default_deadline;                   ///< from the submission to the outcome; `no_deadline` lifts it
   duration no_worker_after = std::chrono::seconds(60);    ///< without any worker for the job for this long it ends with `no_worker`
   bool retry_exceptions = false;                          ///< run a job again that threw

@@ -30,7 +30,7 @@ class cluster : public caller {
   /// that the caller does delays a heartbeat, and results come back to where the awaiting task runs.
   /// `auto c = co_await dtask::cluster::connect<jobs>(executor, "tcp://host:7700");`, or with any Asio completion token
   /// `dtask::co_spawn(executor, dtask::cluster::connect<jobs>(executor, url), token)`.
-  /// Errors: `invalid_argument` (the address), `unreachable` after `options.client.connect_within`, `refused`, `version_mismatch`, `io_error` (a process that cannot be started).
+  /// Errors: `invalid_argument` (the address, options of the coordinator that contradict each other), `unreachable` after `options.client.connect_within`, `refused`, `version_mismatch`, `io_error` (a process that cannot be started).
   template <class Registry, class Executor>
   static task<cluster> connect(const Executor& executor, std::string_view url, const cluster_options& options = {}) {
     static_cast<void>(executor);

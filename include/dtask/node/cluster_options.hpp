@@ -21,7 +21,7 @@ struct cluster_options {
   duration polling = duration::zero();                    ///< how long the thread of the links looks for events before it sleeps, where nobody else wants its core: shortens round trips, costs a core; at most 50 us is sensible
   control::client_options client = {};
   control::coordinator_options coordinator = {};          ///< of local:// and spawn://
-  control::worker_options worker = {};                    ///< of local://
+  control::worker_options worker = {};                    ///< of local://; with spawn:// the processes are given `limits.payload` and `broadcast_bytes`
 };
 static_assert(require_options<cluster_options>());
 

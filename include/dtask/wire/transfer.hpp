@@ -62,12 +62,12 @@ inline error check_payload(std::size_t blobs, std::uint64_t size, const limits& 
   if (blobs > most)
     return error(errc::too_large,
                  "a payload of " + std::to_string(blobs) + " blocks is over the limit of " + std::to_string(most), {},
-                 "put the data into fewer blocks, or raise limits::blobs on both sides");
+                 "put the data into fewer blocks, or raise limits.blobs in the options of client, coordinator and worker");
   if (size > agreed.payload)
     return error(
         errc::too_large,
         "a payload of " + std::to_string(size) + " bytes is over the limit of " + std::to_string(agreed.payload), {},
-        "split the value, or raise limits::payload on both sides");
+        "split the value, or raise --payload-bytes of coordinator and worker (limits.payload in the options of all)");
   return {};
 }
 inline error check_payload(const payload& whole, const limits& agreed) {

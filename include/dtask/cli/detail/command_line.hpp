@@ -2,11 +2,13 @@
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
+#include <charconv>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <optional>
 #include <string>
+#include <system_error>
 
 #include "dtask/base/config.hpp"
 #include "dtask/base/deadline.hpp"
@@ -51,7 +53,30 @@ inline void add_seconds(CLI::App& app, const std::string& name, duration& value,
          what)
       ->type_name("SECONDS")
       ->default_str(CLI::detail::to_string(shown))
-      ->check(CLI::Range(0.001, 31536000.0));
+      // Not CLI::Range, which takes nan for a number within it.
+      ->check([](const std::string& text) {
+        double seconds = 0;
+        const bool good = CLI::detail::lexical_cast(text, seconds) && seconds >= 0.001 && seconds <= 31536000.0;
+        return good ? std::string() : "'" + text + "' is no time from 0.001 to 31536000 seconds";
+      });
+}
+/// An option in bytes, from `least` on.
+inline void add_bytes(CLI::App& app, const std::string& name, std::uint64_t& value, std::uint64_t least, const std::string& what) {
+  // Not a number of CLI11's, which takes -1 for the largest one. Sums of a few of these do not overflow.
+  const auto read = [least](const std::string& text, std::uint64_t& number) {
+    const auto end = text.data() + text.size();
+    const auto [stopped, bad] = std::from_chars(text.data(), end, number);
+    return bad == std::errc() && stopped == end && number >= least && number <= std::uint64_t{1} << 60;
+  };
+  app.add_option_function<std::string>(
+         name, [&value, read](const std::string& text) { read(text, value); },
+         what)
+      ->type_name("BYTES")
+      ->default_str(std::to_string(value))
+      ->check([read, least](const std::string& text) {
+        std::uint64_t number = 0;
+        return read(text, number) ? std::string() : "'" + text + "' is no number of bytes from " + std::to_string(least) + " to " + std::to_string(std::uint64_t{1} << 60);
+      });
 }
 inline void add_polling(CLI::App& app, duration& value) {
   app.add_option_function<std::uint32_t>(

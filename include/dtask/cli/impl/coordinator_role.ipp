@@ -45,9 +45,12 @@ DTASK_INLINE int coordinator_role(int argc, const char* const* argv) {
   detail::add_seconds(app, "--session-grace", options.session_grace, "a client whose connection broke may come back this long and keep its jobs");
   detail::add_seconds(app, "--hello-within", options.hello_within, "a connection that has not said hello for this long is closed");
   detail::add_seconds(app, "--drain-within", options.drain_within, "an orderly end waits this long for jobs");
-  app.add_option("--queue-bytes", options.queue_bytes, "memory for all jobs; above it new ones are answered 'overloaded'")->type_name("BYTES")->capture_default_str();
-  app.add_option("--payload-bytes", options.limits.payload, "the largest argument or result of a job")->type_name("BYTES")->capture_default_str();
-  app.add_option("--broadcast-bytes", options.broadcast_bytes, "memory for broadcast values")->type_name("BYTES")->capture_default_str();
+  detail::add_bytes(app, "--queue-bytes", options.queue_bytes, 64 << 10, "memory for all jobs; above it new ones are answered 'overloaded'");
+  detail::add_bytes(app, "--session-bytes", options.session_bytes, 64 << 10, "the same for the jobs of one client, which waits when it is used up; one argument must fit in");
+  // Not less than what clients number their calls with.
+  app.add_option("--max-jobs", options.max_jobs, "jobs at once; above it new ones are answered 'overloaded'")->type_name("N")->capture_default_str()->check(CLI::Range(options.max_jobs, 64u << 20));
+  detail::add_bytes(app, "--payload-bytes", options.limits.payload, 1024, "the largest argument or result of a job");
+  detail::add_bytes(app, "--broadcast-bytes", options.broadcast_bytes, 0, "memory for broadcast values");
   duration polling{};
   detail::add_polling(app, polling);
   detail::add_log_level(app, log_level::info);

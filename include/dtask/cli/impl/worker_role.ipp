@@ -29,6 +29,8 @@ DTASK_INLINE int worker_role(int argc, const char* const* argv, std::span<const 
   detail::add_seconds(app, "--abandon-after", options.abandon_after, "a job that ignores stop for this long is abandoned, and its slot is lost");
   detail::add_seconds(app, "--unreachable-after", options.unreachable_after, "end without a coordinator for this long");
   detail::add_seconds(app, "--drain-within", options.drain_within, "an orderly end waits this long for running jobs");
+  detail::add_bytes(app, "--payload-bytes", options.limits.payload, 1024, "the largest argument or result of a job");
+  detail::add_bytes(app, "--broadcast-bytes", options.broadcast_bytes, 0, "memory for broadcast values");
   duration polling{};
   detail::add_polling(app, polling);
   detail::add_log_level(app, log_level::info);

@@ -13,6 +13,7 @@
 #include "dtask/net/url.hpp"
 #include "dtask/node/cluster_options.hpp"
 #include "dtask/node/cookie.hpp"
+#include "dtask/node/detail/check_options.hpp"
 #include "dtask/node/detail/client_node.hpp"
 #include "dtask/node/detail/cluster_backend.hpp"
 #include "dtask/node/detail/coordinator_node.hpp"
@@ -31,7 +32,8 @@ namespace detail {
 class cluster_core final : public cluster_backend {
  public:
   cluster_core(const net::url& where, wire::role role, std::span<const job_entry> entries, cluster_options options)
-      : thread_(options.polling) {
+      // Delegated, so that the destructor takes down what was there when something fails: nodes end on their thread.
+      : cluster_core(options.polling) {
     options.client.digest = options.coordinator.digest = options.worker.digest = &xxh3_digest;
     control::identity who = self_identity(role, std::string(options.name));
     who.cookie = options.cookie;
@@ -46,6 +48,7 @@ class cluster_core final : public cluster_backend {
           throw error(errc::invalid_argument, "spawn:// needs to know which program plays the role worker", {}, "use dtask::main, or name it in cluster_options::command");
         options.coordinator.cookie = options.cookie = random_number() | 1;
       }
+      if (const error bad = check_options(options.coordinator)) throw bad;
       coordinator_ = std::make_shared<coordinator_node>(thread_.executor(), options.coordinator, random_number());
       dial = pipe_dialer(thread_.executor(), coordinator_, options.client.limits);
       const std::uint32_t count = where.count != 0 ? where.count : std::max(1u, std::thread::hardware_concurrency());
@@ -79,6 +82,8 @@ class cluster_core final : public cluster_backend {
   }
 
  private:
+  explicit cluster_core(duration polling) : thread_(polling) {}
+
   void start_worker(std::span<const job_entry> entries, std::uint32_t slots, control::identity who, const cluster_options& options) {
     who.role = wire::role::worker;
     who.name = "local";
@@ -95,7 +100,8 @@ class cluster_core final : public cluster_backend {
     plan.program = std::string(options.command);
     for (const std::string_view word : options.arguments) plan.arguments.emplace_back(word);
     for (std::string word : {std::string("worker"), std::string("--connect"), "tcp://" + net::to_string(at), std::string("--slots"), std::to_string(options.slots), std::string("--name"),
-                             std::string("spawn-{}"), std::string("--until-stdin-ends"), std::string("--log"), std::string("warning")})
+                             std::string("spawn-{}"), std::string("--payload-bytes"), std::to_string(options.worker.limits.payload), std::string("--broadcast-bytes"),
+                             std::to_string(options.worker.broadcast_bytes), std::string("--until-stdin-ends"), std::string("--log"), std::string("warning")})
       plan.arguments.push_back(std::move(word));
     plan.environment.push_back(std::string(cookie_variable) + "=" + std::to_string(options.cookie));
     // For programs that share the cores of a machine among their workers.

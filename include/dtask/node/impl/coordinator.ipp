@@ -3,6 +3,7 @@
 #include <mutex>
 #include <utility>
 
+#include "dtask/node/detail/check_options.hpp"
 #include "dtask/node/detail/coordinator_node.hpp"
 #include "dtask/node/detail/digest.hpp"
 #include "dtask/node/detail/node_thread.hpp"
@@ -19,7 +20,9 @@ struct coordinator::state {
   std::shared_ptr<detail::coordinator_node> node;
 };
 
-DTASK_INLINE coordinator::coordinator(const net::host_port& at, bool beyond_loopback, control::coordinator_options options, duration polling) : state_(std::make_unique<state>(polling)) {
+DTASK_INLINE coordinator::coordinator(const net::host_port& at, bool beyond_loopback, control::coordinator_options options, duration polling) {
+  if (const error bad = detail::check_options(options)) throw bad;
+  state_ = std::make_unique<state>(polling);
   options.digest = &detail::xxh3_digest;
   state& s = *state_;
   s.node = std::make_shared<detail::coordinator_node>(s.thread.executor(), options, detail::random_number());

@@ -1,0 +1,29 @@
+#pragma once
+#include <chrono>
+#include <cstdio>
+#include <string>
+
+#include "dtask/base/config.hpp"
+#include "dtask/base/deadline.hpp"
+#include "dtask/base/error.hpp"
+#include "dtask/control/options.hpp"
+
+DTASK_BEGIN
+namespace detail {
+
+/// What no coordinator can work with: `invalid_argument`, which names the options. Otherwise no error.
+inline error check_options(const control::coordinator_options& o) {
+  // A worker that is heard from once per heartbeat would be suspect, or lost, between two of them.
+  if (o.heartbeat > duration::zero() && o.heartbeat < o.suspect_after && o.suspect_after <= o.lost_after) return {};
+  const auto seconds = [](duration d) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%g s", std::chrono::duration<double>(d).count());
+    return std::string(text);
+  };
+  return error(errc::invalid_argument,
+               "these times of a lease cannot be kept: heartbeat " + seconds(o.heartbeat) + ", suspect after " + seconds(o.suspect_after) + ", lost after " + seconds(o.lost_after), {},
+               "choose --heartbeat (heartbeat of coordinator_options) shorter than --suspect-after (suspect_after), and that not longer than --lost-after (lost_after)");
+}
+
+}  // namespace detail
+DTASK_END
