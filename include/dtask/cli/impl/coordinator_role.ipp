@@ -47,8 +47,7 @@ DTASK_INLINE int coordinator_role(int argc, const char* const* argv) {
   detail::add_seconds(app, "--drain-within", options.drain_within, "an orderly end waits this long for jobs");
   detail::add_bytes(app, "--queue-bytes", options.queue_bytes, 64 << 10, "memory for all jobs; above it new ones are answered 'overloaded'");
   detail::add_bytes(app, "--session-bytes", options.session_bytes, 64 << 10, "the same for the jobs of one client, which waits when it is used up; one argument must fit in");
-  // Not less than what clients number their calls with.
-  app.add_option("--max-jobs", options.max_jobs, "jobs at once; above it new ones are answered 'overloaded'")->type_name("N")->capture_default_str()->check(CLI::Range(options.max_jobs, 64u << 20));
+  app.add_option("--max-jobs", options.max_jobs, "jobs at once; above it new ones are answered 'overloaded'")->type_name("N")->capture_default_str()->check(CLI::Range(1u, 64u << 20));
   detail::add_bytes(app, "--payload-bytes", options.limits.payload, 1024, "the largest argument or result of a job");
   detail::add_bytes(app, "--broadcast-bytes", options.broadcast_bytes, 0, "memory for broadcast values");
   duration polling{};
