@@ -86,7 +86,7 @@ inline void client_state::send_calls(time_point now) {
       end_here(c, errc::too_large,
                "the arguments take " + std::to_string(r.cost - job_cost) + " bytes, the coordinator takes at most " +
                    std::to_string(window_ - window_ / 16 - job_cost) + " from one client",
-               "raise session_bytes of the coordinator, or split the value");
+               "raise the coordinator's --session-bytes (session_bytes), or split the value");
       continue;
     }
     if (const error bad = wire::check_payload(r.arguments, out_.limits())) {
@@ -282,7 +282,7 @@ inline wire::failure client_state::unfit(const std::string& name, std::size_t si
             "broadcast '" + name + "' takes " + std::to_string(size) + " bytes, the limit of a payload is " +
                 std::to_string(agreed.payload),
             who_.host + "/" + who_.name,
-            "split the value, or raise limits::payload on both sides"};
+            "split the value, or raise limits.payload in the options of client, coordinator and worker (--payload-bytes)"};
   return {};
 }
 

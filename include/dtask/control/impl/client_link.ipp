@@ -257,7 +257,7 @@ inline void client_state::tick(time_point now) {
     if (was_online_)
       coordinator_gone(
           error(errc::coordinator_lost, "the coordinator was lost and did not come back within the stated time" + last,
-                {}, "start it again, or raise coordinator_wait"),
+                {}, "start it again, or raise --coordinator-wait (coordinator_wait)"),
           false, now);
     else
       coordinator_gone(error(errc::unreachable, "no coordinator within the stated time" + last, {},

@@ -35,7 +35,7 @@ inline void coordinator_state::on(peer& p, wire::submit&& m, time_point now) {
     return answer(errc::too_large,
                   "the arguments take " + std::to_string(size) + " bytes, a client may have " +
                       std::to_string(options_.session_bytes) + " queued",
-                  "raise session_bytes of the coordinator");
+                  "raise the coordinator's --session-bytes (session_bytes)");
   // A position costs memory in the session's index, so it has the limit of the jobs.
   if (jobs_.size() >= options_.max_jobs || position >= options_.max_jobs || held_bytes_ + cost > options_.queue_bytes ||
       r.held + cost > options_.session_bytes)
@@ -43,7 +43,7 @@ inline void coordinator_state::on(peer& p, wire::submit&& m, time_point now) {
                   "the queue is full: " + std::to_string(jobs_.size()) + " of " + std::to_string(options_.max_jobs) +
                       " jobs (this is call " + std::to_string(std::uint64_t{position} + 1) + " of its client), " +
                       std::to_string(held_bytes_) + " of " + std::to_string(options_.queue_bytes) + " bytes",
-                  "try again later, or raise queue_bytes and max_jobs of the coordinator");
+                  "try again later, or raise the coordinator's --queue-bytes and --max-jobs (queue_bytes, max_jobs)");
   const std::uint32_t j = jobs_.insert();
   job& made = jobs_[j];
   made.effect_class = m.effect_class;

@@ -293,7 +293,7 @@ inline void coordinator_state::on(peer& p, wire::status_query&& m, time_point no
     say(log_level::warning, "status_cut",
         "the status for " + p.address + " names " + std::to_string(fit) + " of " + std::to_string(r.workers.size()) +
             " workers: a frame of " + std::to_string(p.out.limits().frame_body) +
-            " bytes holds no more; raise limits::frame_body on both sides");
+            " bytes holds no more; raise limits.frame_body in the options of coordinator and worker");
   r.workers.resize(fit);
   emit(p, std::move(r));
 }

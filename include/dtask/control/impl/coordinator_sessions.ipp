@@ -130,7 +130,7 @@ inline void coordinator_state::on(peer& p, wire::broadcast&& m, time_point now) 
     return broadcast_failed(p.index, m.number, errc::too_large,
                             "the value takes " + std::to_string(size) + " bytes; " + std::to_string(broadcast_bytes_) +
                                 " of " + std::to_string(options_.broadcast_bytes) + " are taken",
-                            "raise broadcast_bytes of the coordinator", now);
+                            "raise the coordinator's --broadcast-bytes (broadcast_bytes)", now);
   broadcast_bytes_ += size;
   cached_value value;
   value.number = m.number;

@@ -146,7 +146,7 @@ inline void worker_state::job_finished(std::uint64_t job, std::uint32_t fence, w
 /// Nobody but the worker wanted the attempt stopped: it may be placed again as if the worker had been lost.
 inline wire::failure worker_state::left(const attempt& a) const {
   return {
-      errc::worker_lost, {}, "the worker was told to leave and stopped the job", place(a.number), "raise drain_within"};
+      errc::worker_lost, {}, "the worker was told to leave and stopped the job", place(a.number), "raise --drain-within (drain_within)"};
 }
 
 /// Sends the end of an attempt; it is kept until it is acknowledged, and sent again after a break.
@@ -280,7 +280,7 @@ inline void worker_state::blob_arrived(wire::blob&& b, payload&& value, time_poi
          {},
          "broadcast '" + b.name + "' of " + std::to_string(size) + " bytes is over what this worker may hold",
          who_.host + "/" + who_.name,
-         "raise broadcast_bytes of the worker"}});
+         "raise the worker's --broadcast-bytes (broadcast_bytes)"}});
   } else if (b.number > number) {
     blob_bytes_ = blob_bytes_ - bytes_held + size;
     number = b.number;
