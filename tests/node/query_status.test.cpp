@@ -10,7 +10,6 @@
 #include "dtask/net/listener.hpp"
 #include "dtask/node/detail/node_thread.hpp"
 #include "dtask/task/sync_wait.hpp"
-#include "dtask/task/with_timeout.hpp"
 
 using namespace std::chrono_literals;
 
@@ -61,18 +60,16 @@ TEST_CASE("query_status: connecting and asking together take no longer than was 
   silent_coordinator silent;
   dtask::cluster_options options;
   options.client.connect_within = 1s;
-  options.client.status_within = 1h;
+  options.client.status_within = 1h;  // were this what counts, the time limit of the test program would end it
   const std::string url = silent.url();
-  const auto began = std::chrono::steady_clock::now();
   try {
-    dtask::sync_wait(dtask::with_timeout(dtask::query_status(url, options), 30s));
+    dtask::sync_wait(dtask::query_status(url, options));
     FAIL("an answer");
   } catch (const dtask::error& e) {
     const std::string said = e.what();
     CAPTURE(said);
     CHECK(e.code() == dtask::errc::deadline_exceeded);
     CHECK(e.place() == url);
-    // Not the bound of this test.
-    CHECK(std::chrono::steady_clock::now() - began < 20s);
+    CHECK(e.cause() == "the coordinator was reached and did not answer within the stated time");
   }
 }
