@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 // CPU time of the whole process for a piece of work. On a machine that others use too it says more than the clock on
 // the wall.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // What a job costs between processes: throughput of a burst, one round trip, a large payload's way, and the
 // coordinator's memory per queued job. Client (this process), coordinator and worker are three processes on loopback
 // TCP. The raw Asio references run on the same path in the same run, in turns with dtask.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSL-1.0
 # What single benchmarks need beside the room that they measure.
 if(TARGET dtask_bench_torch_recognition)
   if(TARGET recognise_parts)

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 // One measured figure with its reference, as the line of JSON on stdout that scripts/bench collects. What is meant for
 // people goes to stderr.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // Fork and join: the naive Fibonacci tree, one task per call, against oneTBB in the same run. Beside it asio::awaitable
 // at n <= 24, since its memory explodes above. CPU nanoseconds per task (all threads), the smallest of several
 // interleaved runs.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // One dtask link over loopback TCP against raw Asio sockets doing the same: small messages with W in flight, and a 64
 // MiB payload one way with a short answer. Two threads, one io_context each, in one process; medians of alternating
 // runs, so that both see the same machine.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // One hop through the io_context of an io_thread: `co_await asio::post(context, use_task)` against a plain Asio
 // callback that posts itself again, and `use_awaitable` beside it. CPU nanoseconds per hop, the smallest of several
 // interleaved runs.

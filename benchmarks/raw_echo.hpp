@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 // The reference of a large payload's way: one block client -> relay -> worker and back over plain Asio. Buffers are
 // reused and touched before the clock starts, the worker answers when it has the whole block (as a job does, which gets

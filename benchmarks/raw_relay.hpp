@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 // The relay of the raw Asio references: two sockets, one thread, bytes forwarded as soon as they are there. What a
 // coordinator costs when it knows nothing.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 // The reference of a no-op job's round trip: 64 bytes client -> relay -> worker and back over plain Asio, with the
 // hand-overs between threads that any program has whose callers and jobs do not run on the thread of the sockets.

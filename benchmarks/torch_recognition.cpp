@@ -1,5 +1,7 @@
-// Recognition of 160 photos x 10 on spawn://2 with one thread each, against two plain threads that run the same decode and network without dtask, and against Python: OpenCV + PyTorch
-// (the best of threads, asyncio and processes) and OpenCV + LiteRT with the uint8 network (two threads).
+// SPDX-License-Identifier: BSL-1.0
+// Recognition of 160 photos x 10 on spawn://2 with one thread each, against two plain threads that run the same decode
+// and network without dtask, and against Python: OpenCV + PyTorch (the best of threads, asyncio and processes) and
+// OpenCV + LiteRT with the uint8 network (two threads).
 #include <stdlib.h>
 
 #include <atomic>
@@ -50,7 +52,9 @@ work load(const std::filesystem::path& data) {
   return w;
 }
 
-double seconds_since(std::chrono::steady_clock::time_point begin) { return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count(); }
+double seconds_since(std::chrono::steady_clock::time_point begin) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
 
 /// Two threads without dtask: the same job objects, fed by a counter. Pictures per second.
 class plain_threads {
@@ -69,8 +73,10 @@ class plain_threads {
         for (std::size_t job; (job = next.fetch_add(1)) < work_.jobs();) {
           const recognise::batch in = work_.batch(job);
           for (std::size_t i = 0; i < in.files.size(); ++i) {
-            const auto picture = dtask::decode_picture(in.files[i].span(), {.target_width = info.width, .target_height = info.height});
-            dtask::resize_bilinear(picture.value(), info.width, info.height, std::span(pixels).subspan(i * info.picture_bytes(), info.picture_bytes()));
+            const auto picture =
+                dtask::decode_picture(in.files[i].span(), {.target_width = info.width, .target_height = info.height});
+            dtask::resize_bilinear(picture.value(), info.width, info.height,
+                                   std::span(pixels).subspan(i * info.picture_bytes(), info.picture_bytes()));
           }
           (void)m->classify(std::span(pixels).first(in.files.size() * info.picture_bytes()));
         }
@@ -87,7 +93,8 @@ class plain_threads {
 
 dtask::task<double> on_cluster(dtask::cluster& c, const work& w) {
   const auto begin = std::chrono::steady_clock::now();
-  auto batches = std::views::iota(std::size_t{0}, w.jobs()) | std::views::transform([&w](std::size_t job) { return w.batch(job); });
+  auto batches = std::views::iota(std::size_t{0}, w.jobs()) |
+                 std::views::transform([&w](std::size_t job) { return w.batch(job); });
   auto answers = c.map<recognise::recognise_job>(std::move(batches), {.order = dtask::unordered, .window = 16});
   std::size_t pictures = 0;
   while (auto r = co_await answers.next()) pictures += r->value().size();
@@ -95,15 +102,18 @@ dtask::task<double> on_cluster(dtask::cluster& c, const work& w) {
 }
 
 /// Runs the Python peer and reads its line; 0 where it failed.
-double peer(const std::string& python, const std::filesystem::path& data, const std::string& network, const std::string& mode) {
-  const std::string command = "'" + python + "' '" DTASK_BENCH_PEERS "/recognise.py' --data '" + data.string() + "' --network " + network + " --mode " + mode + " --repeat " + std::to_string(repeats);
+double peer(const std::string& python, const std::filesystem::path& data, const std::string& network,
+            const std::string& mode) {
+  const std::string command = "'" + python + "' '" DTASK_BENCH_PEERS "/recognise.py' --data '" + data.string() +
+                              "' --network " + network + " --mode " + mode + " --repeat " + std::to_string(repeats);
   std::FILE* out = ::popen(command.c_str(), "r");
   if (out == nullptr) return 0;
   char line[512] = {};
   double rate = 0;
   while (std::fgets(line, sizeof line, out) != nullptr) std::sscanf(line, "{\"pictures_per_s\": %lf", &rate);
   const int status = ::pclose(out);
-  std::fprintf(stderr, "Python, %s, %s: %.1f pictures/s%s\n", network.c_str(), mode.c_str(), rate, status == 0 ? "" : " (failed)");
+  std::fprintf(stderr, "Python, %s, %s: %.1f pictures/s%s\n", network.c_str(), mode.c_str(), rate,
+               status == 0 ? "" : " (failed)");
   return status == 0 ? rate : 0;
 }
 
@@ -162,5 +172,6 @@ int main(int argc, char** argv) {
   }
   std::string on = "--on", url = "spawn://2";
   char* words[] = {argv[0], on.data(), url.data(), nullptr};
-  return dtask::main<recognise::jobs>(measuring ? 3 : argc, measuring ? words : argv, [&](dtask::cluster& c) { return measure(c, w, folder); });
+  return dtask::main<recognise::jobs>(measuring ? 3 : argc, measuring ? words : argv,
+                                      [&](dtask::cluster& c) { return measure(c, w, folder); });
 }

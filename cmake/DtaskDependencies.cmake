@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSL-1.0
 # What each target needs, in one place for the build tree and for the installed package (which includes this file too).
 include_guard(DIRECTORY)
 

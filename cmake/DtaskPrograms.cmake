@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSL-1.0
 # How this project's own programs are compiled. Nothing here reaches users of the library.
 include_guard(GLOBAL)
 

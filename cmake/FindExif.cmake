@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSL-1.0
 # libexif (orientation of JPEG pictures). Defines Exif::Exif.
 find_path(Exif_INCLUDE_DIR libexif/exif-data.h)
 find_library(Exif_LIBRARY exif)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSL-1.0
 # LibTorch without its own CMake package, which asks for a CUDA toolkit even for programs of the CPU.
 #
 # Looked for in this order:

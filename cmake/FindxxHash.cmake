@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSL-1.0
 # xxhash.h, used header-only (XXH_INLINE_ALL). Defines xxHash::headers.
 find_path(xxHash_INCLUDE_DIR xxhash.h)
 mark_as_advanced(xxHash_INCLUDE_DIR)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSL-1.0
 """Runs benchmark programs and prints their figures as one table. Started by scripts/bench.
 
 A benchmark prints one JSON object per line on stdout: {"name", "value", "unit", "reference", "reference_value", "ratio"}; the last three are

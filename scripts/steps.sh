@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSL-1.0
 # Shared by the scripts of this folder (sourced): named steps with progress, and what each system needs.
 set -euo pipefail
 
@@ -94,7 +95,7 @@ need_libtorch() {
   mv "$fresh" "$dir"
 }
 
-# setup PART...: build, torch, clang, bench, demo.
+# setup PART...: build, torch, lint, clang, gcc12, bench, demo.
 setup() {
   local part
   for part in "$@"; do
@@ -105,10 +106,11 @@ setup() {
         ;;
       torch) need_libtorch ;;
       clang) need_packages clang-19 libclang-rt-19-dev llvm-19 ;;
+      lint) need_packages clang-format-19 ;;
       gcc12) need_packages g++-12 ;;
       bench) need_packages libtbb-dev python3-venv ;;
       demo) need_packages dataset-fashion-mnist ;;
-      *) die "setup knows the parts build, torch, clang, gcc12, bench and demo, not '$part'" ;;
+      *) die "setup knows the parts build, torch, lint, clang, gcc12, bench and demo, not '$part'" ;;
     esac
   done
 }

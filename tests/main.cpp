@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
 
@@ -5,7 +6,8 @@
 
 #include "program.hpp"
 
-// The main of every test program. Exit codes: 0 passed, 1 failed, 77 passed but something was left out (CTest shows "Skipped").
+// The main of every test program. Exit codes: 0 passed, 1 failed, 77 passed but something was left out (CTest shows
+// "Skipped").
 int main(int argc, char** argv) {
   if (argc > 1 && std::strncmp(argv[1], "--role=", 7) == 0) {
     for (dtask_test::role* r = dtask_test::roles(); r != nullptr; r = r->next)

@@ -1,5 +1,7 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
-/// What a test program offers its tests: the data folder, the build folder, and roles for tests that start their own program again.
+/// What a test program offers its tests: the data folder, the build folder, and roles for tests that start their own
+/// program again.
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -14,8 +16,8 @@ inline int& left_out() {
   return count;
 }
 
-/// The folder of DTASK_TEST_DATA; without it says so, and the program ends with CTest's code for "skipped" unless a test failed. Use:
-/// `auto data = dtask_test::data(); if (!data) return;`
+/// The folder of DTASK_TEST_DATA; without it says so, and the program ends with CTest's code for "skipped" unless a
+/// test failed. Use: `auto data = dtask_test::data(); if (!data) return;`
 inline std::optional<std::filesystem::path> data() {
   if (const char* folder = std::getenv("DTASK_TEST_DATA"); folder != nullptr && *folder != '\0') return folder;
   ++left_out();
@@ -23,7 +25,8 @@ inline std::optional<std::filesystem::path> data() {
   return std::nullopt;
 }
 
-/// The build folder (programs lie in examples/NAME/NAME and tools/NAME/NAME below it) and the source folder; CTest sets both.
+/// The build folder (programs lie in examples/NAME/NAME and tools/NAME/NAME below it) and the source folder; CTest sets
+/// both.
 inline std::filesystem::path build_dir() {
   const char* folder = std::getenv("DTASK_TEST_BUILD_DIR");
   return folder != nullptr ? folder : std::filesystem::path("/proc/self/exe").parent_path();

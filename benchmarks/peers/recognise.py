@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSL-1.0
 """Image recognition as a Python user would write it: OpenCV decodes, MobileNet V2 runs in PyTorch (float32) or in LiteRT (uint8).
 
 Prints one JSON line {"pictures_per_s", "top1", "files"}. One intra-op thread everywhere. Two workers.

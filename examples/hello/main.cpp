@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // Maps a function over numbers: in this process, on worker processes, or on a cluster.
 #include <cstdio>
 #include <dtask/main.hpp>
@@ -17,7 +18,8 @@ using primes_job = dtask::function_job<"count_primes/1", &count_primes, dtask::p
 
 int main(int argc, char** argv) {
   return dtask::main<dtask::registry<primes_job>>(argc, argv, [](dtask::cluster& c) -> dtask::task<> {
-    auto ranges = std::views::iota(0u, 100u) | std::views::transform([](unsigned i) { return std::tuple(i * 10'000, (i + 1) * 10'000); });
+    auto ranges = std::views::iota(0u, 100u) |
+                  std::views::transform([](unsigned i) { return std::tuple(i * 10'000, (i + 1) * 10'000); });
     auto counts = c.map<primes_job>(ranges);
     unsigned long long total = 0;
     while (auto count = co_await counts.next()) total += count->value();

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #include "children.hpp"
 
 #include <fcntl.h>
@@ -25,7 +26,8 @@ namespace recognise {
 
 namespace {
 [[noreturn]] void fail(const char* what, int cause) {
-  throw dtask::error(dtask::errc::io_error, std::string(what) + ": " + std::strerror(cause), {}, "check the limits of this user (ulimit -a)");
+  throw dtask::error(dtask::errc::io_error, std::string(what) + ": " + std::strerror(cause), {},
+                     "check the limits of this user (ulimit -a)");
 }
 }  // namespace
 
@@ -59,7 +61,10 @@ child::child(const std::vector<std::string>& arguments, const std::vector<std::s
   }
 }
 
-child::child(child&& from) noexcept : pid_(std::exchange(from.pid_, -1)), process_(std::exchange(from.process_, -1)), input_(std::exchange(from.input_, -1)) {}
+child::child(child&& from) noexcept
+    : pid_(std::exchange(from.pid_, -1)),
+      process_(std::exchange(from.process_, -1)),
+      input_(std::exchange(from.input_, -1)) {}
 
 child::~child() {
   kill();
@@ -92,16 +97,20 @@ void child::wait_for_file(const std::string& path, int seconds) const {
   const char* wrong = nullptr;
   while (wrong == nullptr && !std::filesystem::exists(path)) {
     pollfd both[] = {{watch, POLLIN, 0}, {process_, POLLIN, 0}};
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - std::chrono::steady_clock::now()).count();
-    if (left <= 0) wrong = "a started process was not ready in time";
-    else ::poll(both, 2, static_cast<int>(left));
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(until - std::chrono::steady_clock::now()).count();
+    if (left <= 0)
+      wrong = "a started process was not ready in time";
+    else
+      ::poll(both, 2, static_cast<int>(left));
     if (both[1].revents != 0) wrong = "a started process ended at once";
     char events[4096];
     while (::read(watch, events, sizeof events) > 0) {
     }
   }
   ::close(watch);
-  if (wrong != nullptr) throw dtask::error(dtask::errc::io_error, wrong, "process " + std::to_string(pid_), "read its message above");
+  if (wrong != nullptr)
+    throw dtask::error(dtask::errc::io_error, wrong, "process " + std::to_string(pid_), "read its message above");
 }
 
 scratch_folder::scratch_folder() {

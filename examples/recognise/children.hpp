@@ -1,17 +1,18 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 /// The processes that the demo starts: this program again, in the roles coordinator and worker.
+#include <sys/types.h>
+
 #include <string>
 #include <vector>
-
-#include <sys/types.h>
 
 namespace recognise {
 
 /// A started process; SIGKILL and collected when it goes out of scope. Move-only.
 class child {
  public:
-  /// Starts this program with `arguments`. `environment`: `NAME=value`, beside what is inherited. Its standard input is a pipe that ends with this process, its other streams are ours.
-  /// Throws `dtask::error(io_error)`.
+  /// Starts this program with `arguments`. `environment`: `NAME=value`, beside what is inherited. Its standard input is
+  /// a pipe that ends with this process, its other streams are ours. Throws `dtask::error(io_error)`.
   child(const std::vector<std::string>& arguments, const std::vector<std::string>& environment = {});
   child(child&& from) noexcept;
   child& operator=(child&&) = delete;
@@ -22,7 +23,8 @@ class child {
   void kill();
   /// SIGTERM, and waits for the end, at most `seconds`; then SIGKILL.
   void end(int seconds);
-  /// Until the file `path` has appeared in its folder, which is watched from before the child was started. Throws where the child ended first or `seconds` are over.
+  /// Until the file `path` has appeared in its folder, which is watched from before the child was started. Throws where
+  /// the child ended first or `seconds` are over.
   void wait_for_file(const std::string& path, int seconds) const;
 
  private:

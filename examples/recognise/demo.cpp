@@ -1,5 +1,6 @@
-// The main job on one machine, on real pictures: a coordinator and two workers, all processes of this program; a network is trained on the cluster, broadcast, and classifies 10,000 pictures
-// while one worker is killed and replaced.
+// SPDX-License-Identifier: BSL-1.0
+// The main job on one machine, on real pictures: a coordinator and two workers, all processes of this program; a
+// network is trained on the cluster, broadcast, and classifies 10,000 pictures while one worker is killed and replaced.
 #include <unistd.h>
 
 #include <cerrno>
@@ -40,7 +41,8 @@ class processes {
  public:
   processes() {
     const std::string port_file = folder_.path() + "/port";
-    coordinator_.emplace(std::vector<std::string>{"coordinator", "--listen", "127.0.0.1:0", "--port-file", port_file, "--log", "error"});
+    coordinator_.emplace(
+        std::vector<std::string>{"coordinator", "--listen", "127.0.0.1:0", "--port-file", port_file, "--log", "error"});
     coordinator_->wait_for_file(port_file, 20);
     std::ifstream(port_file) >> port_;
     for (int i = 0; i < 2; ++i) add_worker();
@@ -57,7 +59,9 @@ class processes {
     const std::string name = "worker-" + std::to_string(++count_);
     // Two workers at a time share the cores of this machine.
     const std::vector<std::string> environment{"DTASK_LOCAL_WORKERS=2"};
-    workers_.emplace(name, child({"worker", "--connect", url(), "--slots", "1", "--name", name, "--until-stdin-ends", "--log", "error"}, environment));
+    workers_.emplace(name, child({"worker", "--connect", url(), "--slots", "1", "--name", name, "--until-stdin-ends",
+                                  "--log", "error"},
+                                 environment));
     return name;
   }
   pid_t pid(const std::string& name) const { return workers_.at(name).pid(); }
@@ -81,7 +85,8 @@ struct data_files {
 };
 data_files load(const std::string& folder) {
   const auto file = [&folder](const char* name) { return dtask::read_file(folder + "/" + name); };
-  return {file("train-images-idx3-ubyte.gz"), file("train-labels-idx1-ubyte.gz"), dtask::read_idx(file("t10k-images-idx3-ubyte.gz")).value(),
+  return {file("train-images-idx3-ubyte.gz"), file("train-labels-idx1-ubyte.gz"),
+          dtask::read_idx(file("t10k-images-idx3-ubyte.gz")).value(),
           dtask::read_idx(file("t10k-labels-idx1-ubyte.gz")).value()};
 }
 
@@ -109,21 +114,28 @@ struct pass_result {
   double seconds = 0;
 };
 
-/// All test pictures once. In the first pass, when two workers have answered and a fifth is done, one of them is killed and a replacement started.
-dtask::task<pass_result> classify_all(dtask::cluster& c, const data_files& data, processes& cluster, sightings& seen, int number) {
+/// All test pictures once. In the first pass, when two workers have answered and a fifth is done, one of them is killed
+/// and a replacement started.
+dtask::task<pass_result> classify_all(dtask::cluster& c, const data_files& data, processes& cluster, sightings& seen,
+                                      int number) {
   pass_result pass;
-  const std::size_t count = data.pictures.count(), jobs = (count + pictures_per_job - 1) / pictures_per_job, picture = data.pictures.data.size() / count;
+  const std::size_t count = data.pictures.count(), jobs = (count + pictures_per_job - 1) / pictures_per_job,
+                    picture = data.pictures.data.size() / count;
   auto batches = std::views::iota(std::size_t{0}, jobs) | std::views::transform([&data, picture](std::size_t i) {
-                   return recognise::batch{{}, data.pictures.data.slice(i * pictures_per_job * picture, pictures_per_job * picture)};
+                   return recognise::batch{
+                       {}, data.pictures.data.slice(i * pictures_per_job * picture, pictures_per_job * picture)};
                  });
   const auto begin = std::chrono::steady_clock::now();
   dtask::progress bar("pass " + std::to_string(number) + ": pictures", count);
-  auto answers = c.map<recognise::recognise_job>(std::move(batches), {.order = dtask::unordered, .window = 32, .deadline = 2min});
+  auto answers =
+      c.map<recognise::recognise_job>(std::move(batches), {.order = dtask::unordered, .window = 32, .deadline = 2min});
   while (auto r = co_await answers.next()) {
     const std::vector<recognise::answer>& found = r->value();
     const std::string worker = worker_name(r->worker());
     const std::size_t first = static_cast<std::size_t>(answers.position()) * pictures_per_job;
-    for (std::size_t k = 0; k < found.size(); ++k) pass.right += !found[k].top.empty() && found[k].top.front().index == std::to_integer<int>(data.labels.data[first + k]);
+    for (std::size_t k = 0; k < found.size(); ++k)
+      pass.right +=
+          !found[k].top.empty() && found[k].top.front().index == std::to_integer<int>(data.labels.data[first + k]);
     pass.answered += found.size();
     seen.pictures_by_worker[worker] += found.size();
     seen.placed_again += r->attempts() > 1;
@@ -142,18 +154,24 @@ dtask::task<pass_result> classify_all(dtask::cluster& c, const data_files& data,
   co_return pass;
 }
 
-dtask::task<int> demonstrate(dtask::cluster& c, const data_files& data, processes& cluster, const std::string& save_to) {
+dtask::task<int> demonstrate(dtask::cluster& c, const data_files& data, processes& cluster,
+                             const std::string& save_to) {
   const auto begin = std::chrono::steady_clock::now();
   say("training a small network on 60,000 pictures, as a job on the cluster (about 15 s) ...");
   const recognise::lesson lesson{data.train_pictures, data.train_labels, 2, 1};
   const recognise::lesson_result trained = co_await c.call<recognise::train_job>(lesson);
   {
     std::ofstream file(save_to, std::ios::binary);
-    file.write(reinterpret_cast<const char*>(trained.weights.data()), static_cast<std::streamsize>(trained.weights.size()));
-    if (!file.flush()) throw dtask::error(dtask::errc::io_error, "cannot write the weights: " + std::string(std::strerror(errno)), save_to, "name a file that can be written");
+    file.write(reinterpret_cast<const char*>(trained.weights.data()),
+               static_cast<std::streamsize>(trained.weights.size()));
+    if (!file.flush())
+      throw dtask::error(dtask::errc::io_error, "cannot write the weights: " + std::string(std::strerror(errno)),
+                         save_to, "name a file that can be written");
   }
   char text[256];
-  std::snprintf(text, sizeof text, "trained in %.1f s, mean loss %.3f; weights saved as %s (%zu bytes) and broadcast to the workers", trained.seconds, trained.loss, save_to.c_str(), trained.weights.size());
+  std::snprintf(text, sizeof text,
+                "trained in %.1f s, mean loss %.3f; weights saved as %s (%zu bytes) and broadcast to the workers",
+                trained.seconds, trained.loss, save_to.c_str(), trained.weights.size());
   say(text);
   co_await c.broadcast("weights", trained.weights);
 
@@ -172,11 +190,16 @@ dtask::task<int> demonstrate(dtask::cluster& c, const data_files& data, processe
 
   const std::size_t count = data.pictures.count();
   const double accuracy = 100.0 * static_cast<double>(last.right) / static_cast<double>(count);
-  std::snprintf(text, sizeof text, "accuracy           %.2f %%\npictures per s     %.0f (last pass, two workers)", accuracy, static_cast<double>(count) / last.seconds);
+  std::snprintf(text, sizeof text, "accuracy           %.2f %%\npictures per s     %.0f (last pass, two workers)",
+                accuracy, static_cast<double>(count) / last.seconds);
   say(text);
   std::string by_worker = "pictures by worker ";
   for (const auto& [name, pictures] : seen.pictures_by_worker)
-    by_worker += name + " " + std::to_string(pictures) + (name == seen.killed ? " (killed)" : name == seen.replacement ? " (replacement)" : "") + "   ";
+    by_worker += name + " " + std::to_string(pictures) +
+                 (name == seen.killed        ? " (killed)"
+                  : name == seen.replacement ? " (replacement)"
+                                             : "") +
+                 "   ";
   say(by_worker);
   say("jobs placed again  " + std::to_string(seen.placed_again));
   say("last pass          " + std::to_string(last.answered) + "/" + std::to_string(count));
@@ -188,26 +211,34 @@ dtask::task<int> demonstrate(dtask::cluster& c, const data_files& data, processe
 }
 
 /// The file for the trained weights, next to this program.
-std::string default_weights() { return std::filesystem::read_symlink("/proc/self/exe").parent_path() / "fashion_cnn.safetensors"; }
+std::string default_weights() {
+  return std::filesystem::read_symlink("/proc/self/exe").parent_path() / "fashion_cnn.safetensors";
+}
 
 }  // namespace
 
 int main(int argc, char** argv) {
   dtask::keep_memory();
   const std::string_view role = argc > 1 ? argv[1] : "";
-  if (role == "worker" || role == "coordinator") return dtask::main<recognise::jobs>(argc, argv, [](dtask::cluster&) -> dtask::task<> { co_return; });
+  if (role == "worker" || role == "coordinator")
+    return dtask::main<recognise::jobs>(argc, argv, [](dtask::cluster&) -> dtask::task<> { co_return; });
   if (argc < 2 || argc > 3 || role.starts_with('-')) {
-    std::fprintf(stderr, "usage: %s FOLDER [WEIGHTS]\nFOLDER holds the four files of Fashion-MNIST (Debian: dataset-fashion-mnist); the trained weights are saved as WEIGHTS.\n", argv[0]);
+    std::fprintf(stderr,
+                 "usage: %s FOLDER [WEIGHTS]\nFOLDER holds the four files of Fashion-MNIST (Debian: "
+                 "dataset-fashion-mnist); the trained weights are saved as WEIGHTS.\n",
+                 argv[0]);
     return 2;
   }
   try {
     const data_files data = load(argv[1]);
     const std::string save_to = argc > 2 ? argv[2] : default_weights();
     processes cluster;
-    say("a coordinator at " + cluster.url() + " and two workers (processes " + std::to_string(cluster.pid("worker-1")) + " and " + std::to_string(cluster.pid("worker-2")) + ")");
+    say("a coordinator at " + cluster.url() + " and two workers (processes " + std::to_string(cluster.pid("worker-1")) +
+        " and " + std::to_string(cluster.pid("worker-2")) + ")");
     std::string program = argv[0], on = "--on", url = cluster.url();
     char* words[] = {program.data(), on.data(), url.data(), nullptr};
-    return dtask::main<recognise::jobs>(3, words, [&](dtask::cluster& c) { return demonstrate(c, data, cluster, save_to); });
+    return dtask::main<recognise::jobs>(3, words,
+                                        [&](dtask::cluster& c) { return demonstrate(c, data, cluster, save_to); });
   } catch (const std::exception& e) {
     std::fprintf(stderr, "demo: %s\n", dtask::escaped(e.what(), 2048).c_str());
     return 2;

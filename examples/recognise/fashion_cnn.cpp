@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #include "fashion_cnn.hpp"
 
 #include <ATen/Functions.h>
@@ -32,23 +33,30 @@ at::Tensor fashion_cnn::forward(at::Tensor x) {
   return fc2_->forward(x);
 }
 
-trained train_fashion(std::span<const std::uint8_t> pixels, std::span<const std::uint8_t> labels, int passes, std::uint64_t seed, bool (*stop_asked)(void*), void* user) {
+trained train_fashion(std::span<const std::uint8_t> pixels, std::span<const std::uint8_t> labels, int passes,
+                      std::uint64_t seed, bool (*stop_asked)(void*), void* user) {
   constexpr std::int64_t side = 28, batch = 128;
   const auto count = static_cast<std::int64_t>(labels.size());
   if (labels.empty() || pixels.size() != labels.size() * side * side || passes < 1)
-    throw dtask::error(dtask::errc::invalid_argument, "training takes 784 bytes per label, at least one label and one pass");
+    throw dtask::error(dtask::errc::invalid_argument,
+                       "training takes 784 bytes per label, at least one label and one pass");
   const auto begin = std::chrono::steady_clock::now();
   at::manual_seed(seed);
   fashion_cnn network;
-  // Channels-last weights and pictures; `contiguous` would do nothing on one channel, hence the copies into memory made with the format.
+  // Channels-last weights and pictures; `contiguous` would do nothing on one channel, hence the copies into memory made
+  // with the format.
   for (at::Tensor& p : network.parameters())
-    if (p.dim() == 4) p.set_data(at::empty(p.sizes(), p.options().requires_grad(false).memory_format(at::MemoryFormat::ChannelsLast)).copy_(p.detach()));
+    if (p.dim() == 4)
+      p.set_data(at::empty(p.sizes(), p.options().requires_grad(false).memory_format(at::MemoryFormat::ChannelsLast))
+                     .copy_(p.detach()));
   const at::Tensor levels = at::from_blob(const_cast<std::uint8_t*>(pixels.data()), {count, side * side}, at::kByte);
   const at::Tensor classes = at::from_blob(const_cast<std::uint8_t*>(labels.data()), {count}, at::kByte).to(at::kLong);
-  if (classes.min().item<std::int64_t>() < 0 || classes.max().item<std::int64_t>() > 9) throw dtask::error(dtask::errc::invalid_argument, "labels count from 0 to 9");
+  if (classes.min().item<std::int64_t>() < 0 || classes.max().item<std::int64_t>() > 9)
+    throw dtask::error(dtask::errc::invalid_argument, "labels count from 0 to 9");
 
   constexpr double peak = 0.12;
-  torch::optim::SGD optimiser(network.parameters(), torch::optim::SGDOptions(peak).momentum(0.9).nesterov(true).weight_decay(5e-4));
+  torch::optim::SGD optimiser(network.parameters(),
+                              torch::optim::SGDOptions(peak).momentum(0.9).nesterov(true).weight_decay(5e-4));
   const std::int64_t steps_a_pass = (count + batch - 1) / batch, steps = steps_a_pass * passes;
   std::int64_t step = 0;
   double loss_sum = 0;
@@ -59,12 +67,17 @@ trained train_fashion(std::span<const std::uint8_t> pixels, std::span<const std:
       if (stop_asked != nullptr && stop_asked(user)) throw dtask::error(dtask::errc::cancelled, "training was stopped");
       // One cycle: up for a fifth of the steps, then down to nothing.
       const double done = static_cast<double>(step) / static_cast<double>(steps), up = 0.2;
-      const double rate = done < up ? 0.1 + 0.9 * done / up : 0.5 * (1 + std::cos(std::numbers::pi * (done - up) / (1 - up)));
+      const double rate =
+          done < up ? 0.1 + 0.9 * done / up : 0.5 * (1 + std::cos(std::numbers::pi * (done - up) / (1 - up)));
       static_cast<torch::optim::SGDOptions&>(optimiser.param_groups()[0].options()).lr(peak * rate);
 
       const at::Tensor chosen = order.narrow(0, at, std::min(batch, count - at));
-      at::Tensor x = at::empty({chosen.size(0), 1, side, side}, at::TensorOptions(at::kFloat).memory_format(at::MemoryFormat::ChannelsLast));
-      x.view({chosen.size(0), side * side}).copy_(levels.index_select(0, chosen)).sub_(255 * fashion_mean).div_(255 * fashion_std);
+      at::Tensor x = at::empty({chosen.size(0), 1, side, side},
+                               at::TensorOptions(at::kFloat).memory_format(at::MemoryFormat::ChannelsLast));
+      x.view({chosen.size(0), side * side})
+          .copy_(levels.index_select(0, chosen))
+          .sub_(255 * fashion_mean)
+          .div_(255 * fashion_std);
       const at::Tensor loss = at::cross_entropy_loss(network.forward(x), classes.index_select(0, chosen));
       optimiser.zero_grad();
       loss.backward();
@@ -78,8 +91,13 @@ trained train_fashion(std::span<const std::uint8_t> pixels, std::span<const std:
     std::string s = std::to_string(v);
     return s.substr(0, s.find_last_not_of('0') + 1);
   };
-  file.metadata = {{"format", "pt"}, {"architecture", "fashion_cnn"}, {"input_size", "28"}, {"mean", text(fashion_mean)}, {"std", text(fashion_std)}};
-  for (const auto& item : network.named_parameters()) file.tensors.push_back(dtask::to_safetensor(item.key(), item.value()));
+  file.metadata = {{"format", "pt"},
+                   {"architecture", "fashion_cnn"},
+                   {"input_size", "28"},
+                   {"mean", text(fashion_mean)},
+                   {"std", text(fashion_std)}};
+  for (const auto& item : network.named_parameters())
+    file.tensors.push_back(dtask::to_safetensor(item.key(), item.value()));
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
   return {dtask::write_safetensors(file), loss_sum / static_cast<double>(steps_a_pass), took.count()};
 }

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <torch/nn/module.h>
 #include <torch/nn/modules/conv.h>
@@ -5,7 +6,8 @@
 
 namespace recognise {
 
-/// A small network for grey pictures of 28 x 28 pixels: two 3x3 convolutions with max pooling, two linear layers; 105,866 parameters.
+/// A small network for grey pictures of 28 x 28 pixels: two 3x3 convolutions with max pooling, two linear layers;
+/// 105,866 parameters.
 class fashion_cnn : public torch::nn::Module {
  public:
   fashion_cnn();

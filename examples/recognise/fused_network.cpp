@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #include "fused_network.hpp"
 
 #include <ATen/Functions.h>
@@ -11,10 +12,12 @@ namespace recognise {
 
 namespace {
 
-using pointwise = at::Tensor(const at::Tensor&, const at::Tensor&, const std::optional<at::Tensor>&, at::IntArrayRef, at::IntArrayRef, at::IntArrayRef, std::int64_t, c10::string_view,
+using pointwise = at::Tensor(const at::Tensor&, const at::Tensor&, const std::optional<at::Tensor>&, at::IntArrayRef,
+                             at::IntArrayRef, at::IntArrayRef, std::int64_t, c10::string_view,
                              c10::List<std::optional<at::Scalar>>, std::optional<c10::string_view>);
 
-/// oneDNN's convolution with the ReLU6 inside it, which has no C++ function of its own; empty in builds of LibTorch without oneDNN.
+/// oneDNN's convolution with the ReLU6 inside it, which has no C++ function of its own; empty in builds of LibTorch
+/// without oneDNN.
 const std::optional<c10::TypedOperatorHandle<pointwise>>& fused_convolution() {
   static const auto found = [] {
     const auto op = c10::Dispatcher::singleton().findSchema({"mkldnn::_convolution_pointwise", ""});
@@ -23,7 +26,8 @@ const std::optional<c10::TypedOperatorHandle<pointwise>>& fused_convolution() {
   return found;
 }
 
-/// Pictures that run through the wide blocks together: at 112 x 112 pixels and 96 channels one takes 2.4 MB in bfloat16.
+/// Pictures that run through the wide blocks together: at 112 x 112 pixels and 96 channels one takes 2.4 MB in
+/// bfloat16.
 constexpr std::int64_t wide_batch = 1;
 /// Pictures for which the weights are laid out.
 constexpr std::int64_t usual_batch = 8;
@@ -41,13 +45,20 @@ fused_network::fused_network(const mobilenet_v2& from, int height, int width, at
       const auto& options = l.conv->options;
       const at::Tensor scale = l.norm->weight / (l.norm->running_var + l.norm->options.eps()).sqrt();
       at::Tensor weight = l.conv->weight * scale.reshape({-1, 1, 1, 1});
-      layer fused{{}, (l.norm->bias - l.norm->running_mean * scale).to(type), options.stride()->at(0), weight.size(2) == 3 ? 1 : 0, options.groups(), l.relu6};
-      // A row and column of zeros before a 3x3 kernel makes "one after" of the symmetric padding that oneDNN is asked for: no padded copy of the picture.
+      layer fused{{},
+                  (l.norm->bias - l.norm->running_mean * scale).to(type),
+                  options.stride()->at(0),
+                  weight.size(2) == 3 ? 1 : 0,
+                  options.groups(),
+                  l.relu6};
+      // A row and column of zeros before a 3x3 kernel makes "one after" of the symmetric padding that oneDNN is asked
+      // for: no padded copy of the picture.
       if (l.pad_after) weight = at::constant_pad_nd(weight, {1, 0, 1, 0});
       weight = weight.to(type).contiguous(at::MemoryFormat::ChannelsLast);
       if (fused_convolution()) {
         const std::int64_t n = wide_ > blocks_.size() ? wide_batch : usual_batch;
-        weight = at::mkldnn_reorder_conv2d_weight(weight.to_mkldnn(), fused.padding, fused.stride, 1, fused.groups, at::IntArrayRef{n, weight.size(1) * fused.groups, h, w});
+        weight = at::mkldnn_reorder_conv2d_weight(weight.to_mkldnn(), fused.padding, fused.stride, 1, fused.groups,
+                                                  at::IntArrayRef{n, weight.size(1) * fused.groups, h, w});
       }
       fused.weight = std::move(weight);
       h /= fused.stride;
@@ -72,7 +83,8 @@ at::Tensor fused_network::run(const layer& l, const at::Tensor& x) const {
     bounds.push_back(at::Scalar(6.0));
   }
   const std::int64_t padding[] = {l.padding, l.padding}, stride[] = {l.stride, l.stride}, dilation[] = {1, 1};
-  return fused->call(x, l.weight, l.bias, padding, stride, dilation, l.groups, l.relu6 ? "hardtanh" : "none", std::move(bounds), "");
+  return fused->call(x, l.weight, l.bias, padding, stride, dilation, l.groups, l.relu6 ? "hardtanh" : "none",
+                     std::move(bounds), "");
 }
 
 at::Tensor fused_network::run(std::size_t first, std::size_t last, at::Tensor x) const {
@@ -86,7 +98,8 @@ at::Tensor fused_network::run(std::size_t first, std::size_t last, at::Tensor x)
 
 at::Tensor fused_network::forward(const at::Tensor& x) const {
   std::vector<at::Tensor> narrow;
-  for (std::int64_t at = 0; at < x.size(0); at += wide_batch) narrow.push_back(run(0, wide_, x.narrow(0, at, std::min(wide_batch, x.size(0) - at))));
+  for (std::int64_t at = 0; at < x.size(0); at += wide_batch)
+    narrow.push_back(run(0, wide_, x.narrow(0, at, std::min(wide_batch, x.size(0) - at))));
   const at::Tensor y = run(wide_, blocks_.size(), narrow.size() == 1 ? narrow.front() : at::cat(narrow));
   return at::linear(y.mean({2, 3}, false, at::kFloat), weight_, bias_);
 }

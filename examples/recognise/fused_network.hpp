@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -8,14 +9,16 @@
 
 namespace recognise {
 
-/// MobileNet V2 as it runs fastest on a CPU: batch norm folded into the convolutions, ReLU6 inside them, weights laid out once for oneDNN, everything channels-last.
+/// MobileNet V2 as it runs fastest on a CPU: batch norm folded into the convolutions, ReLU6 inside them, weights laid
+/// out once for oneDNN, everything channels-last.
 class fused_network {
  public:
   /// Takes over the weights of `from` for pictures of `height` x `width`. `type`: float32 or bfloat16.
   fused_network(const mobilenet_v2& from, int height, int width, at::ScalarType type);
 
   at::ScalarType type() const noexcept { return type_; }
-  /// Pictures n x 3 x height x width, normalised, channels-last, of `type()`, to float32 logits n x classes. Inside inference mode.
+  /// Pictures n x 3 x height x width, normalised, channels-last, of `type()`, to float32 logits n x classes. Inside
+  /// inference mode.
   at::Tensor forward(const at::Tensor& x) const;
 
  private:
@@ -33,7 +36,8 @@ class fused_network {
 
   at::ScalarType type_;
   std::vector<block> blocks_;
-  std::size_t wide_ = 0;  ///< blocks before this one run on a few pictures at a time, so that what they compute stays in the cache
+  std::size_t wide_ =
+      0;  ///< blocks before this one run on a few pictures at a time, so that what they compute stays in the cache
   at::Tensor weight_, bias_;
 };
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #include "inputs.hpp"
 
 #include <algorithm>
@@ -26,8 +27,10 @@ constexpr std::uint64_t file_limit = std::uint64_t{256} << 20;
 /// Other formats too: their files get a reason instead of being passed over in silence.
 bool named_like_a_picture(const fs::path& path) {
   std::string ending = path.extension().string();
-  std::transform(ending.begin(), ending.end(), ending.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  for (const std::string_view known : {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".heic", ".avif"})
+  std::transform(ending.begin(), ending.end(), ending.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  for (const std::string_view known :
+       {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".heic", ".avif"})
     if (ending == known) return true;
   return false;
 }
@@ -47,7 +50,9 @@ bool is_idx(const fs::path& path) {
 
 }  // namespace
 
-inputs::inputs(const std::vector<std::string>& paths, const std::string& labels, const model_info& info, std::size_t batch_size) : picture_bytes_(info.picture_bytes()) {
+inputs::inputs(const std::vector<std::string>& paths, const std::string& labels, const model_info& info,
+               std::size_t batch_size)
+    : picture_bytes_(info.picture_bytes()) {
   for (const std::string& path : paths) add_path(path, info);
   if (!labels.empty()) add_labels(labels);
   std::vector<std::size_t> cut;
@@ -68,11 +73,14 @@ void inputs::add_path(const std::string& path, const model_info& info) {
   std::error_code failed;
   if (fs::is_directory(path, failed)) {
     std::vector<std::string> found;
-    for (auto at = fs::directory_iterator(path, failed); !failed && at != fs::directory_iterator(); at.increment(failed))
+    for (auto at = fs::directory_iterator(path, failed); !failed && at != fs::directory_iterator();
+         at.increment(failed))
       // What cannot be looked at, a link to itself say, gets its reason when it is read.
-      if (std::error_code unknown; named_like_a_picture(at->path()) && !at->is_directory(unknown)) found.push_back(at->path().string());
+      if (std::error_code unknown; named_like_a_picture(at->path()) && !at->is_directory(unknown))
+        found.push_back(at->path().string());
     if (failed || found.empty()) {
-      inputs_.push_back({path, failed ? "cannot read folder: " + failed.message() : "no pictures in this folder", 0, 0, {}});
+      inputs_.push_back(
+          {path, failed ? "cannot read folder: " + failed.message() : "no pictures in this folder", 0, 0, {}});
       return;
     }
     std::sort(found.begin(), found.end());
@@ -80,8 +88,10 @@ void inputs::add_path(const std::string& path, const model_info& info) {
     return;
   }
   try {
-    if (is_idx(path)) add_idx(path, dtask::read_file(path), info);
-    else inputs_.push_back({path, {}, 0, 0, {}});
+    if (is_idx(path))
+      add_idx(path, dtask::read_file(path), info);
+    else
+      inputs_.push_back({path, {}, 0, 0, {}});
   } catch (const std::exception& e) {
     inputs_.push_back({path, e.what(), 0, 0, {}});
   }
@@ -90,18 +100,24 @@ void inputs::add_path(const std::string& path, const model_info& info) {
 void inputs::add_idx(const std::string& path, const dtask::bytes& file, const model_info& info) {
   dtask::idx_array array = dtask::read_idx(file).value();
   const auto side = [&array](std::size_t d) { return array.shape.size() > d ? array.shape[d] : 0; };
-  if (array.shape.size() != 3 || info.channels != 1 || side(1) != static_cast<std::size_t>(info.height) || side(2) != static_cast<std::size_t>(info.width))
-    throw dtask::error(dtask::errc::bad_data, "the pictures of this IDX file are not what the weights ask for (" + std::to_string(info.width) + " x " + std::to_string(info.height) + " pixels, " +
-                                                  std::to_string(info.channels) + (info.channels == 1 ? " channel)" : " channels)"),
+  if (array.shape.size() != 3 || info.channels != 1 || side(1) != static_cast<std::size_t>(info.height) ||
+      side(2) != static_cast<std::size_t>(info.width))
+    throw dtask::error(dtask::errc::bad_data,
+                       "the pictures of this IDX file are not what the weights ask for (" + std::to_string(info.width) +
+                           " x " + std::to_string(info.height) + " pixels, " + std::to_string(info.channels) +
+                           (info.channels == 1 ? " channel)" : " channels)"),
                        {}, "use the weights that belong to them");
   const std::size_t count = array.count();
   arrays_.push_back(std::move(array.data));
-  for (std::size_t i = 0; i < count; ++i) inputs_.push_back({path + "[" + std::to_string(i) + "]", {}, arrays_.size(), i, {}});
+  for (std::size_t i = 0; i < count; ++i)
+    inputs_.push_back({path + "[" + std::to_string(i) + "]", {}, arrays_.size(), i, {}});
 }
 
 void inputs::add_labels(const std::string& path) {
   const auto read = dtask::read_idx(dtask::read_file(path));
-  if (!read) throw dtask::error(read.error().code(), read.error().cause(), path, "give the labels as an IDX file, plain or gzip");
+  if (!read)
+    throw dtask::error(read.error().code(), read.error().cause(), path,
+                       "give the labels as an IDX file, plain or gzip");
   const dtask::idx_array& labels = *read;
   std::size_t at = 0;
   for (input& one : inputs_) {
@@ -110,8 +126,10 @@ void inputs::add_labels(const std::string& path) {
     ++at;
   }
   if (labels.shape.size() != 1 || at != labels.count())
-    throw dtask::error(dtask::errc::bad_data, "there are " + std::to_string(labels.data.size()) + " labels for " + std::to_string(at) + " pictures of IDX files", path,
-                       "give the label file that belongs to the pictures");
+    throw dtask::error(dtask::errc::bad_data,
+                       "there are " + std::to_string(labels.data.size()) + " labels for " + std::to_string(at) +
+                           " pictures of IDX files",
+                       path, "give the label file that belongs to the pictures");
 }
 
 batch inputs::make(std::size_t i) {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 /// The pictures that a program was asked to recognise, cut into batches in the order in which they were given.
 #include <cstddef>
@@ -14,18 +15,21 @@ namespace recognise {
 /// One picture of the input: its name for people, where to get it, or why it cannot be used.
 struct input {
   std::string name;
-  std::string error;          ///< set once it is known to be unusable
-  std::size_t array = 0;      ///< which IDX file, from 1; 0: a file of its own
-  std::size_t position = 0;   ///< in that IDX file
+  std::string error;         ///< set once it is known to be unusable
+  std::size_t array = 0;     ///< which IDX file, from 1; 0: a file of its own
+  std::size_t position = 0;  ///< in that IDX file
   std::optional<int> label;
 };
 
-/// Everything that was named on the command line. Files of pictures are read when their batch is made, IDX files at once.
+/// Everything that was named on the command line. Files of pictures are read when their batch is made, IDX files at
+/// once.
 class inputs {
  public:
-  /// `paths`: JPEG, PNG or IDX files (plain or gz), and folders, whose files named like pictures are taken in the order of their names. `labels`: an IDX file for the pictures of the IDX files in order, or empty.
-  /// What is unusable becomes an input with an error. Throws `dtask::error` for labels that do not fit.
-  inputs(const std::vector<std::string>& paths, const std::string& labels, const model_info& info, std::size_t batch_size);
+  /// `paths`: JPEG, PNG or IDX files (plain or gz), and folders, whose files named like pictures are taken in the order
+  /// of their names. `labels`: an IDX file for the pictures of the IDX files in order, or empty. What is unusable
+  /// becomes an input with an error. Throws `dtask::error` for labels that do not fit.
+  inputs(const std::vector<std::string>& paths, const std::string& labels, const model_info& info,
+         std::size_t batch_size);
 
   const std::vector<input>& all() const noexcept { return inputs_; }
 

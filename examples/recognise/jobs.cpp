@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #include "jobs.hpp"
 
 #include <algorithm>
@@ -15,7 +16,8 @@ namespace recognise {
 
 namespace {
 
-/// LibTorch's threads per network: the cores of this machine, shared by all slots of all workers on it. Whoever starts several workers on one machine says so in DTASK_LOCAL_WORKERS.
+/// LibTorch's threads per network: the cores of this machine, shared by all slots of all workers on it. Whoever starts
+/// several workers on one machine says so in DTASK_LOCAL_WORKERS.
 void share_cores(std::uint32_t slots) {
   static std::once_flag once;
   std::call_once(once, [slots] {
@@ -44,10 +46,13 @@ std::string unpack(const dtask::bytes& file, const model_info& info, std::span<s
 /// The classes of one picture, or why there are none: finite weights can still overflow on their way.
 answer answer_of(std::vector<ranked> top) {
   const bool numbers = std::all_of(top.begin(), top.end(), [](const ranked& r) { return std::isfinite(r.p); });
-  return numbers ? answer{std::move(top), {}} : answer{{}, "the network's answer is not a number: its weights are damaged"};
+  return numbers ? answer{std::move(top), {}}
+                 : answer{{}, "the network's answer is not a number: its weights are damaged"};
 }
 
-std::span<const std::uint8_t> raw(const dtask::bytes& b) { return {reinterpret_cast<const std::uint8_t*>(b.data()), b.size()}; }
+std::span<const std::uint8_t> raw(const dtask::bytes& b) {
+  return {reinterpret_cast<const std::uint8_t*>(b.data()), b.size()};
+}
 
 }  // namespace
 
@@ -79,7 +84,9 @@ std::vector<answer> recognise_job::operator()(dtask::job_context& ctx, const bat
   std::vector<std::size_t> good;
   for (std::size_t i = 0; i < answers.size(); ++i) {
     if (!answers[i].error.empty()) continue;
-    if (good.size() != i) std::copy_n(pixels.begin() + static_cast<std::ptrdiff_t>(i * each), each, pixels.begin() + static_cast<std::ptrdiff_t>(good.size() * each));
+    if (good.size() != i)
+      std::copy_n(pixels.begin() + static_cast<std::ptrdiff_t>(i * each), each,
+                  pixels.begin() + static_cast<std::ptrdiff_t>(good.size() * each));
     good.push_back(i);
   }
   if (good.empty()) return answers;
@@ -93,7 +100,8 @@ lesson_result train_job::operator()(dtask::job_context& ctx, const lesson& in) c
   share_cores(1);
   const dtask::stop_token stop = ctx.stop();
   const auto asked = [](void* token) { return static_cast<const dtask::stop_token*>(token)->stop_requested(); };
-  trained got = train_fashion(raw(pictures.data), raw(labels.data), in.passes, in.seed, asked, const_cast<dtask::stop_token*>(&stop));
+  trained got = train_fashion(raw(pictures.data), raw(labels.data), in.passes, in.seed, asked,
+                              const_cast<dtask::stop_token*>(&stop));
   return {std::move(got.weights), got.loss, got.seconds};
 }
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 /// The jobs of the programs in this folder: what travels between them and the workers.
 #include <cstdint>

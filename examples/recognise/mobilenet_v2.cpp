@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #include "mobilenet_v2.hpp"
 
 #include <ATen/Functions.h>
@@ -18,13 +19,16 @@ at::Tensor conv_layer::forward(at::Tensor x) {
   return relu6 ? x.clamp_(0, 6) : x;
 }
 
-conv_layer mobilenet_v2::add_layer(torch::nn::Module& parent, int index, int in, int out, int kernel, int stride, int groups, bool relu6, bool same_padding) {
+conv_layer mobilenet_v2::add_layer(torch::nn::Module& parent, int index, int in, int out, int kernel, int stride,
+                                   int groups, bool relu6, bool same_padding) {
   conv_layer layer;
   layer.relu6 = relu6;
   layer.pad_after = same_padding && stride == 2;
   const int padding = layer.pad_after ? 0 : (kernel - 1) / 2;
   layer.conv = parent.register_module(
-      std::to_string(index), torch::nn::Conv2d(torch::nn::Conv2dOptions(in, out, kernel).stride(stride).padding(padding).groups(groups).bias(false)));
+      std::to_string(index),
+      torch::nn::Conv2d(
+          torch::nn::Conv2dOptions(in, out, kernel).stride(stride).padding(padding).groups(groups).bias(false)));
   layer.norm = parent.register_module(std::to_string(index + 1), torch::nn::BatchNorm2d(out));
   return layer;
 }
@@ -41,7 +45,8 @@ mobilenet_v2::mobilenet_v2(int classes, bool same_padding) {
   };
   int in = 32;
   for (const auto [expand, out, count, first_stride] :
-       {stage{1, 16, 1, 1}, stage{6, 24, 2, 2}, stage{6, 32, 3, 2}, stage{6, 64, 4, 2}, stage{6, 96, 3, 1}, stage{6, 160, 3, 2}, stage{6, 320, 1, 1}}) {
+       {stage{1, 16, 1, 1}, stage{6, 24, 2, 2}, stage{6, 32, 3, 2}, stage{6, 64, 4, 2}, stage{6, 96, 3, 1},
+        stage{6, 160, 3, 2}, stage{6, 320, 1, 1}}) {
     for (int i = 0; i < count; ++i) {
       const int stride = i == 0 ? first_stride : 1, hidden = in * expand;
       const auto block = features->register_module(std::to_string(blocks_.size()), std::make_shared<place>());

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #include "model.hpp"
 
 #include <ATen/Functions.h>
@@ -24,7 +25,10 @@ namespace recognise {
 
 namespace {
 
-[[noreturn]] void bad(std::string why) { throw dtask::error(dtask::errc::bad_data, "weights: " + std::move(why), {}, "use the safetensors file of a known network"); }
+[[noreturn]] void bad(std::string why) {
+  throw dtask::error(dtask::errc::bad_data, "weights: " + std::move(why), {},
+                     "use the safetensors file of a known network");
+}
 
 std::string shape_text(at::IntArrayRef shape) {
   std::string text = "[";
@@ -39,11 +43,15 @@ std::array<float, 3> channel_values(std::string_view text, int channels, std::st
   while (!text.empty() && count < 3) {
     const std::string_view word = text.substr(0, text.find(','));
     text.remove_prefix(std::min(text.size(), word.size() + 1));
-    const auto [end, code] = std::from_chars(word.data(), word.data() + word.size(), values[static_cast<std::size_t>(count)]);
-    if (code != std::errc() || end != word.data() + word.size() || !std::isfinite(values[static_cast<std::size_t>(count)])) bad("the metadata's " + std::string(key) + " is not a list of numbers");
+    const auto [end, code] =
+        std::from_chars(word.data(), word.data() + word.size(), values[static_cast<std::size_t>(count)]);
+    if (code != std::errc() || end != word.data() + word.size() ||
+        !std::isfinite(values[static_cast<std::size_t>(count)]))
+      bad("the metadata's " + std::string(key) + " is not a list of numbers");
     ++count;
   }
-  if (!text.empty() || (count != 1 && count != channels)) bad("the metadata's " + std::string(key) + " has not one number per channel");
+  if (!text.empty() || (count != 1 && count != channels))
+    bad("the metadata's " + std::string(key) + " has not one number per channel");
   for (int c = count; c < 3; ++c) values[static_cast<std::size_t>(c)] = values[0];
   return values;
 }
@@ -62,7 +70,8 @@ description read(const dtask::bytes& weights) {
   description d;
   d.file = std::move(*file);
   model_info& info = d.info;
-  const bool torchvision = d.file.find("features.0.0.weight") != nullptr && d.file.find("classifier.1.weight") != nullptr;
+  const bool torchvision =
+      d.file.find("features.0.0.weight") != nullptr && d.file.find("classifier.1.weight") != nullptr;
   info.architecture = d.file.meta("architecture", torchvision ? "mobilenet_v2" : "");
   if (info.architecture == "mobilenet_v2") {
     info.width = info.height = 224;
@@ -71,25 +80,29 @@ description read(const dtask::bytes& weights) {
     info.width = info.height = 28;
     info.channels = 1;
   } else {
-    bad(info.architecture.empty() ? "the metadata names no architecture" : "unknown architecture " + info.architecture.substr(0, 64));
+    bad(info.architecture.empty() ? "the metadata names no architecture"
+                                  : "unknown architecture " + info.architecture.substr(0, 64));
   }
   if (const auto text = d.file.meta("input_size"); !text.empty()) {
     int side = 0;
     const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), side);
     const bool wanted = info.channels == 1 ? side == 28 : side >= 32 && side <= 1024 && side % 32 == 0;
-    if (code != std::errc() || end != text.data() + text.size() || !wanted) bad("input_size " + std::string(text.substr(0, 32)) + " is not handled");
+    if (code != std::errc() || end != text.data() + text.size() || !wanted)
+      bad("input_size " + std::string(text.substr(0, 32)) + " is not handled");
     info.width = info.height = side;
   }
   const std::string_view padding = d.file.meta("padding", "torch");
   if (padding != "torch" && padding != "tf_same") bad("unknown padding " + std::string(padding.substr(0, 32)));
   d.same_padding = padding == "tf_same";
   // torchvision's values where the file gives none.
-  d.mean = channel_values(d.file.meta("mean", info.channels == 3 ? "0.485,0.456,0.406" : "0.2860"), info.channels, "mean");
+  d.mean =
+      channel_values(d.file.meta("mean", info.channels == 3 ? "0.485,0.456,0.406" : "0.2860"), info.channels, "mean");
   d.std = channel_values(d.file.meta("std", info.channels == 3 ? "0.229,0.224,0.225" : "0.3530"), info.channels, "std");
   for (const float s : d.std)
     if (s < 1e-6F) bad("the metadata's std is not positive, or too small to divide by");
   const dtask::safetensor* last = d.file.find(info.channels == 3 ? "classifier.1.bias" : "fc2.bias");
-  if (last == nullptr || last->shape.size() != 1 || last->shape[0] < 1 || last->shape[0] > 1000000) bad("the last layer's bias is missing or has no sensible shape");
+  if (last == nullptr || last->shape.size() != 1 || last->shape[0] < 1 || last->shape[0] > 1000000)
+    bad("the last layer's bias is missing or has no sensible shape");
   info.classes = static_cast<int>(last->shape[0]);
   return d;
 }
@@ -104,7 +117,8 @@ void fill(torch::nn::Module& module, const dtask::safetensors& file) {
       if (name.ends_with("num_batches_tracked")) return;
       bad("the array " + name + " is missing");
     }
-    if (at::IntArrayRef(from->shape) != to.sizes()) bad("the array " + name + " has the shape " + shape_text(from->shape) + ", not " + shape_text(to.sizes()));
+    if (at::IntArrayRef(from->shape) != to.sizes())
+      bad("the array " + name + " has the shape " + shape_text(from->shape) + ", not " + shape_text(to.sizes()));
     to.detach().copy_(dtask::to_tensor(*from));
     if (!at::isfinite(to).all().item<bool>()) bad("the array " + name + " holds numbers that are not finite");
     used.insert(name);
@@ -179,7 +193,8 @@ model::model(const dtask::bytes& weights, precision in) : parts_(std::make_uniqu
   fill(network, d.file);
   const c10::InferenceMode inference;
   parts_->info.bfloat16 = in == precision::bfloat16 || (in == precision::automatic && native_bfloat16());
-  parts_->network.emplace<fused_network>(network, d.info.height, d.info.width, parts_->info.bfloat16 ? at::kBFloat16 : at::kFloat);
+  parts_->network.emplace<fused_network>(network, d.info.height, d.info.width,
+                                         parts_->info.bfloat16 ? at::kBFloat16 : at::kFloat);
 }
 
 model::~model() = default;
@@ -191,21 +206,29 @@ std::vector<std::vector<ranked>> model::classify(std::span<const std::uint8_t> p
   const model_info& info = parts_->info;
   const auto count = static_cast<std::int64_t>(pixels.size() / info.picture_bytes());
   if (count == 0 || pixels.size() % info.picture_bytes() != 0)
-    throw dtask::error(dtask::errc::invalid_argument, "classify takes whole pictures of " + std::to_string(info.picture_bytes()) + " bytes");
-  // Interleaved channels are channels-last memory; made with that format, since asking for it afterwards does nothing on one channel.
-  const auto options = at::TensorOptions(info.bfloat16 ? at::kBFloat16 : at::kFloat).memory_format(at::MemoryFormat::ChannelsLast);
+    throw dtask::error(dtask::errc::invalid_argument,
+                       "classify takes whole pictures of " + std::to_string(info.picture_bytes()) + " bytes");
+  // Interleaved channels are channels-last memory; made with that format, since asking for it afterwards does nothing
+  // on one channel.
+  const auto options =
+      at::TensorOptions(info.bfloat16 ? at::kBFloat16 : at::kFloat).memory_format(at::MemoryFormat::ChannelsLast);
   const at::Tensor x = at::empty({count, info.channels, info.height, info.width}, options);
-  if (info.bfloat16) parts_->normalise(pixels, parts_->level16, x.mutable_data_ptr<at::BFloat16>());
-  else parts_->normalise(pixels, parts_->level32, x.mutable_data_ptr<float>());
+  if (info.bfloat16)
+    parts_->normalise(pixels, parts_->level16, x.mutable_data_ptr<at::BFloat16>());
+  else
+    parts_->normalise(pixels, parts_->level32, x.mutable_data_ptr<float>());
   at::Tensor logits;
-  if (const auto* fused = std::get_if<fused_network>(&parts_->network)) logits = fused->forward(x);
-  else logits = std::get<std::shared_ptr<fashion_cnn>>(parts_->network)->forward(x);
+  if (const auto* fused = std::get_if<fused_network>(&parts_->network))
+    logits = fused->forward(x);
+  else
+    logits = std::get<std::shared_ptr<fashion_cnn>>(parts_->network)->forward(x);
   const auto [p, index] = at::softmax(logits, 1).topk(std::min(top, info.classes), 1);
   const auto p_at = p.accessor<float, 2>();
   const auto index_at = index.accessor<std::int64_t, 2>();
   std::vector<std::vector<ranked>> out(static_cast<std::size_t>(count));
   for (std::int64_t i = 0; i < count; ++i)
-    for (std::int64_t k = 0; k < p.size(1); ++k) out[static_cast<std::size_t>(i)].push_back({static_cast<int>(index_at[i][k]), p_at[i][k]});
+    for (std::int64_t k = 0; k < p.size(1); ++k)
+      out[static_cast<std::size_t>(i)].push_back({static_cast<int>(index_at[i][k]), p_at[i][k]});
   return out;
 }
 

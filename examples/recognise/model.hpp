@@ -1,5 +1,7 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
-/// A network that names what is on pictures. This header needs no LibTorch, so that programs using it compile in a second.
+/// A network that names what is on pictures. This header needs no LibTorch, so that programs using it compile in a
+/// second.
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -12,7 +14,8 @@
 
 namespace recognise {
 
-/// In which numbers the network computes. `automatic`: bfloat16 where the CPU multiplies it natively (avx512_bf16) and the architecture keeps its answers with it, else float32.
+/// In which numbers the network computes. `automatic`: bfloat16 where the CPU multiplies it natively (avx512_bf16) and
+/// the architecture keeps its answers with it, else float32.
 enum class precision : std::uint8_t { automatic, float32, bfloat16 };
 
 /// One class of a picture's answer: its index from 0, and its probability.
@@ -35,14 +38,16 @@ struct model_info {
   }
 };
 
-/// What a safetensors file says about its network, every array checked by name and shape. Throws `dtask::error(bad_data)` with the reason.
+/// What a safetensors file says about its network, every array checked by name and shape. Throws
+/// `dtask::error(bad_data)` with the reason.
 model_info describe(const dtask::bytes& weights);
 
 /// A network with its weights, ready to run. One thread at a time; several objects run side by side.
 class model {
  public:
-  /// `weights`: a safetensors file, its architecture named in the metadata (mobilenet_v2 or fashion_cnn; without metadata torchvision's MobileNet V2).
-  /// Throws `dtask::error(bad_data)` for what is not such a file, an unknown architecture, or missing, superfluous and wrongly shaped arrays.
+  /// `weights`: a safetensors file, its architecture named in the metadata (mobilenet_v2 or fashion_cnn; without
+  /// metadata torchvision's MobileNet V2). Throws `dtask::error(bad_data)` for what is not such a file, an unknown
+  /// architecture, or missing, superfluous and wrongly shaped arrays.
   explicit model(const dtask::bytes& weights, precision in = precision::automatic);
   model(const model&) = delete;
   model& operator=(const model&) = delete;
@@ -50,7 +55,8 @@ class model {
 
   const model_info& info() const noexcept;
 
-  /// The `top` most probable classes of each picture, best first. `pixels`: whole pictures of `info().picture_bytes()`, rows from the top, channels interleaved.
+  /// The `top` most probable classes of each picture, best first. `pixels`: whole pictures of `info().picture_bytes()`,
+  /// rows from the top, channels interleaved.
   std::vector<std::vector<ranked>> classify(std::span<const std::uint8_t> pixels, int top = 5);
 
  private:
@@ -73,8 +79,10 @@ struct trained {
 
 /// Trains the small network `fashion_cnn` on grey pictures of 28 x 28 pixels.
 ///
-/// `pixels`: 784 bytes for each of `labels`, which count from 0 to 9. `passes` over all of them; `stop_asked` is called between steps and ends the training with
-/// `dtask::error(cancelled)` when it returns true. Deterministic for one seed and number of threads. Throws `dtask::error(invalid_argument)` for sizes that do not fit.
-trained train_fashion(std::span<const std::uint8_t> pixels, std::span<const std::uint8_t> labels, int passes, std::uint64_t seed, bool (*stop_asked)(void*), void* user);
+/// `pixels`: 784 bytes for each of `labels`, which count from 0 to 9. `passes` over all of them; `stop_asked` is called
+/// between steps and ends the training with `dtask::error(cancelled)` when it returns true. Deterministic for one seed
+/// and number of threads. Throws `dtask::error(invalid_argument)` for sizes that do not fit.
+trained train_fashion(std::span<const std::uint8_t> pixels, std::span<const std::uint8_t> labels, int passes,
+                      std::uint64_t seed, bool (*stop_asked)(void*), void* user);
 
 }  // namespace recognise

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #include "output.hpp"
 
 #include <cstddef>
@@ -15,7 +16,11 @@ namespace {
 std::size_t utf8_length(std::string_view text) {
   const auto byte = [&text](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U; };
   const unsigned first = byte(0);
-  const std::size_t length = first < 0x80 ? 1 : first >= 0xc2 && first <= 0xdf ? 2 : first >= 0xe0 && first <= 0xef ? 3 : first >= 0xf0 && first <= 0xf4 ? 4 : 0;
+  const std::size_t length = first < 0x80                     ? 1
+                             : first >= 0xc2 && first <= 0xdf ? 2
+                             : first >= 0xe0 && first <= 0xef ? 3
+                             : first >= 0xf0 && first <= 0xf4 ? 4
+                                                              : 0;
   for (std::size_t i = 1; i < length; ++i)
     if (byte(i) < 0x80 || byte(i) > 0xbf) return 0;
   const bool overlong = (first == 0xe0 && byte(1) < 0xa0) || (first == 0xf0 && byte(1) < 0x90);
@@ -58,10 +63,14 @@ std::vector<std::string> read_classes(const std::string& path, int classes) {
     names.emplace_back(line);
   }
   while (!names.empty() && names.back().empty()) names.pop_back();
-  if (names.empty()) throw dtask::error(dtask::errc::bad_data, "the class list is empty", path, "give a file with one class name per line");
+  if (names.empty())
+    throw dtask::error(dtask::errc::bad_data, "the class list is empty", path,
+                       "give a file with one class name per line");
   if (names.size() != static_cast<std::size_t>(classes))
-    throw dtask::error(dtask::errc::bad_data, "the class list has " + std::to_string(names.size()) + " names, the weights have " + std::to_string(classes) + " classes", path,
-                       "give the class list that belongs to the weights");
+    throw dtask::error(dtask::errc::bad_data,
+                       "the class list has " + std::to_string(names.size()) + " names, the weights have " +
+                           std::to_string(classes) + " classes",
+                       path, "give the class list that belongs to the weights");
   return names;
 }
 
@@ -86,18 +95,22 @@ std::string json_text(std::string_view text) {
   return out + "\"";
 }
 
-std::string json_line(const std::string& file, const std::vector<ranked>& top, const std::vector<std::string>& classes, std::string_view worker, std::uint32_t attempt) {
+std::string json_line(const std::string& file, const std::vector<ranked>& top, const std::vector<std::string>& classes,
+                      std::string_view worker, std::uint32_t attempt) {
   std::string out = "{\"file\":" + json_text(file) + ",\"top\":[";
   for (std::size_t i = 0; i < top.size(); ++i) {
     char p[24];
     std::snprintf(p, sizeof p, "%.6f", static_cast<double>(top[i].p));
     if (i != 0) out += ',';
-    out += "{\"index\":" + std::to_string(top[i].index) + ",\"name\":" + json_text(classes.at(static_cast<std::size_t>(top[i].index))) + ",\"p\":" + p + "}";
+    out += "{\"index\":" + std::to_string(top[i].index) +
+           ",\"name\":" + json_text(classes.at(static_cast<std::size_t>(top[i].index))) + ",\"p\":" + p + "}";
   }
   return out + "],\"worker\":" + json_text(worker) + ",\"attempt\":" + std::to_string(attempt) + "}\n";
 }
 
-std::string json_line(const std::string& file, const std::string& error) { return "{\"file\":" + json_text(file) + ",\"error\":" + json_text(error) + "}\n"; }
+std::string json_line(const std::string& file, const std::string& error) {
+  return "{\"file\":" + json_text(file) + ",\"error\":" + json_text(error) + "}\n";
+}
 
 std::string table_head() {
   std::string file = "file", name = "class";
@@ -106,13 +119,17 @@ std::string table_head() {
   return file + "        p  " + name + "  or\n";
 }
 
-std::string table_row(const std::string& file, const std::vector<ranked>& top, const std::vector<std::string>& classes) {
+std::string table_row(const std::string& file, const std::vector<ranked>& top,
+                      const std::vector<std::string>& classes) {
   std::string name = short_name(classes, top.front().index), others;
   if (name.size() < name_width) name.resize(name_width, ' ');
-  for (std::size_t i = 1; i < top.size(); ++i) others += (i == 1 ? "" : ", ") + short_name(classes, top[i].index) + percent(top[i].p);
+  for (std::size_t i = 1; i < top.size(); ++i)
+    others += (i == 1 ? "" : ", ") + short_name(classes, top[i].index) + percent(top[i].p);
   return file_column(file, file_width) + "  " + percent(top.front().p) + "  " + name + "  " + others + "\n";
 }
 
-std::string table_row(const std::string& file, const std::string& error) { return file_column(file, file_width) + "        -  unusable: " + dtask::escaped(error) + "\n"; }
+std::string table_row(const std::string& file, const std::string& error) {
+  return file_column(file, file_width) + "        -  unusable: " + dtask::escaped(error) + "\n";
+}
 
 }  // namespace recognise

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #include "recognition.hpp"
 
 #include <unistd.h>
@@ -27,7 +28,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-void complain(const std::exception& e) { std::fprintf(stderr, "recognise: %s\n", dtask::escaped(e.what(), 2048).c_str()); }
+void complain(const std::exception& e) {
+  std::fprintf(stderr, "recognise: %s\n", dtask::escaped(e.what(), 2048).c_str());
+}
 
 /// What was asked for, loaded and checked.
 struct prepared {
@@ -63,8 +66,10 @@ bool unusable_batch(dtask::errc code) {
     case dtask::errc::quarantined:
     case dtask::errc::encode_failed:
     case dtask::errc::decode_failed:
-    case dtask::errc::too_large: return true;
-    default: return false;
+    case dtask::errc::too_large:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -76,7 +81,8 @@ class report {
   }
 
   /// One batch: its pictures, and what a worker answered for each.
-  void take(const std::vector<std::size_t>& members, const std::vector<answer>& answers, const std::string& worker, std::uint32_t attempt) {
+  void take(const std::vector<std::size_t>& members, const std::vector<answer>& answers, const std::string& worker,
+            std::uint32_t attempt) {
     if (show_bar_) bar_.add(members.size());
     for (std::size_t k = 0; k < members.size(); ++k) {
       const input& one = skip_to(members[k]);
@@ -106,11 +112,16 @@ class report {
     if (write_error_ != 0) return;
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin_;
     std::string workers;
-    for (const auto& [name, count] : by_worker_) workers += (workers.empty() ? "" : ", ") + dtask::escaped(name) + " " + std::to_string(count);
-    std::fprintf(stderr, "%zu of %zu pictures recognised, %zu unusable, %zu placed again; %.1f pictures/s over %.2f s\n", recognised_, with_.in.all().size(), unusable_, again_,
-                 static_cast<double>(recognised_) / took.count(), took.count());
+    for (const auto& [name, count] : by_worker_)
+      workers += (workers.empty() ? "" : ", ") + dtask::escaped(name) + " " + std::to_string(count);
+    std::fprintf(stderr,
+                 "%zu of %zu pictures recognised, %zu unusable, %zu placed again; %.1f pictures/s over %.2f s\n",
+                 recognised_, with_.in.all().size(), unusable_, again_, static_cast<double>(recognised_) / took.count(),
+                 took.count());
     if (!workers.empty()) std::fprintf(stderr, "by worker: %s\n", workers.c_str());
-    if (labelled_ != 0) std::fprintf(stderr, "right: %zu of %zu (%.2f %%)\n", right_, labelled_, 100.0 * static_cast<double>(right_) / static_cast<double>(labelled_));
+    if (labelled_ != 0)
+      std::fprintf(stderr, "right: %zu of %zu (%.2f %%)\n", right_, labelled_,
+                   100.0 * static_cast<double>(right_) / static_cast<double>(labelled_));
   }
   bool complete() const noexcept { return unusable_ == 0; }
   void flush() {
@@ -159,13 +170,17 @@ dtask::task<int> recognise_all(dtask::cluster& c, const recognition_options& opt
   report out(*with, options.json);
   try {
     co_await c.broadcast("weights", with->weights);
-    auto batches = std::views::iota(std::size_t{0}, with->in.batches()) | std::views::transform([with = with.get()](std::size_t i) { return with->in.make(i); });
+    auto batches = std::views::iota(std::size_t{0}, with->in.batches()) |
+                   std::views::transform([with = with.get()](std::size_t i) { return with->in.make(i); });
     // The window also bounds the files in memory.
     auto answers = c.map<recognise_job>(std::move(batches), {.order = dtask::ordered, .window = 32, .deadline = 10min});
     for (std::size_t i = 0; auto r = co_await answers.next(); ++i) {
-      if (*r) out.take(with->in.members(i), **r, r->worker(), r->attempts());
-      else if (unusable_batch(r->error().code())) out.unusable(with->in.members(i), r->error().what());
-      else failed = r->error();
+      if (*r)
+        out.take(with->in.members(i), **r, r->worker(), r->attempts());
+      else if (unusable_batch(r->error().code()))
+        out.unusable(with->in.members(i), r->error().what());
+      else
+        failed = r->error();
       // Nobody reads what is computed from here on: the end of `answers` cancels it.
       if (failed || out.write_error() != 0) break;
     }
@@ -180,7 +195,8 @@ dtask::task<int> recognise_all(dtask::cluster& c, const recognition_options& opt
   }
   if (out.write_error() == 0) out.finish();
   if (const int why = out.write_error()) {
-    complain(dtask::error(dtask::errc::io_error, "cannot write the answers: " + std::string(std::strerror(why)), "standard output", "make room or keep its reader running, and start again"));
+    complain(dtask::error(dtask::errc::io_error, "cannot write the answers: " + std::string(std::strerror(why)),
+                          "standard output", "make room or keep its reader running, and start again"));
     co_return not_written;
   }
   co_return out.complete() ? all_recognised : some_unusable;

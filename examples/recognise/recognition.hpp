@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 /// Recognising pictures on a cluster, from the command line's words to the exit code.
 #include <cstddef>
@@ -19,8 +20,8 @@ struct recognition_options {
 /// Exit codes of the program. `not_written`: answers could not be written to stdout.
 inline constexpr int all_recognised = 0, some_unusable = 1, wrong_usage = 2, cluster_failed = 3, not_written = 4;
 
-/// Broadcasts the weights, maps the job over the batches, writes answers to stdout as they come in input order and a summary to stderr.
-/// Returns an exit code; throws `error(cancelled)` under stop.
+/// Broadcasts the weights, maps the job over the batches, writes answers to stdout as they come in input order and a
+/// summary to stderr. Returns an exit code; throws `error(cancelled)` under stop.
 dtask::task<int> recognise_all(dtask::cluster& c, const recognition_options& options);
 
 }  // namespace recognise

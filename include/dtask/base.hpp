@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 /// The words that all rooms share. Standard library only.
 #include "dtask/base/bytes.hpp"

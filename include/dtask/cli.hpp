@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 /// The roles of a program: run, worker, coordinator, status; progress; exit codes. Needs CLI11.
 #include "dtask/cli/coordinator_role.hpp"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 /// The room control/: what is decided.
 #include "dtask/control/action.hpp"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 /// Loading data without LibTorch: pictures, IDX arrays, safetensors.
 #include "dtask/data/decode_options.hpp"

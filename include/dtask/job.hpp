@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 /// What can travel: jobs, their registry, the codec, outcomes. Includes cereal (core only) and Boost.PFR.
 #include "dtask/job/arguments.hpp"

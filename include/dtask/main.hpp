@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 /// `dtask::main<jobs>` and what a program of every role needs.
 #ifndef DTASK_SEPARATE_COMPILATION

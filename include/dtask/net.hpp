@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 /// net/: how bytes move. Links over TCP and over a pipe inside the process, listener, connector, addresses.
 #include "dtask/net/connector.hpp"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 /// What a user starts: `cluster` (a client, with local:// and spawn://), `coordinator`, `worker`.
 #include "dtask/node/call_options.hpp"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 /// The room runtime/: where tasks run. Threads, Asio, and the ways between both.
 #include "dtask/runtime/as_task.hpp"

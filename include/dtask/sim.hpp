@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 /// The room sim/: the three state machines on virtual time and a virtual network, from one seed.
 #include "dtask/sim/chaos.hpp"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 /// Coroutines without threads or sockets: tasks, waiting, structure. Standard library only.
 #include "dtask/task/awaitable.hpp"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 /// LibTorch: tensors as arguments and results of jobs, weights in safetensors files, memory that is kept.
 #include "dtask/torch/keep_memory.hpp"

@@ -1,5 +1,7 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
-/// wire/: what is on the socket. Frames, messages, limits, the encoder's outbox, the incremental decoder, transfers in chunks, and the link that node/ and sim/ drive.
+/// wire/: what is on the socket. Frames, messages, limits, the encoder's outbox, the incremental decoder, transfers in
+/// chunks, and the link that node/ and sim/ drive.
 #include "dtask/wire/block_pool.hpp"
 #include "dtask/wire/decoder.hpp"
 #include "dtask/wire/frame.hpp"

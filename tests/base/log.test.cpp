@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #include "dtask/base/log.hpp"
 
 #include <doctest/doctest.h>
@@ -17,7 +18,8 @@ TEST_CASE("log: events reach the sink from the level on, one line each") {
   std::vector<std::string> lines;
   dtask::set_log_sink(
       [](dtask::log_level level, std::string_view line, void* user) noexcept {
-        static_cast<std::vector<std::string>*>(user)->push_back(std::string(dtask::to_string(level)) + "|" + std::string(line));
+        static_cast<std::vector<std::string>*>(user)->push_back(std::string(dtask::to_string(level)) + "|" +
+                                                                std::string(line));
       },
       &lines);
   dtask::set_log_level(dtask::log_level::info);

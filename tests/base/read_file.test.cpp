@@ -1,17 +1,18 @@
+// SPDX-License-Identifier: BSL-1.0
 #include "dtask/base/read_file.hpp"
 
 #include <doctest/doctest.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <string>
 
-#include <unistd.h>
-
 namespace {
 struct temporary {
-  std::filesystem::path path = std::filesystem::temp_directory_path() / ("dtask_read_file_" + std::to_string(::getpid()));
+  std::filesystem::path path =
+      std::filesystem::temp_directory_path() / ("dtask_read_file_" + std::to_string(::getpid()));
   explicit temporary(const std::string& text) { std::ofstream(path, std::ios::binary) << text; }
   ~temporary() { std::filesystem::remove(path); }
 };

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // The roles of a program of dtask::main and the dtask tool, as processes.
 #include <doctest/doctest.h>
 #include <signal.h>
@@ -36,7 +37,8 @@ bool one_line(const std::string& text) { return !text.empty() && text.find('\n')
 /// Waits for the line that says where a coordinator listens.
 std::string address_of(process& coordinator) {
   REQUIRE_MESSAGE(coordinator.wait_for(process::err, "listening tcp://"), coordinator.report());
-  REQUIRE(coordinator.wait_for(process::err, "\n", faults::patience, coordinator.text(process::err).find("listening ")));
+  REQUIRE(
+      coordinator.wait_for(process::err, "\n", faults::patience, coordinator.text(process::err).find("listening ")));
   const std::string text = coordinator.text(process::err);
   const auto at = text.find("tcp://");
   return text.substr(at, text.find('\n', at) - at);
@@ -121,18 +123,28 @@ TEST_CASE("mistakes: one line with cause and remedy, and the exit code for it") 
       {{hello(), "worker", "--connect", url, "--slots", "x"}, 2, "--slots"},
       {{tool(), "coordinator", "--listen", at}, 2, "choose another port"},
       {{tool(), "coordinator", "--listen", "0.0.0.0:0"}, 2, "--open-to-all"},
-      {{tool(), "coordinator", "--listen", "127.0.0.1:0", "--queue-bytes", "-1"}, 2, "--queue-bytes: '-1' is no number of bytes"},
-      {{tool(), "coordinator", "--listen", "127.0.0.1:0", "--session-bytes", "1"}, 2, "--session-bytes: '1' is no number of bytes"},
+      {{tool(), "coordinator", "--listen", "127.0.0.1:0", "--queue-bytes", "-1"},
+       2,
+       "--queue-bytes: '-1' is no number of bytes"},
+      {{tool(), "coordinator", "--listen", "127.0.0.1:0", "--session-bytes", "1"},
+       2,
+       "--session-bytes: '1' is no number of bytes"},
       {{tool(), "coordinator", "--listen", "127.0.0.1:0", "--payload-bytes", "-1"}, 2, "--payload-bytes"},
-      {{tool(), "coordinator", "--listen", "127.0.0.1:0", "--payload-bytes", "18446744073709551615"}, 2, "--payload-bytes"},
+      {{tool(), "coordinator", "--listen", "127.0.0.1:0", "--payload-bytes", "18446744073709551615"},
+       2,
+       "--payload-bytes"},
       {{tool(), "coordinator", "--listen", "127.0.0.1:0", "--broadcast-bytes", "-1"}, 2, "--broadcast-bytes"},
       {{tool(), "coordinator", "--listen", "127.0.0.1:0", "--broadcast-bytes", "1e9"}, 2, "--broadcast-bytes"},
       {{tool(), "coordinator", "--listen", "127.0.0.1:0", "--max-jobs", "0"}, 2, "--max-jobs"},
       {{tool(), "coordinator", "--listen", "127.0.0.1:0", "--max-jobs", "-1"}, 2, "--max-jobs"},
       {{tool(), "coordinator", "--listen", "127.0.0.1:0", "--heartbeat", "nan"}, 2, "--heartbeat: 'nan' is no time"},
-      {{tool(), "coordinator", "--listen", "127.0.0.1:0", "--drain-within", "inf"}, 2, "--drain-within: 'inf' is no time"},
+      {{tool(), "coordinator", "--listen", "127.0.0.1:0", "--drain-within", "inf"},
+       2,
+       "--drain-within: 'inf' is no time"},
       {{tool(), "coordinator", "--listen", "127.0.0.1:0", "--drain-within", "-1"}, 2, "--drain-within"},
-      {{tool(), "coordinator", "--listen", "127.0.0.1:0", "--heartbeat", "10"}, 2, "heartbeat 10 s, suspect after 3 s, lost after 5 s"},
+      {{tool(), "coordinator", "--listen", "127.0.0.1:0", "--heartbeat", "10"},
+       2,
+       "heartbeat 10 s, suspect after 3 s, lost after 5 s"},
       {{tool(), "coordinator", "--listen", "127.0.0.1:0", "--suspect-after", "8"}, 2, "choose --heartbeat"},
       {{hello(), "worker", "--connect", url, "--payload-bytes", "-1"}, 2, "--payload-bytes"},
       {{hello(), "worker", "--connect", url, "--broadcast-bytes", "-1"}, 2, "--broadcast-bytes"},
@@ -143,7 +155,9 @@ TEST_CASE("mistakes: one line with cause and remedy, and the exit code for it") 
       {{tool(), "status", "--on", "local://1"}, 2, "tcp://HOST:PORT"},
       // Port 1 on loopback: nobody listens there.
       {{hello(), "--on", "tcp://127.0.0.1:1", "--connect-within", "0.3"}, 3, "start a coordinator there"},
-      {{hello(), "worker", "--connect", "tcp://127.0.0.1:1", "--unreachable-after", "0.3", "--log", "off"}, 3, "start a coordinator there"},
+      {{hello(), "worker", "--connect", "tcp://127.0.0.1:1", "--unreachable-after", "0.3", "--log", "off"},
+       3,
+       "start a coordinator there"},
       {{tool(), "status", "--on", "tcp://127.0.0.1:1", "--within", "0.3"}, 3, "start a coordinator there"},
   };
   for (const mistake& m : mistakes) {
@@ -185,18 +199,22 @@ TEST_CASE("output that cannot be written is an error") {
 TEST_CASE("started with closed standard streams: no connection takes their numbers") {
   const faults::scratch folder;
   // A socket with number 2 would be sent the log, between the frames of the protocol.
-  process coordinator({"/bin/sh", "-c", "exec \"$0\" coordinator --listen 127.0.0.1:0 --port-file \"$1\" --log debug <&- >&- 2>&-", tool(), folder.file("port")});
+  process coordinator({"/bin/sh", "-c",
+                       "exec \"$0\" coordinator --listen 127.0.0.1:0 --port-file \"$1\" --log debug <&- >&- 2>&-",
+                       tool(), folder.file("port")});
   const auto port = folder.wait_for_line("port", coordinator);
   REQUIRE(port);
   const std::string url = "tcp://127.0.0.1:" + *port;
-  process worker({"/bin/sh", "-c", "exec \"$0\" worker --connect \"$1\" --slots 1 --log debug <&- >&- 2>&-", hello(), url});
+  process worker(
+      {"/bin/sh", "-c", "exec \"$0\" worker --connect \"$1\" --slots 1 --log debug <&- >&- 2>&-", hello(), url});
   const finished f = run({hello(), "--on", url});
   CHECK_MESSAGE(f.code == 0, f.err);
   CHECK(f.out == "primes below one million: 78498\n");
   for (const process* p : {&coordinator, &worker}) {
     for (int fd = 0; fd < 3; ++fd) {
       std::error_code failed;
-      CHECK(std::filesystem::read_symlink("/proc/" + std::to_string(p->pid()) + "/fd/" + std::to_string(fd), failed) == "/dev/null");
+      CHECK(std::filesystem::read_symlink("/proc/" + std::to_string(p->pid()) + "/fd/" + std::to_string(fd), failed) ==
+            "/dev/null");
     }
   }
 }

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // Worker processes started by spawn://: this test program plays them.
 #include <doctest/doctest.h>
 #include <signal.h>
@@ -142,7 +143,9 @@ TEST_CASE("spawn: where a later process cannot be started, those before it end, 
   for (int round = 0; round < 10; ++round) {
     // Room for a few of them: each takes three descriptors of this process.
     rlimit few = usual;
-    few.rlim_cur = static_cast<rlim_t>(std::distance(std::filesystem::directory_iterator("/proc/self/fd"), std::filesystem::directory_iterator())) + 20;
+    few.rlim_cur = static_cast<rlim_t>(std::distance(std::filesystem::directory_iterator("/proc/self/fd"),
+                                                     std::filesystem::directory_iterator())) +
+                   20;
     ::setrlimit(RLIMIT_NOFILE, &few);
     std::string said;
     try {

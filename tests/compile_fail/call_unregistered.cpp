@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // expect: this job is not in the registry
 #include "dtask/node.hpp"
 inline int one() { return 1; }

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSL-1.0
 """A file that must not compile, with the reasons that the compiler must give. usage: compile_fail.py COMPILER FLAGS_FILE SOURCE
 
 The file must compile when DTASK_CONTROL is defined and it tests that macro: this shows that nothing else is wrong with it.

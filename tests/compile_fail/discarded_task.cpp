@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // expect: dtask: a task does nothing until it is awaited
 #include "dtask/task/task.hpp"
 

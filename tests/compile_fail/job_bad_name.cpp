@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // expect: a job's name is 1 to 120 of
 #include "dtask/job.hpp"
 inline int one() { return 1; }

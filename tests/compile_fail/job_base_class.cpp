@@ -1,11 +1,20 @@
+// SPDX-License-Identifier: BSL-1.0
 // expect: an aggregate with a base class
-#include "dtask/job.hpp"
 #include <memory>
-struct base { int value; };
+
+#include "dtask/job.hpp"
+struct base {
+  int value;
+};
 #ifdef DTASK_CONTROL
-struct argument { base first; int more; };
+struct argument {
+  base first;
+  int more;
+};
 #else
-struct argument : base { int more; };
+struct argument : base {
+  int more;
+};
 #endif
 inline int take(argument) { return 1; }
 using take_job = dtask::function_job<"take/1", &take>;

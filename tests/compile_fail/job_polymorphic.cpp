@@ -1,6 +1,8 @@
+// SPDX-License-Identifier: BSL-1.0
 // expect: has virtual functions
-#include "dtask/job.hpp"
 #include <memory>
+
+#include "dtask/job.hpp"
 struct argument {
 #ifndef DTASK_CONTROL
   virtual ~argument() = default;

@@ -1,6 +1,8 @@
+// SPDX-License-Identifier: BSL-1.0
 // expect: holds a pointer
-#include "dtask/job.hpp"
 #include <memory>
+
+#include "dtask/job.hpp"
 struct argument {
 #ifdef DTASK_CONTROL
   int value;

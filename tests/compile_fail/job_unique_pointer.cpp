@@ -1,10 +1,16 @@
+// SPDX-License-Identifier: BSL-1.0
 // expect: holds a pointer
-#include "dtask/job.hpp"
 #include <memory>
+
+#include "dtask/job.hpp"
 #ifdef DTASK_CONTROL
-struct argument { std::vector<int> value; };
+struct argument {
+  std::vector<int> value;
+};
 #else
-struct argument { std::vector<std::unique_ptr<int>> value; };
+struct argument {
+  std::vector<std::unique_ptr<int>> value;
+};
 #endif
 inline int take(argument) { return 1; }
 using take_job = dtask::function_job<"take/1", &take>;

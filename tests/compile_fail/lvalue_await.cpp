@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // expect: a task is awaited once, as an rvalue
 #include <utility>
 

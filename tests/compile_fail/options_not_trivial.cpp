@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // expect: options are trivially destructible
 #include <string>
 #include <string_view>

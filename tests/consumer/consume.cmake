@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSL-1.0
 # Configures, builds and runs tests/consumer/project in a tree of its own. Without network: everything comes from this checkout.
 file(REMOVE_RECURSE "${WORK_DIR}")
 set(arguments "")

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #include "dtask/control/client_state.hpp"
 
 #include <doctest/doctest.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #include "dtask/control/held_payload.hpp"
 
 #include <doctest/doctest.h>

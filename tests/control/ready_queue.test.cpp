@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #include "dtask/control/ready_queue.hpp"
 
 #include <doctest/doctest.h>

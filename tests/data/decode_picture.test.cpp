@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #include "dtask/data/decode_picture.hpp"
 
 #include <doctest/doctest.h>
@@ -37,7 +38,8 @@ pixels quarters() {
   pixels out;
   for (int y = 0; y < 16; ++y)
     for (int x = 0; x < 32; ++x)
-      for (const int c : y < 8 ? (x < 16 ? red : green) : (x < 16 ? blue : yellow)) out.push_back(static_cast<std::uint8_t>(c));
+      for (const int c : y < 8 ? (x < 16 ? red : green) : (x < 16 ? blue : yellow))
+        out.push_back(static_cast<std::uint8_t>(c));
   return out;
 }
 bool near(const dtask::picture& p, int x, int y, colour want) {
@@ -62,12 +64,14 @@ bool contains(const std::string& text, const std::string& part) { return text.fi
 
 TEST_CASE("decode_picture: every EXIF orientation comes out upright") {
   // The corners of the upright picture, clockwise from the top left, for stored corners red green yellow blue.
-  const std::map<int, std::array<colour, 4>> want{{1, {red, green, yellow, blue}}, {2, {green, red, blue, yellow}},  {3, {yellow, blue, red, green}},
-                                                  {4, {blue, yellow, green, red}}, {5, {red, blue, yellow, green}},  {6, {blue, red, green, yellow}},
+  const std::map<int, std::array<colour, 4>> want{{1, {red, green, yellow, blue}}, {2, {green, red, blue, yellow}},
+                                                  {3, {yellow, blue, red, green}}, {4, {blue, yellow, green, red}},
+                                                  {5, {red, blue, yellow, green}}, {6, {blue, red, green, yellow}},
                                                   {7, {yellow, green, red, blue}}, {8, {green, yellow, blue, red}}};
   for (const auto& [orientation, corners] : want) {
     CAPTURE(orientation);
-    const auto got = dtask::decode_picture(encode_jpeg(quarters(), {.width = 32, .height = 16, .orientation = orientation}).span());
+    const auto got =
+        dtask::decode_picture(encode_jpeg(quarters(), {.width = 32, .height = 16, .orientation = orientation}).span());
     REQUIRE(got.has_value());
     CHECK(got->width == (orientation >= 5 ? 16 : 32));
     CHECK(got->height == (orientation >= 5 ? 32 : 16));
@@ -89,7 +93,8 @@ TEST_CASE("decode_picture: grey and progressive JPEG") {
   const auto grey = dtask::decode_picture(encode_jpeg(pixels(16 * 16, 100), {.components = 1}).span());
   REQUIRE(grey.has_value());
   CHECK(near(*grey, 8, 8, {100, 100, 100}));
-  const auto progressive = dtask::decode_picture(encode_jpeg(quarters(), {.width = 32, .height = 16, .progressive = true}).span());
+  const auto progressive =
+      dtask::decode_picture(encode_jpeg(quarters(), {.width = 32, .height = 16, .progressive = true}).span());
   REQUIRE(progressive.has_value());
   CHECK(near(*progressive, 30, 14, yellow));
 }
@@ -139,7 +144,11 @@ TEST_CASE("decode_picture: a JPEG full of application markers costs no more than
   REQUIRE(got.has_value());
   CHECK(got->width == 16);  // the EXIF block behind them is found
   // A marker that is cut short, or announces more than there is.
-  for (const std::string_view cut : {std::string_view("\xff\xe1"), std::string_view("\xff\xe1\0", 3), std::string_view("\xff\xe1\0\1", 4), std::string_view("\xff\xe1\xff\xff" "Exif\0\0", 10)})
+  for (const std::string_view cut :
+       {std::string_view("\xff\xe1"), std::string_view("\xff\xe1\0", 3), std::string_view("\xff\xe1\0\1", 4),
+        std::string_view("\xff\xe1\xff\xff"
+                         "Exif\0\0",
+                         10)})
     CHECK(!reason(dtask::bytes::copy(text.substr(0, 2) + std::string(cut))).empty());
 }
 
@@ -151,12 +160,15 @@ TEST_CASE("decode_picture: a JFIF header of another version is harmless") {
 }
 
 TEST_CASE("decode_picture: a limit of pixels without bound") {
-  const dtask::bytes progressive = encode_jpeg(pixels(2400 * 2400 * 3, 50), {.width = 2400, .height = 2400, .progressive = true, .whole_colour = true});
-  for (const std::uint64_t most : {std::numeric_limits<std::uint64_t>::max(), std::uint64_t{1} << 61}) CHECK(dtask::decode_picture(progressive.span(), {.max_pixels = most}).has_value());
+  const dtask::bytes progressive = encode_jpeg(
+      pixels(2400 * 2400 * 3, 50), {.width = 2400, .height = 2400, .progressive = true, .whole_colour = true});
+  for (const std::uint64_t most : {std::numeric_limits<std::uint64_t>::max(), std::uint64_t{1} << 61})
+    CHECK(dtask::decode_picture(progressive.span(), {.max_pixels = most}).has_value());
 }
 
 TEST_CASE("decode_picture: a PNG with an endless side") {
-  const dtask::bytes wide = encode_png(pixels(70'000 * 3, 9), {.width = 70'000, .height = 1}), tall = encode_png(pixels(70'000 * 3, 9), {.width = 1, .height = 70'000});
+  const dtask::bytes wide = encode_png(pixels(70'000 * 3, 9), {.width = 70'000, .height = 1}),
+                     tall = encode_png(pixels(70'000 * 3, 9), {.width = 1, .height = 70'000});
   for (const dtask::bytes& file : {wide, tall}) {
     CHECK(contains(reason(file), "over the limit of 65535 for a side"));
     CHECK(dtask::decode_picture(file.span(), {.max_side = 70'000}).has_value());
@@ -165,7 +177,8 @@ TEST_CASE("decode_picture: a PNG with an endless side") {
 
 TEST_CASE("decode_picture: the orientation of a PNG, before its pixels or behind them") {
   const std::string text(encode_png(pixels(4 * 2 * 3, 9), {.width = 4, .height = 2}).view());
-  const std::string exif = dtask_test::png_chunk("eXIf", std::string_view("II*\0\10\0\0\0\1\0\x12\1\3\0\1\0\0\0\6\0\0\0\0\0\0\0", 26));
+  const std::string exif =
+      dtask_test::png_chunk("eXIf", std::string_view("II*\0\10\0\0\0\1\0\x12\1\3\0\1\0\0\0\6\0\0\0\0\0\0\0", 26));
   for (const std::string_view before : {std::string_view("IDAT"), std::string_view("IEND")}) {
     std::string with = text;
     with.insert(with.find(before) - 4, exif);
@@ -198,15 +211,19 @@ TEST_CASE("decode_picture: PNG in every layout becomes RGB") {
   REQUIRE(grey.has_value());
   CHECK(at(*grey, 3, 3) == colour{200, 200, 200});
   // Two pixels of one bit each: black, white.
-  const auto bits = dtask::decode_picture(encode_png({0x40}, {.width = 2, .height = 1, .depth = 1, .color = PNG_COLOR_TYPE_GRAY}).span());
+  const auto bits = dtask::decode_picture(
+      encode_png({0x40}, {.width = 2, .height = 1, .depth = 1, .color = PNG_COLOR_TYPE_GRAY}).span());
   REQUIRE(bits.has_value());
   CHECK(at(*bits, 0, 0) == colour{0, 0, 0});
   CHECK(at(*bits, 1, 0) == colour{255, 255, 255});
-  const auto wide = dtask::decode_picture(encode_png({0xff, 0xff, 0x80, 0x80, 0, 0}, {.width = 1, .height = 1, .depth = 16}).span());
+  const auto wide =
+      dtask::decode_picture(encode_png({0xff, 0xff, 0x80, 0x80, 0, 0}, {.width = 1, .height = 1, .depth = 16}).span());
   REQUIRE(wide.has_value());
   CHECK(at(*wide, 0, 0) == colour{255, 128, 0});
-  const auto palette = dtask::decode_picture(
-      encode_png({0, 1, 2}, {.width = 3, .height = 1, .color = PNG_COLOR_TYPE_PALETTE}, {{9, 8, 7}, {6, 5, 4}, {0, 0, 0}}, {255, 255, 0}).span());
+  const auto palette =
+      dtask::decode_picture(encode_png({0, 1, 2}, {.width = 3, .height = 1, .color = PNG_COLOR_TYPE_PALETTE},
+                                       {{9, 8, 7}, {6, 5, 4}, {0, 0, 0}}, {255, 255, 0})
+                                .span());
   REQUIRE(palette.has_value());
   CHECK(at(*palette, 0, 0) == colour{9, 8, 7});
   CHECK(at(*palette, 1, 0) == colour{6, 5, 4});
@@ -219,12 +236,15 @@ TEST_CASE("decode_picture: PNG in every layout becomes RGB") {
 }
 
 TEST_CASE("decode_picture: transparent pixels stand on white") {
-  const auto got = dtask::decode_picture(encode_png({10, 20, 30, 255, 10, 20, 30, 0, 0, 0, 0, 128}, {.width = 3, .height = 1, .color = PNG_COLOR_TYPE_RGBA}).span());
+  const auto got = dtask::decode_picture(encode_png({10, 20, 30, 255, 10, 20, 30, 0, 0, 0, 0, 128},
+                                                    {.width = 3, .height = 1, .color = PNG_COLOR_TYPE_RGBA})
+                                             .span());
   REQUIRE(got.has_value());
   CHECK(at(*got, 0, 0) == colour{10, 20, 30});
   CHECK(at(*got, 1, 0) == colour{255, 255, 255});
   CHECK(at(*got, 2, 0) == colour{127, 127, 127});
-  const auto grey = dtask::decode_picture(encode_png({50, 255, 50, 0}, {.width = 2, .height = 1, .color = PNG_COLOR_TYPE_GRAY_ALPHA}).span());
+  const auto grey = dtask::decode_picture(
+      encode_png({50, 255, 50, 0}, {.width = 2, .height = 1, .color = PNG_COLOR_TYPE_GRAY_ALPHA}).span());
   REQUIRE(grey.has_value());
   CHECK(at(*grey, 0, 0) == colour{50, 50, 50});
   CHECK(at(*grey, 1, 0) == colour{255, 255, 255});
@@ -238,7 +258,8 @@ TEST_CASE("decode_picture: what is no JPEG or PNG gets a reason") {
 }
 
 TEST_CASE("decode_picture: every cut of a file is refused or whole, never made up") {
-  for (const dtask::bytes& file : {encode_jpeg(quarters(), {.width = 32, .height = 16}), encode_jpeg(quarters(), {.width = 32, .height = 16, .progressive = true}),
+  for (const dtask::bytes& file : {encode_jpeg(quarters(), {.width = 32, .height = 16}),
+                                   encode_jpeg(quarters(), {.width = 32, .height = 16, .progressive = true}),
                                    encode_png(quarters(), {.width = 32, .height = 16})}) {
     const auto whole = dtask::decode_picture(file.span());
     REQUIRE(whole.has_value());
@@ -254,12 +275,15 @@ TEST_CASE("decode_picture: damaged bytes never crash it") {
   const unsigned seed = 20240607;
   CAPTURE(seed);
   std::mt19937 random(seed);
-  for (const dtask::bytes& file :
-       {encode_jpeg(quarters(), {.width = 32, .height = 16, .orientation = 6}), encode_jpeg(quarters(), {.width = 32, .height = 16, .progressive = true}),
-        encode_png(quarters(), {.width = 32, .height = 16, .interlaced = true}), encode_png({0, 1, 2}, {.width = 3, .height = 1, .color = PNG_COLOR_TYPE_PALETTE}, {{9, 8, 7}, {6, 5, 4}, {0, 0, 0}})}) {
+  for (const dtask::bytes& file : {encode_jpeg(quarters(), {.width = 32, .height = 16, .orientation = 6}),
+                                   encode_jpeg(quarters(), {.width = 32, .height = 16, .progressive = true}),
+                                   encode_png(quarters(), {.width = 32, .height = 16, .interlaced = true}),
+                                   encode_png({0, 1, 2}, {.width = 3, .height = 1, .color = PNG_COLOR_TYPE_PALETTE},
+                                              {{9, 8, 7}, {6, 5, 4}, {0, 0, 0}})}) {
     for (int round = 0; round < 400; ++round) {
       std::string damaged(file.view());
-      for (unsigned flips = 1 + random() % 4; flips > 0; --flips) damaged[random() % damaged.size()] = static_cast<char>(random());
+      for (unsigned flips = 1 + random() % 4; flips > 0; --flips)
+        damaged[random() % damaged.size()] = static_cast<char>(random());
       const auto got = dtask::decode_picture(std::as_bytes(std::span(damaged)), {.max_pixels = 1 << 20});
       if (got) CHECK(got->rgb.size() == got->row_bytes() * static_cast<std::size_t>(got->height));
     }
@@ -270,8 +294,10 @@ TEST_CASE("decode_picture: an answer or a reason for every odd picture") {
   const auto data = dtask_test::data();
   if (!data) return;
   // Where the outcome differs from the column `pillow` on purpose.
-  const std::map<std::string, bool> differs{{"jpeg-colour_ostrich_cmyk.jpg", false},     {"jpeg-colour_pil_sample_cmyk.jpg", false}, {"other-format_hopper.bmp", false},
-                                            {"other-format_hopper.gif", false},          {"png-bad_xcsn0g01.png", false},            {"png-bad_png_decompression_dos.png", true}};
+  const std::map<std::string, bool> differs{
+      {"jpeg-colour_ostrich_cmyk.jpg", false}, {"jpeg-colour_pil_sample_cmyk.jpg", false},
+      {"other-format_hopper.bmp", false},      {"other-format_hopper.gif", false},
+      {"png-bad_xcsn0g01.png", false},         {"png-bad_png_decompression_dos.png", true}};
   std::ifstream table(*data / "odd-images" / "odd-images.tsv");
   std::string line;
   std::getline(table, line);
@@ -326,11 +352,17 @@ TEST_CASE("decode_picture: memory is bounded by the pixel limit, whatever the fi
   for (std::size_t i = 0; i < 4; ++i) png[29 + i] = static_cast<char>(crc >> (24 - 8 * i));
   files.emplace_back("png that announces 65500 x 65500", dtask::bytes::copy(png));
   if (const auto data = dtask_test::data())
-    for (const auto& entry : std::filesystem::directory_iterator(*data / "odd-images")) files.emplace_back(entry.path().filename().string(), dtask::read_file(entry.path().string()));
+    for (const auto& entry : std::filesystem::directory_iterator(*data / "odd-images"))
+      files.emplace_back(entry.path().filename().string(), dtask::read_file(entry.path().string()));
 
   // The costliest: coefficients of 6 bytes a pixel, a picture of 3, then a turned copy of 3 more.
-  files.emplace_back("progressive, turned", encode_jpeg(pixels(4096 * 4096 * 3, 50), {.width = 4096, .height = 4096, .progressive = true, .orientation = 6, .whole_colour = true}));
-  files.emplace_back("as wide as allowed", encode_png(pixels(65'535UL * 256 * 8, 50), {.width = 65'535, .height = 256, .depth = 16, .color = PNG_COLOR_TYPE_RGBA}));
+  files.emplace_back(
+      "progressive, turned",
+      encode_jpeg(pixels(4096 * 4096 * 3, 50),
+                  {.width = 4096, .height = 4096, .progressive = true, .orientation = 6, .whole_colour = true}));
+  files.emplace_back("as wide as allowed",
+                     encode_png(pixels(65'535UL * 256 * 8, 50),
+                                {.width = 65'535, .height = 256, .depth = 16, .color = PNG_COLOR_TYPE_RGBA}));
 
   constexpr std::uint64_t max_pixels = 1 << 24;
   constexpr std::int64_t allowed = 9 * std::int64_t{max_pixels} + (32 << 20);  // as decode_options says
@@ -346,7 +378,8 @@ TEST_CASE("decode_picture: a large photo decoded smaller gives the same shrunk p
   const auto data = dtask_test::data();
   if (!data) return;
   const dtask::bytes file = dtask::read_file((*data / "photos" / "large" / "cat_1080p.jpg").string());
-  const auto whole = dtask::decode_picture(file.span()), half = dtask::decode_picture(file.span(), {.target_width = 224, .target_height = 224});
+  const auto whole = dtask::decode_picture(file.span()),
+             half = dtask::decode_picture(file.span(), {.target_width = 224, .target_height = 224});
   REQUIRE(whole.has_value());
   REQUIRE(half.has_value());
   CHECK(whole->width == 1920);

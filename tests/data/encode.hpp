@@ -1,5 +1,10 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 /// Small JPEG and PNG files made in memory for the tests.
+#include <jpeglib.h>
+#include <png.h>
+#include <zlib.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -7,10 +12,6 @@
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <jpeglib.h>
-#include <png.h>
-#include <zlib.h>
 
 #include "dtask/base/bytes.hpp"
 
@@ -21,7 +22,7 @@ using pixels = std::vector<std::uint8_t>;
 struct jpeg_shape {
   int width = 16, height = 16, components = 3;
   bool progressive = false;
-  int orientation = 0;  ///< 0: no EXIF block
+  int orientation = 0;            ///< 0: no EXIF block
   bool repeatable_scans = false;  ///< the last scan may be repeated: none refines another
   bool whole_colour = false;      ///< colour at the resolution of the grey levels
 };
@@ -42,7 +43,10 @@ inline dtask::bytes encode_jpeg(pixels samples, jpeg_shape shape) {
   jpeg_set_defaults(&info);
   jpeg_set_quality(&info, 95, TRUE);
   if (shape.progressive) jpeg_simple_progression(&info);
-  const jpeg_scan_info scans[] = {{3, {0, 1, 2, 0}, 0, 0, 0, 0}, {1, {0, 0, 0, 0}, 1, 63, 0, 0}, {1, {1, 0, 0, 0}, 1, 63, 0, 0}, {1, {2, 0, 0, 0}, 1, 63, 0, 0}};
+  const jpeg_scan_info scans[] = {{3, {0, 1, 2, 0}, 0, 0, 0, 0},
+                                  {1, {0, 0, 0, 0}, 1, 63, 0, 0},
+                                  {1, {1, 0, 0, 0}, 1, 63, 0, 0},
+                                  {1, {2, 0, 0, 0}, 1, 63, 0, 0}};
   if (shape.repeatable_scans) {
     info.scan_info = scans;
     info.num_scans = 4;
@@ -51,12 +55,18 @@ inline dtask::bytes encode_jpeg(pixels samples, jpeg_shape shape) {
   jpeg_start_compress(&info, TRUE);
   if (shape.orientation != 0) {
     // EXIF, little endian, one tag: Orientation (0x0112), SHORT, 1 value.
-    const std::uint8_t exif[] = {'E', 'x', 'i', 'f', 0, 0, 'I', 'I', 42, 0, 8, 0, 0, 0, 1, 0, 0x12, 0x01, 3, 0, 1, 0, 0, 0,
-                                 static_cast<std::uint8_t>(shape.orientation), 0, 0, 0, 0, 0, 0, 0};
+    const std::uint8_t exif[] = {'E', 'x',  'i',  'f', 0,
+                                 0,   'I',  'I',  42,  0,
+                                 8,   0,    0,    0,   1,
+                                 0,   0x12, 0x01, 3,   0,
+                                 1,   0,    0,    0,   static_cast<std::uint8_t>(shape.orientation),
+                                 0,   0,    0,    0,   0,
+                                 0,   0};
     jpeg_write_marker(&info, JPEG_APP0 + 1, exif, sizeof exif);
   }
   while (info.next_scanline < info.image_height) {
-    JSAMPROW row = samples.data() + static_cast<std::size_t>(info.next_scanline) * static_cast<std::size_t>(shape.width * shape.components);
+    JSAMPROW row = samples.data() + static_cast<std::size_t>(info.next_scanline) *
+                                        static_cast<std::size_t>(shape.width * shape.components);
     jpeg_write_scanlines(&info, &row, 1);
   }
   jpeg_finish_compress(&info);
@@ -79,26 +89,34 @@ inline std::string png_chunk(std::string_view type, std::string_view data) {
     return text;
   };
   const std::string checked = std::string(type) + std::string(data);
-  return word(data.size()) + checked + word(::crc32(0, reinterpret_cast<const Bytef*>(checked.data()), static_cast<uInt>(checked.size())));
+  return word(data.size()) + checked +
+         word(::crc32(0, reinterpret_cast<const Bytef*>(checked.data()), static_cast<uInt>(checked.size())));
 }
 
 /// `rows`: the packed samples as PNG stores them. Transparency of a palette is given per entry.
-inline dtask::bytes encode_png(const pixels& rows, png_shape shape, std::vector<png_color> palette = {}, pixels transparency = {}) {
+inline dtask::bytes encode_png(const pixels& rows, png_shape shape, std::vector<png_color> palette = {},
+                               pixels transparency = {}) {
   pixels out;
   png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, nullptr, nullptr, nullptr);
   png_infop info = png_create_info_struct(png);
   png_set_write_fn(
-      png, &out, [](png_structp p, png_bytep at, std::size_t n) { static_cast<pixels*>(png_get_io_ptr(p))->insert(static_cast<pixels*>(png_get_io_ptr(p))->end(), at, at + n); },
+      png, &out,
+      [](png_structp p, png_bytep at, std::size_t n) {
+        static_cast<pixels*>(png_get_io_ptr(p))->insert(static_cast<pixels*>(png_get_io_ptr(p))->end(), at, at + n);
+      },
       nullptr);
-  png_set_IHDR(png, info, static_cast<png_uint_32>(shape.width), static_cast<png_uint_32>(shape.height), shape.depth, shape.color,
-               shape.interlaced ? PNG_INTERLACE_ADAM7 : PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+  png_set_IHDR(png, info, static_cast<png_uint_32>(shape.width), static_cast<png_uint_32>(shape.height), shape.depth,
+               shape.color, shape.interlaced ? PNG_INTERLACE_ADAM7 : PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT,
+               PNG_FILTER_TYPE_DEFAULT);
   if (!palette.empty()) png_set_PLTE(png, info, palette.data(), static_cast<int>(palette.size()));
-  if (!transparency.empty()) png_set_tRNS(png, info, transparency.data(), static_cast<int>(transparency.size()), nullptr);
+  if (!transparency.empty())
+    png_set_tRNS(png, info, transparency.data(), static_cast<int>(transparency.size()), nullptr);
   png_write_info(png, info);
   const int passes = png_set_interlace_handling(png);
   const std::size_t row_bytes = rows.size() / static_cast<std::size_t>(shape.height);
   for (int pass = 0; pass < passes; ++pass)
-    for (std::size_t y = 0; y < static_cast<std::size_t>(shape.height); ++y) png_write_row(png, rows.data() + y * row_bytes);
+    for (std::size_t y = 0; y < static_cast<std::size_t>(shape.height); ++y)
+      png_write_row(png, rows.data() + y * row_bytes);
   png_write_end(png, info);
   png_destroy_write_struct(&png, &info);
   return dtask::bytes::copy(out.data(), out.size());

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #include "dtask/data/idx.hpp"
 
 #include <doctest/doctest.h>
@@ -31,7 +32,9 @@ std::string gzip(const std::string& text) {
   deflateEnd(&s);
   return out;
 }
-dtask::result<dtask::idx_array> read(const std::string& text, std::uint64_t limit = 1 << 20) { return dtask::read_idx(dtask::bytes::copy(text), limit); }
+dtask::result<dtask::idx_array> read(const std::string& text, std::uint64_t limit = 1 << 20) {
+  return dtask::read_idx(dtask::bytes::copy(text), limit);
+}
 }  // namespace
 
 TEST_CASE("read_idx: plain and gzip give the same array") {
@@ -55,8 +58,11 @@ TEST_CASE("read_idx: a plain file is not copied") {
 
 TEST_CASE("read_idx: bad files have a reason") {
   const std::string good = idx({2, 2}, "abcd");
-  for (const std::string& text : {std::string(), std::string("PK\3\4"), good.substr(0, 6), good.substr(0, good.size() - 1), good + "e", idx({}, ""),
-                                  std::string("\0\0\x0d\1", 4), gzip(good).substr(0, 20), gzip(good).substr(0, gzip(good).size() - 3), gzip(good + "e"), gzip(good.substr(0, good.size() - 1)), gzip(good) + "junk"}) {
+  for (const std::string& text :
+       {std::string(), std::string("PK\3\4"), good.substr(0, 6), good.substr(0, good.size() - 1), good + "e",
+        idx({}, ""), std::string("\0\0\x0d\1", 4), gzip(good).substr(0, 20),
+        gzip(good).substr(0, gzip(good).size() - 3), gzip(good + "e"), gzip(good.substr(0, good.size() - 1)),
+        gzip(good) + "junk"}) {
     CAPTURE(text.size());
     const auto got = read(text);
     REQUIRE(!got);
@@ -103,10 +109,12 @@ TEST_CASE("read_idx: damaged bytes never crash it") {
 TEST_CASE("read_idx: Fashion-MNIST") {
   const auto data = dtask_test::data();
   if (!data) return;
-  const auto pictures = dtask::read_idx(dtask::read_file((*data / "fashion-mnist" / "t10k-images-idx3-ubyte.gz").string()));
+  const auto pictures =
+      dtask::read_idx(dtask::read_file((*data / "fashion-mnist" / "t10k-images-idx3-ubyte.gz").string()));
   REQUIRE(pictures.has_value());
   CHECK(pictures->shape == std::vector<std::size_t>{10000, 28, 28});
-  const auto labels = dtask::read_idx(dtask::read_file((*data / "fashion-mnist" / "t10k-labels-idx1-ubyte.gz").string()));
+  const auto labels =
+      dtask::read_idx(dtask::read_file((*data / "fashion-mnist" / "t10k-labels-idx1-ubyte.gz").string()));
   REQUIRE(labels.has_value());
   CHECK(labels->count() == 10000);
   CHECK(labels->data[0] == std::byte{9});

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #include "dtask/data/resize.hpp"
 
 #include <doctest/doctest.h>
@@ -32,10 +33,7 @@ bool within_one(const std::vector<int>& a, const std::vector<int>& b) {
 TEST_CASE("resize_bilinear: the levels of Pillow, shrinking and enlarging, in both directions") {
   const std::vector<int> in{0, 10, 200, 30, 255, 60, 7};
   const std::vector<std::vector<int>> want{
-      {47, 124, 83},
-      {3, 116, 102, 168, 25},
-      {0, 10, 200, 30, 255, 60, 7},
-      {0, 5, 58, 191, 89, 109, 245, 109, 36, 7},
+      {47, 124, 83}, {3, 116, 102, 168, 25}, {0, 10, 200, 30, 255, 60, 7}, {0, 5, 58, 191, 89, 109, 245, 109, 36, 7},
       {90},
   };
   const int sizes[] = {3, 5, 7, 10, 1};
@@ -54,7 +52,8 @@ TEST_CASE("resize_bilinear: channels do not mix and flat pictures stay flat") {
     CHECK(out.width == size);
     CHECK(out.height == size + 1);
     bool flat = out.rgb.size() == out.row_bytes() * static_cast<std::size_t>(out.height);
-    for (std::size_t i = 0; flat && i < out.rgb.size(); i += 3) flat = out.rgb[i] == 11 && out.rgb[i + 1] == 128 && out.rgb[i + 2] == 255;
+    for (std::size_t i = 0; flat && i < out.rgb.size(); i += 3)
+      flat = out.rgb[i] == 11 && out.rgb[i + 1] == 128 && out.rgb[i + 2] == 255;
     CHECK(flat);
   }
 }

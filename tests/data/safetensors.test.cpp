@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #include "dtask/data/safetensors.hpp"
 
 #include <doctest/doctest.h>
@@ -31,7 +32,9 @@ bool refused(const std::string& header, const std::string& data, const std::stri
 }  // namespace
 
 TEST_CASE("safetensors: reads names, shapes, metadata and data without copying") {
-  const dtask::bytes from = file(R"({"__metadata__":{"format":"pt","k\u00e9y":"v\n\"\ud83d\ude00"},"b":{"dtype":"F32","shape":[2],"data_offsets":[3,11]},"a":{"shape":[3,1],"dtype":"U8","data_offsets":[0,3]}} )",
+  const dtask::bytes from = file(R"({"__metadata__":{"format":"pt","k\u00e9y":"v\n\"\ud83d\ude00"},)"
+                                 R"("b":{"dtype":"F32","shape":[2],"data_offsets":[3,11]},)"
+                                 R"("a":{"shape":[3,1],"dtype":"U8","data_offsets":[0,3]}} )",
                                  "xyz01234567");
   const auto got = dtask::read_safetensors(from);
   REQUIRE(got.has_value());
@@ -49,7 +52,9 @@ TEST_CASE("safetensors: reads names, shapes, metadata and data without copying")
 }
 
 TEST_CASE("safetensors: a scalar, an empty tensor, no tensors") {
-  const auto scalar = dtask::read_safetensors(file(R"({"s":{"dtype":"F64","shape":[],"data_offsets":[0,8]},"e":{"dtype":"F64","shape":[0,5],"data_offsets":[8,8]}})", "12345678"));
+  const auto scalar = dtask::read_safetensors(file(
+      R"({"s":{"dtype":"F64","shape":[],"data_offsets":[0,8]},"e":{"dtype":"F64","shape":[0,5],"data_offsets":[8,8]}})",
+      "12345678"));
   REQUIRE(scalar.has_value());
   CHECK(scalar->find("s")->shape.empty());
   CHECK(scalar->find("e")->data.empty());
@@ -59,7 +64,8 @@ TEST_CASE("safetensors: a scalar, an empty tensor, no tensors") {
 TEST_CASE("safetensors: what it writes it reads") {
   dtask::safetensors out;
   out.metadata = {{"architecture", "x \"y\"\n"}};
-  out.tensors = {{"w", "F16", {2, 2}, dtask::bytes::copy(std::string_view("abcdefgh"))}, {"n", "I64", {}, dtask::bytes::copy(std::string_view("12345678"))}};
+  out.tensors = {{"w", "F16", {2, 2}, dtask::bytes::copy(std::string_view("abcdefgh"))},
+                 {"n", "I64", {}, dtask::bytes::copy(std::string_view("12345678"))}};
   const dtask::bytes written = dtask::write_safetensors(out);
   const auto got = dtask::read_safetensors(written);
   REQUIRE(got.has_value());
@@ -77,7 +83,8 @@ TEST_CASE("safetensors: writing what does not fit together throws") {
   dtask::safetensors wrong;
   wrong.tensors = {{"w", "F32", {3}, dtask::bytes::copy(std::string_view("abcd"))}};
   CHECK_THROWS_AS(dtask::write_safetensors(wrong), dtask::error);
-  wrong.tensors = {{"w", "U8", {1}, dtask::bytes::copy(std::string_view("a"))}, {"w", "U8", {1}, dtask::bytes::copy(std::string_view("a"))}};
+  wrong.tensors = {{"w", "U8", {1}, dtask::bytes::copy(std::string_view("a"))},
+                   {"w", "U8", {1}, dtask::bytes::copy(std::string_view("a"))}};
   CHECK_THROWS_AS(dtask::write_safetensors(wrong), dtask::error);
 }
 
@@ -110,19 +117,28 @@ TEST_CASE("safetensors: bad files have a reason") {
   refused(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[4,0]}})", "1234", "disagree");
   refused(R"({"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}})", "1234", "not valid");
   refused(R"({"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,4]}})", "1234", "overflows");
-  refused(R"({"a":{"dtype":"U8","shape":[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1],"data_offsets":[0,1]}})", "1", "16 dimensions");
+  refused(R"({"a":{"dtype":"U8","shape":[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1],"data_offsets":[0,1]}})", "1",
+          "16 dimensions");
   refused(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})", "123", "truncated");
   refused(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})", "12345", "after the last");
-  refused(R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}})", "123", "overlap");
+  refused(
+      R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}})",
+      "123", "overlap");
   refused(R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}})", "123", "hole");
-  refused(R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}})", "12", "twice");
+  refused(
+      R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}})",
+      "12", "twice");
   refused(R"({"__metadata__":{"a":"1","a":"2"}})", "", "twice");
   refused(R"({"a":{"dtype":"U8","shape":[18446744073709551616],"data_offsets":[0,1]}})", "1", "not valid");
 }
 
 TEST_CASE("safetensors: every cut and every damaged byte is refused or read, never a crash") {
-  const std::string whole(file(R"({"__metadata__":{"m":"\u0041"},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[2,2],"data_offsets":[4,8]}})", "12345678").view());
-  for (std::size_t n = 0; n < whole.size(); ++n) CHECK(!dtask::read_safetensors(dtask::bytes::copy(whole.substr(0, n))));
+  const std::string whole(file(R"({"__metadata__":{"m":"\u0041"},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},)"
+                               R"("b":{"dtype":"U8","shape":[2,2],"data_offsets":[4,8]}})",
+                               "12345678")
+                              .view());
+  for (std::size_t n = 0; n < whole.size(); ++n)
+    CHECK(!dtask::read_safetensors(dtask::bytes::copy(whole.substr(0, n))));
   const unsigned seed = 4711;
   CAPTURE(seed);
   std::mt19937 random(seed);

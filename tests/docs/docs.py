@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSL-1.0
 """Runs the programs and commands of documents.
 
 usage: docs.py PAGE... --source DIR --build DIR --compiler CXX --flags FILE

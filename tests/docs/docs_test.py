@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSL-1.0
 """The driver of the documents finds what it is for."""
 import pathlib
 import tempfile

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // Jobs that throw, crash, never end, or whose result cannot travel.
 #include <doctest/doctest.h>
 #include <fcntl.h>
@@ -97,8 +98,11 @@ TEST_CASE("a worker without slots left that is told to leave keeps its exit code
   REQUIRE(::mkfifo(input.c_str(), 0600) == 0);
   int lifeline = ::open(input.c_str(), O_RDWR | O_CLOEXEC);
   REQUIRE(lifeline >= 0);
-  process worker({"/bin/sh", "-c", "exec \"$0\" worker --connect \"$1\" --slots 1 --abandon-after 0.2 --until-stdin-ends < \"$2\"", app_path(), s.url(), input});
-  REQUIRE_MESSAGE(s.coordinator().wait_for(process::err, site::joined_text), s.coordinator().report() << worker.report());
+  process worker({"/bin/sh", "-c",
+                  "exec \"$0\" worker --connect \"$1\" --slots 1 --abandon-after 0.2 --until-stdin-ends < \"$2\"",
+                  app_path(), s.url(), input});
+  REQUIRE_MESSAGE(s.coordinator().wait_for(process::err, site::joined_text), s.coordinator().report()
+                                                                                 << worker.report());
   command what = s.meeting();
   what.insert(what.end(), {"--deadline-ms", "300", "--job", "deaf:a"});
   process& client = s.add_client(what);

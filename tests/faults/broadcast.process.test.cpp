@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // Broadcast values when workers and the coordinator die.
 #include <doctest/doctest.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // What happens to its jobs when a client is interrupted or dies.
 #include <doctest/doctest.h>
 

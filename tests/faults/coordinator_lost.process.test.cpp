@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // What happens when the coordinator dies, and comes back or does not.
 #include <doctest/doctest.h>
 

@@ -1,8 +1,8 @@
+// SPDX-License-Identifier: BSL-1.0
 // The program that the fault tests start in every role. As a client it submits all `--job KIND:ARGUMENT` at once and
-// prints one line for each end as it comes:
-//   outcome KIND:ARGUMENT ok attempts=1 value=... worker=...
-//   outcome KIND:ARGUMENT CODE attempts=1 type=... message=... place=... what=...
-// Exit code: 0 when all ended with `ok`, else 1; that of dtask::main where the cluster failed, and with `--strict` where a job did.
+// prints one line for each end as it comes: outcome KIND:ARGUMENT ok attempts=1 value=... worker=... outcome
+// KIND:ARGUMENT CODE attempts=1 type=... message=... place=... what=... Exit code: 0 when all ended with `ok`, else 1;
+// that of dtask::main where the cluster failed, and with `--strict` where a job did.
 #include <chrono>
 #include <cstdio>
 #include <cstring>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 // The jobs of faults_app: one for each thing that may go wrong in a worker.
 #include <fcntl.h>
@@ -64,7 +65,8 @@ struct deaf : dtask::job<"deaf/1", dtask::at_most_once> {
   }
 };
 
-/// Waits at the gate and then tells what the broadcast `word` holds: its size and its letter, or `torn` where the letters differ.
+/// Waits at the gate and then tells what the broadcast `word` holds: its size and its letter, or `torn` where the
+/// letters differ.
 struct recite : dtask::job<"recite/1", dtask::idempotent> {
   explicit recite(dtask::worker_context& w) : word_(w.blob("word")) {}
   dtask::task<std::string> operator()(dtask::job_context& ctx, visit v) {
@@ -117,7 +119,7 @@ using aborts_once_job = dtask::function_job<"aborts_once/1", &aborts, dtask::at_
 using large_job = dtask::function_job<"large/1", &large, dtask::idempotent>;
 using seal_job = dtask::function_job<"seal/1", &seal, dtask::idempotent>;
 
-using jobs =
-    dtask::registry<hold, hold_once, deaf, recite, echo_job, count_job, throws_job, aborts_job, aborts_once_job, large_job, seal_job>;
+using jobs = dtask::registry<hold, hold_once, deaf, recite, echo_job, count_job, throws_job, aborts_job,
+                             aborts_once_job, large_job, seal_job>;
 
 }  // namespace faults

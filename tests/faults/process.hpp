@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 // A program that a test starts: its output is captured, every wait is bounded, and it never outlives the test.
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 // A folder of a test's own, and the two ways in which programs tell a test that something has happened: a file that
 // appears, a line in a pipe.

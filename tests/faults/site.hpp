@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 // A small cluster of real processes: one coordinator, workers, clients, all the program faults_app. The lease times are
 // short, so that losses are seen quickly.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 // A peer that does not keep to the protocol: a plain socket on loopback, and the bytes that it may send.
 #include <netinet/in.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // Peers that are not dtask, or not this dtask: the coordinator stays up, its memory within what it states, its log at
 // one line each.
 #include <doctest/doctest.h>

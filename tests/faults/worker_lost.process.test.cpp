@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // What happens to the jobs of a worker that dies, hangs, or comes late.
 #include <doctest/doctest.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // What the user does wrong, or finds wrong: one line with cause and remedy, and the exit code that the documentation
 // states.
 #include <doctest/doctest.h>

@@ -1,9 +1,17 @@
+// SPDX-License-Identifier: BSL-1.0
 #include "dtask/job/codec.hpp"
 
 #include <doctest/doctest.h>
 
 #include <array>
 #include <bit>
+#include <cereal/types/base_class.hpp>
+#include <cereal/types/deque.hpp>
+#include <cereal/types/forward_list.hpp>
+#include <cereal/types/map.hpp>
+#include <cereal/types/string.hpp>
+#include <cereal/types/unordered_map.hpp>
+#include <cereal/types/vector.hpp>
 #include <chrono>
 #include <complex>
 #include <cstdint>
@@ -25,15 +33,8 @@
 #include <variant>
 #include <vector>
 
-#include <cereal/types/base_class.hpp>
-#include <cereal/types/deque.hpp>
-#include <cereal/types/forward_list.hpp>
-#include <cereal/types/map.hpp>
-#include <cereal/types/string.hpp>
-#include <cereal/types/unordered_map.hpp>
-#include <cereal/types/vector.hpp>
-
-// ---- what is allocated on this thread, in requested bytes (the sanitizers bring an operator new of their own: nothing is counted there) ----
+// ---- what is allocated on this thread, in requested bytes (the sanitizers bring an operator new of their own: nothing
+// is counted there) ----
 namespace {
 struct counter {
   std::size_t now = 0, peak = 0;
@@ -209,7 +210,8 @@ void put(std::string& to, T value) {
   to.append(reinterpret_cast<const char*>(&value), sizeof value);
 }
 
-/// Decodes foreign bytes: a value or `decode_failed`, and never more memory than 4 x frame + 64 KiB, the frame included.
+/// Decodes foreign bytes: a value or `decode_failed`, and never more memory than 4 x frame + 64 KiB, the frame
+/// included.
 template <class T>
 bool accepts(const dtask::payload& from) {
   const std::size_t frame = from.size();
@@ -349,7 +351,9 @@ TEST_CASE("codec: sparse honest values decode within the memory that their size 
 }
 
 TEST_CASE("codec: counts that the bytes do not justify") {
-  for (const std::uint64_t n : {~std::uint64_t{0}, std::uint64_t{1} << 63, std::uint64_t{1} << 60, (std::uint64_t{1} << 62) + 1, std::uint64_t{1} << 33, std::uint64_t{1} << 29, std::uint64_t{1} << 28}) {
+  for (const std::uint64_t n :
+       {~std::uint64_t{0}, std::uint64_t{1} << 63, std::uint64_t{1} << 60, (std::uint64_t{1} << 62) + 1,
+        std::uint64_t{1} << 33, std::uint64_t{1} << 29, std::uint64_t{1} << 28}) {
     for (const std::size_t more : {std::size_t{0}, std::size_t{64}}) {
       std::string body;
       put(body, n);
@@ -421,7 +425,8 @@ TEST_CASE("codec: nesting has a limit on both sides") {
 
 TEST_CASE("codec: truncated, longer, and wrong values") {
   const auto whole = dtask::encode(all{});
-  for (std::size_t size = 0; size < whole.body.size(); ++size) CHECK_FALSE(accepts<all>({whole.body.slice(0, size), {}}));
+  for (std::size_t size = 0; size < whole.body.size(); ++size)
+    CHECK_FALSE(accepts<all>({whole.body.slice(0, size), {}}));
   CHECK_FALSE(accepts<int>(raw(std::string("\1\0\0\0x", 5))));
   CHECK_FALSE(accepts<bool>(raw("\5")));
   CHECK_FALSE(accepts<std::variant<int, std::string>>(raw(std::string("\x63\0\0\0\0", 5))));

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #include "dtask/job/registry.hpp"
 
 #include <doctest/doctest.h>
@@ -131,14 +132,16 @@ TEST_CASE("registry: what the job throws, and what the codec refuses") {
 TEST_CASE("registry: job names") {
   CHECK(dtask::valid_job_name("a/1"));
   CHECK(dtask::valid_job_name("team/image.classify-v/12"));
-  for (const char* bad : {"", "a", "a/", "/1", "a/b", "a b/1", "a/1x", "\xc3\xa4/1"}) CHECK_FALSE(dtask::valid_job_name(bad));
+  for (const char* bad : {"", "a", "a/", "/1", "a/b", "a b/1", "a/1x", "\xc3\xa4/1"})
+    CHECK_FALSE(dtask::valid_job_name(bad));
 }
 
 TEST_CASE("outcome: a value or a remote error, and where it ran") {
   dtask::outcome<int> good(5, "host/w#1", 2);
   CHECK(good.value() == 5);
   CHECK(good.attempts() == 2);
-  const dtask::remote_error why(dtask::errc::job_failed, "std::out_of_range", "no such thing", "host/w#1, attempt 1", "", 1, "host/w#1");
+  const dtask::remote_error why(dtask::errc::job_failed, "std::out_of_range", "no such thing", "host/w#1, attempt 1",
+                                "", 1, "host/w#1");
   dtask::outcome<int> bad(why);
   CHECK_FALSE(bad);
   CHECK(bad.worker() == "host/w#1");

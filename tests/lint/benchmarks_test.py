@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSL-1.0
 """scripts/bench refuses what it does not know, and its driver gives every figure, in a table and as JSON."""
 import json
 import pathlib

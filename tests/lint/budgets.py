@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSL-1.0
 """What including dtask costs: CPU seconds at -O0, printed; fails only on the ratio to a fixed set of standard headers compiled in the same run.
 
 usage: budgets.py COMPILER FLAGS_FILE SOURCE_DIR WITH_TORCH

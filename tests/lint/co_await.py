@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSL-1.0
 """What g++ 12 miscompiles is refused where people copy from. usage: co_await.py SOURCE_DIR
 
 1. co_await in the condition of an if, while, for or switch that declares no variable.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSL-1.0
 """The form of headers: guard, namespace markers, umbrellas that leave nothing out. usage: form.py SOURCE_DIR [--fix]
 
 --fix writes the include lines of the umbrellas anew.
@@ -45,7 +46,7 @@ def fix(root):
 
 def rewrite(path, what, names):
     """Keeps the remarks at the head of a file that exists."""
-    old = path.read_text() if path.exists() else f"#pragma once\n/// {what}\n"
+    old = path.read_text() if path.exists() else f"// SPDX-License-Identifier: BSL-1.0\n#pragma once\n/// {what}\n"
     head = re.split(r"^\s*#\s*include", old, maxsplit=1, flags=re.M)[0].rstrip("\n") + "\n"
     new = head + "".join(f'#include "{name}"\n' for name in names)
     if new != old:
@@ -62,8 +63,8 @@ def check(root):
         code = strip(text)
         if room_of(name) and "/detail/" not in name and path.suffix == ".hpp":
             rooms.setdefault(room_of(name), []).append(name)
-        if path.suffix == ".hpp" and not text.startswith("#pragma once\n"):
-            problems.append(f"{name}: the first line is not '#pragma once'")
+        if path.suffix == ".hpp" and not re.match(r"(// SPDX-[^\n]*\n)?#pragma once\n", text):
+            problems.append(f"{name}: the first line after the licence is not '#pragma once'")
         if re.search(r"^\s*using\s+namespace\b", code, re.M) and re.search(r"^using\s+namespace\b", code, re.M):
             problems.append(f"{name}: 'using namespace' at namespace scope reaches every user")
         if code.count("diagnostic push") != code.count("diagnostic pop"):

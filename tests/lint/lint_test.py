@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSL-1.0
 """The lint tests find what they are for."""
 import pathlib
 import tempfile
@@ -5,6 +6,7 @@ import unittest
 
 import co_await
 import form
+import format as layout
 import rooms
 
 
@@ -94,6 +96,26 @@ class Rooms(unittest.TestCase):
         self.assertEqual(found, [])
         _, found = self.problems({"dtask/task/a.hpp": "#pragma once\nnamespace dtask {}\n", "dtask/task.hpp": '#pragma once\n#include "dtask/task/a.hpp"\n'})
         self.assertIn("DTASK_BEGIN", found[0])
+
+
+class Format(unittest.TestCase):
+    def problems(self, files, tool=None):
+        with tempfile.TemporaryDirectory() as folder:
+            for name, text in files.items():
+                (pathlib.Path(folder) / name).write_text(text)
+            return layout.check(pathlib.Path(folder), tool)
+
+    def test_licence_and_columns(self):
+        licence = "// SPDX-License-Identifier: BSL-1.0\n"
+        self.assertIn("SPDX", self.problems({"a.cpp": "int a;\n"})[0])
+        self.assertIn("a.md:2: 121 columns", self.problems({"a.md": licence + "a" * 60 + " " + "b" * 60})[0])
+        self.assertEqual(self.problems({"a.cpp": licence + "int a;\n", "a.md": licence + "|" + "a " * 80}), [])
+
+    def test_clang_format(self):
+        tool = layout.clang_format()
+        if not tool:
+            self.skipTest("clang-format 19 is not installed")
+        self.assertIn("error:", self.problems({"a.cpp": "// SPDX-License-Identifier: BSL-1.0\nint  a;\n"}, tool)[0])
 
 
 if __name__ == "__main__":

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSL-1.0
 """The room graph: who may include whom, and what from outside. usage: rooms.py SOURCE_DIR"""
 import pathlib
 import sys

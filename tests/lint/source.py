@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSL-1.0
 """Reading C++ sources for the lint tests: headers, includes, tokens."""
 import pathlib
 import re

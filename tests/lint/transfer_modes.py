@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSL-1.0
 """Objects built with different values of DTASK_SYMMETRIC_TRANSFER or DTASK_DEBUG must not link. usage: transfer_modes.py COMPILER FLAGS_FILE"""
 import itertools
 import pathlib

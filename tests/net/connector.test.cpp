@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #include "dtask/net/connector.hpp"
 
 #include <doctest/doctest.h>
@@ -50,7 +51,9 @@ TEST_CASE("a connector that is destroyed calls nobody") {
   asio::io_context io(1);
   const dead_port dead(io);
   answer got;
-  { net::connector c(io.get_executor(), {"127.0.0.1", dead.port()}, {}, into(got)); }
+  {
+    net::connector c(io.get_executor(), {"127.0.0.1", dead.port()}, {}, into(got));
+  }
   io.run();
   CHECK_FALSE(got.has_value());
 }

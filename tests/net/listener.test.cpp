@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #include "dtask/net/listener.hpp"
 
 #include <doctest/doctest.h>

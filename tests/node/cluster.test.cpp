@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #include "dtask/node/cluster.hpp"
 
 #include <doctest/doctest.h>
@@ -123,7 +124,8 @@ using unspeakable_job = dtask::function_job<"unspeakable/1", &unspeakable>;
 using waiting_job = dtask::function_job<"waiting/1", &waits_for_stop>;
 using stubborn_job = dtask::function_job<"stubborn/1", &ignores_stop>;
 using stranger_job = dtask::function_job<"stranger/1", &nothing>;
-using jobs = dtask::registry<classify, broken_object, score_job, nothing_job, echo_job, fails_job, numbers_job, unspeakable_job, waiting_job, stubborn_job>;
+using jobs = dtask::registry<classify, broken_object, score_job, nothing_job, echo_job, fails_job, numbers_job,
+                             unspeakable_job, waiting_job, stubborn_job>;
 
 template <class Body>
 void on(const char* url, Body body, dtask::cluster_options options = {}) {
@@ -457,7 +459,8 @@ TEST_CASE("cluster: offline for good, what waits for room ends with the cause, a
   on(
       url.c_str(),
       [&](dtask::cluster& c) -> dtask::task<> {
-        // Some are with the coordinator, some wait in the client for credit, and most for room there. Without a deadline, so that nothing but the cause ends them.
+        // Some are with the coordinator, some wait in the client for credit, and most for room there. Without a
+        // deadline, so that nothing but the cause ends them.
         dtask::event all_sent;
         auto items = std::views::iota(0u) | std::views::take_while([&all_sent](unsigned i) {
                        if (i == 60) all_sent.set();
@@ -508,7 +511,8 @@ TEST_CASE("cluster: offline for good, what waits for room ends with the cause, a
 
 TEST_CASE("coordinator: a port in use, and an address beyond loopback") {
   dtask::coordinator one({"127.0.0.1", 0});
-  CHECK_THROWS_WITH_AS(dtask::coordinator(one.address()), doctest::Contains("cannot listen on 127.0.0.1"), dtask::error);
+  CHECK_THROWS_WITH_AS(dtask::coordinator(one.address()), doctest::Contains("cannot listen on 127.0.0.1"),
+                       dtask::error);
   CHECK_THROWS_WITH_AS(dtask::coordinator({"0.0.0.0", 0}), doctest::Contains("no authentication"), dtask::error);
 }
 
@@ -521,9 +525,11 @@ TEST_CASE("coordinator: times of a lease that contradict each other are refused,
     options.coordinator.heartbeat = t.heartbeat;
     options.coordinator.suspect_after = t.suspect_after;
     options.coordinator.lost_after = t.lost_after;
-    CHECK_THROWS_WITH_AS(dtask::coordinator({"127.0.0.1", 0}, false, options.coordinator), doctest::Contains("--heartbeat"), dtask::error);
+    CHECK_THROWS_WITH_AS(dtask::coordinator({"127.0.0.1", 0}, false, options.coordinator),
+                         doctest::Contains("--heartbeat"), dtask::error);
     dtask::work_pool pool(1);
-    CHECK_THROWS_WITH_AS(dtask::sync_wait(pool, dtask::cluster::connect<jobs>(pool, "local://1", options)), doctest::Contains("heartbeat"), dtask::error);
+    CHECK_THROWS_WITH_AS(dtask::sync_wait(pool, dtask::cluster::connect<jobs>(pool, "local://1", options)),
+                         doctest::Contains("heartbeat"), dtask::error);
   }
   dtask::control::coordinator_options same;
   same.heartbeat = 1s;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #include "dtask/node/map_stream.hpp"
 
 #include <doctest/doctest.h>
@@ -48,10 +49,12 @@ TEST_CASE("map: one outcome for each item, also where a cancel meets items that 
     dtask::control::identity who;
     who.jobs.resize(1);
     const auto silent = [](const dtask::detail::link_taker&) { return std::shared_ptr<void>(); };
-    const auto client = std::make_shared<dtask::detail::client_node>(io.get_executor(), who, dtask::control::client_options(), silent, 1);
+    const auto client = std::make_shared<dtask::detail::client_node>(io.get_executor(), who,
+                                                                     dtask::control::client_options(), silent, 1);
     client->start();
     {
-      dtask::map_stream<int> out(client, std::make_unique<some_items>(), dtask::detail::call_form(), {.order = order, .window = all});
+      dtask::map_stream<int> out(client, std::make_unique<some_items>(), dtask::detail::call_form(),
+                                 {.order = order, .window = all});
       REQUIRE(next_code(out) == dtask::errc::too_large);
       out.cancel();
       // Taken before the node hears of the cancel.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #include "dtask/node/query_status.hpp"
 
 #include <doctest/doctest.h>
@@ -20,10 +21,12 @@ class silent_coordinator final : dtask::wire::link_events {
  public:
   silent_coordinator() : thread_(dtask::duration::zero()) {
     thread_.call([this] {
-      listener_ = dtask::net::listener::open(thread_.executor(), {"127.0.0.1", 0}, {}, [this](std::unique_ptr<dtask::net::link> l) {
-                    link_ = std::move(l);
-                    link_->start(*this);
-                  }).value();
+      listener_ = dtask::net::listener::open(thread_.executor(), {"127.0.0.1", 0}, {},
+                                             [this](std::unique_ptr<dtask::net::link> l) {
+                                               link_ = std::move(l);
+                                               link_->start(*this);
+                                             })
+                      .value();
     });
   }
   ~silent_coordinator() {

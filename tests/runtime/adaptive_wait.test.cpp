@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #include "dtask/runtime/detail/adaptive_wait.hpp"
 
 #include <doctest/doctest.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 // While it lives, the system refuses to start a thread.
 #include <sys/resource.h>

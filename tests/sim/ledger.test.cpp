@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #include "dtask/sim/ledger.hpp"
 
 #include <doctest/doctest.h>

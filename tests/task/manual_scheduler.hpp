@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 // A scheduler on virtual time that the test drives: nothing runs and no time passes but by its calls.
 #include <chrono>

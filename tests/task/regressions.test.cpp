@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // What g++ 12 gets wrong around coroutines, kept right by the rules and the two transfer modes. Built in both modes.
 #include <doctest/doctest.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #include "dtask/task/resume_on.hpp"
 
 #include <doctest/doctest.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #include "dtask/task/semaphore.hpp"
 
 #include <doctest/doctest.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #include "dtask/task/stop.hpp"
 
 #include <doctest/doctest.h>
@@ -50,7 +51,9 @@ TEST_CASE("callbacks run once, also those of descendants, and at once where stop
     seen = cause;
   };
   const dtask::stop_callback<decltype(count)> first(dtask::stop_token(child), count);
-  { const dtask::stop_callback<decltype(count)> gone(dtask::stop_token(child), count); }
+  {
+    const dtask::stop_callback<decltype(count)> gone(dtask::stop_token(child), count);
+  }
   root.request_stop(errc::cancelled);
   CHECK(calls == 1);
   CHECK(seen == errc::cancelled);

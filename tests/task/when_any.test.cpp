@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #include "dtask/task/when_any.hpp"
 
 #include <doctest/doctest.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // The example's networks, alone: no cluster, no program.
 #if defined(DTASK_TEST_WITH_RECOGNISE)
 #include <doctest/doctest.h>
@@ -36,13 +37,16 @@ std::vector<reference> references(const std::filesystem::path& data) {
     std::getline(row, r.file, '\t');
     std::getline(row, word, '\t');
     r.label = std::stoi(word);
-    while (std::getline(row, word, '\t')) r.top.push_back({std::stoi(word), std::stof(word.substr(word.find(':') + 1))});
+    while (std::getline(row, word, '\t'))
+      r.top.push_back({std::stoi(word), std::stof(word.substr(word.find(':') + 1))});
     out.push_back(r);
   }
   return out;
 }
 
-dtask::bytes weights(const std::filesystem::path& data) { return dtask::read_file((data / "weights" / "mobilenet_v2.safetensors").string()); }
+dtask::bytes weights(const std::filesystem::path& data) {
+  return dtask::read_file((data / "weights" / "mobilenet_v2.safetensors").string());
+}
 
 std::vector<std::uint8_t> pixels_of(const std::filesystem::path& file) {
   const auto picture = dtask::decode_picture(dtask::read_file(file.string()).span());
@@ -70,14 +74,16 @@ score run(recognise::precision in, const std::filesystem::path& data) {
       const auto& top = got[i - at];
       ++s.files;
       s.top1 += top[0].index == want[i].label;
-      s.top5 += std::any_of(top.begin(), top.end(), [&](const recognise::ranked& r) { return r.index == want[i].label; });
+      s.top5 +=
+          std::any_of(top.begin(), top.end(), [&](const recognise::ranked& r) { return r.index == want[i].label; });
       s.agree += top[0].index == want[i].top[0].index;
       for (const recognise::ranked& r : want[i].top)
         for (const recognise::ranked& g : top)
           if (g.index == r.index) s.worst = std::max(s.worst, std::abs(g.p - r.p));
     }
   }
-  std::printf("top-1 %d, top-5 %d of %d, same top-1 as the reference %d, largest difference in p %.4f\n", s.top1, s.top5, s.files, s.agree, s.worst);
+  std::printf("top-1 %d, top-5 %d of %d, same top-1 as the reference %d, largest difference in p %.4f\n", s.top1,
+              s.top5, s.files, s.agree, s.worst);
   return s;
 }
 
@@ -91,7 +97,9 @@ std::string complaint(const dtask::bytes& file) {
   }
   return {};
 }
-bool complains(const dtask::safetensors& file, const std::string& part) { return complaint(dtask::write_safetensors(file)).find(part) != std::string::npos; }
+bool complains(const dtask::safetensors& file, const std::string& part) {
+  return complaint(dtask::write_safetensors(file)).find(part) != std::string::npos;
+}
 }  // namespace
 
 TEST_CASE("recognise: float32 gives the answers of the plain Python run") {
@@ -118,7 +126,8 @@ TEST_CASE("recognise: weights that do not fit are refused with a reason") {
   if (!data) return;
   const dtask::bytes whole = weights(*data);
   CHECK(complaint(whole).empty());
-  for (const std::size_t n : {std::size_t{0}, std::size_t{9}, std::size_t{20000}, whole.size() / 2, whole.size() - 1}) CHECK(!complaint(whole.slice(0, n)).empty());
+  for (const std::size_t n : {std::size_t{0}, std::size_t{9}, std::size_t{20000}, whole.size() / 2, whole.size() - 1})
+    CHECK(!complaint(whole.slice(0, n)).empty());
   const dtask::safetensors good = *dtask::read_safetensors(whole);
 
   dtask::safetensors file = good;
@@ -150,7 +159,8 @@ TEST_CASE("recognise: weights that do not fit are refused with a reason") {
   CHECK(complains(file, "mean"));
   for (const float wrong : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
     file = good;
-    dtask::safetensor& last = *std::find_if(file.tensors.begin(), file.tensors.end(), [](const dtask::safetensor& t) { return t.name == "classifier.1.bias"; });
+    dtask::safetensor& last = *std::find_if(file.tensors.begin(), file.tensors.end(),
+                                            [](const dtask::safetensor& t) { return t.name == "classifier.1.bias"; });
     std::string values(last.data.view());
     std::memcpy(values.data() + 12, &wrong, sizeof wrong);
     last.data = dtask::bytes::copy(values);
@@ -202,11 +212,16 @@ TEST_CASE("recognise: a batch and its pictures one by one get the same answers")
 TEST_CASE("recognise: the small network learns, and its weights are a file that loads") {
   const auto data = dtask_test::data();
   if (!data) return;
-  const auto load = [&](const char* name) { return *dtask::read_idx(dtask::read_file((*data / "fashion-mnist" / name).string())); };
-  const auto raw = [](const dtask::bytes& b, std::size_t n) { return std::span(reinterpret_cast<const std::uint8_t*>(b.data()), n); };
+  const auto load = [&](const char* name) {
+    return *dtask::read_idx(dtask::read_file((*data / "fashion-mnist" / name).string()));
+  };
+  const auto raw = [](const dtask::bytes& b, std::size_t n) {
+    return std::span(reinterpret_cast<const std::uint8_t*>(b.data()), n);
+  };
   const dtask::idx_array pictures = load("train-images-idx3-ubyte.gz"), labels = load("train-labels-idx1-ubyte.gz");
   constexpr std::size_t count = 12000, tested = 2000;
-  const recognise::trained got = recognise::train_fashion(raw(pictures.data, count * 784), raw(labels.data, count), 1, 1, nullptr, nullptr);
+  const recognise::trained got =
+      recognise::train_fashion(raw(pictures.data, count * 784), raw(labels.data, count), 1, 1, nullptr, nullptr);
   recognise::model network(got.weights);
   CHECK(network.info().architecture == "fashion_cnn");
   const dtask::idx_array test = load("t10k-images-idx3-ubyte.gz"), answers = load("t10k-labels-idx1-ubyte.gz");
@@ -226,6 +241,7 @@ TEST_CASE("recognise: training can be stopped and checks its input") {
     CHECK(e.code() == dtask::errc::cancelled);
   }
   CHECK_THROWS_AS(recognise::train_fashion(pixels, std::vector<std::uint8_t>{1}, 1, 1, nullptr, nullptr), dtask::error);
-  CHECK_THROWS_AS(recognise::train_fashion(pixels, std::vector<std::uint8_t>{0, 1, 2, 10}, 1, 1, nullptr, nullptr), dtask::error);
+  CHECK_THROWS_AS(recognise::train_fashion(pixels, std::vector<std::uint8_t>{0, 1, 2, 10}, 1, 1, nullptr, nullptr),
+                  dtask::error);
 }
 #endif

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // The demo as scripts/demo starts it.
 #if defined(DTASK_TEST_WITH_RECOGNISE)
 #include <doctest/doctest.h>
@@ -16,14 +17,17 @@ TEST_CASE("recognise demo: trains, loses a worker and answers everything") {
   const auto data = dtask_test::data();
   if (!data) return;
   const faults::scratch folder;
-  process demo({(dtask_test::build_dir() / "examples" / "recognise" / "recognise_demo").string(), (*data / "fashion-mnist").string(), folder.file("weights.safetensors")});
+  process demo({(dtask_test::build_dir() / "examples" / "recognise" / "recognise_demo").string(),
+                (*data / "fashion-mnist").string(), folder.file("weights.safetensors")});
   const auto end = demo.wait(std::chrono::seconds(170));
   REQUIRE(end.has_value());
   const std::string said = demo.text(process::out);
   CAPTURE(said);
   CAPTURE(demo.text(process::err));
   CHECK(end->code == 0);
-  for (const char* part : {"killing worker-", "started worker-3", "(killed)", "(replacement)", "jobs placed again", "last pass          10000/10000"}) CHECK(said.find(part) != std::string::npos);
+  for (const char* part : {"killing worker-", "started worker-3", "(killed)", "(replacement)", "jobs placed again",
+                           "last pass          10000/10000"})
+    CHECK(said.find(part) != std::string::npos);
   CHECK(fs::file_size(folder.file("weights.safetensors")) > 400000);
 }
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // The program examples/recognise as people start it: its answers, its exit codes, its output, on every kind of cluster.
 #if defined(DTASK_TEST_WITH_RECOGNISE)
 #include <doctest/doctest.h>
@@ -75,7 +76,8 @@ answer parse(const std::string& line) {
   a.file = fs::path(text_after(line, "file")).filename();
   a.error = text_after(line, "error");
   for (std::size_t at = 0; (at = line.find("{\"index\":", at)) != std::string::npos; ++at)
-    a.top.push_back({std::atoi(line.c_str() + at + 9), static_cast<float>(std::atof(line.c_str() + line.find("\"p\":", at) + 4))});
+    a.top.push_back(
+        {std::atoi(line.c_str() + at + 9), static_cast<float>(std::atof(line.c_str() + line.find("\"p\":", at) + 4))});
   if (a.error.empty()) {
     CHECK(!text_after(line, "worker").empty());
     CHECK(line.find("\"attempt\":1}") != std::string::npos);
@@ -110,11 +112,14 @@ struct tcp_cluster {
   std::vector<std::unique_ptr<process>> workers;
   std::string url;
   explicit tcp_cluster(int count) {
-    coordinator = std::make_unique<process>(std::vector<std::string>{program(), "coordinator", "--listen", "127.0.0.1:0", "--port-file", folder.file("port")});
+    coordinator = std::make_unique<process>(std::vector<std::string>{
+        program(), "coordinator", "--listen", "127.0.0.1:0", "--port-file", folder.file("port")});
     const auto port = folder.wait_for_line("port", *coordinator);
     REQUIRE(port.has_value());
     url = "tcp://127.0.0.1:" + *port;
-    for (int i = 0; i < count; ++i) workers.push_back(std::make_unique<process>(std::vector<std::string>{program(), "worker", "--connect", url, "--slots", "1"}));
+    for (int i = 0; i < count; ++i)
+      workers.push_back(
+          std::make_unique<process>(std::vector<std::string>{program(), "worker", "--connect", url, "--slots", "1"}));
   }
 };
 
@@ -136,7 +141,8 @@ TEST_CASE("recognise program: 160 photos, the same answers on local, spawn and t
   for (const answer& a : want) {
     REQUIRE(a.top.size() == 5);
     top1 += a.top[0].index == right.at(a.file);
-    top5 += std::any_of(a.top.begin(), a.top.end(), [&](const recognise::ranked& r) { return r.index == right.at(a.file); });
+    top5 += std::any_of(a.top.begin(), a.top.end(),
+                        [&](const recognise::ranked& r) { return r.index == right.at(a.file); });
   }
   MESSAGE("top-1 " << top1 << ", top-5 " << top5);
   CHECK(std::abs(top1 - 138) <= 1);
@@ -181,7 +187,9 @@ TEST_CASE("recognise program: odd pictures get an answer or a reason") {
 TEST_CASE("recognise program: the table") {
   const auto d = data();
   if (!d) return;
-  const run_result got = run(d->network() + std::vector<std::string>{(d->root / "photos" / "000b7d55b6184b08.jpg").string(), "/nowhere/x.jpg"});
+  const run_result got =
+      run(d->network() +
+          std::vector<std::string>{(d->root / "photos" / "000b7d55b6184b08.jpg").string(), "/nowhere/x.jpg"});
   CHECK(got.code == 1);
   REQUIRE(got.lines.size() == 3);
   CHECK(got.lines[0].find("class") != std::string::npos);
@@ -197,7 +205,8 @@ TEST_CASE("recognise program: a folder with links to nowhere and to themselves s
   fs::copy_file(d->root / "photos" / "000b7d55b6184b08.jpg", folder.file("a.jpg"));
   fs::create_symlink("b.jpg", folder.file("b.jpg"));
   fs::create_symlink("nowhere.jpg", folder.file("c.jpg"));
-  const run_result got = run(d->network() + std::vector<std::string>{"--json", fs::path(folder.file("a.jpg")).parent_path().string()});
+  const run_result got =
+      run(d->network() + std::vector<std::string>{"--json", fs::path(folder.file("a.jpg")).parent_path().string()});
   CAPTURE(got.errors);
   CHECK(got.code == 1);
   const std::vector<answer> answers = parse(got.lines);
@@ -212,7 +221,8 @@ TEST_CASE("recognise program: answers that cannot be written are an error, and n
   if (!d) return;
   const std::string photos = (d->root / "photos").string(), photo = photos + "/000b7d55b6184b08.jpg";
   const auto in_shell = [&](const std::string& around, const std::string& path) {
-    process p({"/bin/bash", "-c", "exec \"$0\" --json --weights \"$1\" --classes \"$2\" \"$3\"" + around, program(), d->weights(), d->classes(), path});
+    process p({"/bin/bash", "-c", "exec \"$0\" --json --weights \"$1\" --classes \"$2\" \"$3\"" + around, program(),
+               d->weights(), d->classes(), path});
     const auto end = p.wait(std::chrono::seconds(120));
     REQUIRE_MESSAGE(end.has_value(), p.report());
     CHECK_MESSAGE(end->code == 4, p.report());
@@ -232,13 +242,15 @@ TEST_CASE("recognise program: wrong usage is one line and exit code 2, a missing
   std::ofstream(folder.file("empty.txt"));
   std::ofstream(folder.file("short.txt")) << "one\ntwo\n";
   const dtask::bytes whole = dtask::read_file(d->weights());
-  std::ofstream(folder.file("cut.safetensors"), std::ios::binary).write(reinterpret_cast<const char*>(whole.data()), static_cast<std::streamsize>(whole.size() / 2));
+  std::ofstream(folder.file("cut.safetensors"), std::ios::binary)
+      .write(reinterpret_cast<const char*>(whole.data()), static_cast<std::streamsize>(whole.size() / 2));
   const std::vector<std::pair<std::vector<std::string>, std::string>> cases{
       {{"--weights", folder.file("none"), "--classes", d->classes(), photo}, "cannot read file"},
       {{"--weights", folder.file("cut.safetensors"), "--classes", d->classes(), photo}, "truncated"},
       {{"--weights", photo, "--classes", d->classes(), photo}, "safetensors"},
       {{"--weights", d->weights(), "--classes", folder.file("empty.txt"), photo}, "class list is empty"},
-      {{"--weights", d->weights(), "--classes", folder.file("short.txt"), photo}, "2 names, the weights have 1000 classes"},
+      {{"--weights", d->weights(), "--classes", folder.file("short.txt"), photo},
+       "2 names, the weights have 1000 classes"},
       {{"--weights", d->weights(), "--classes", d->classes(), "--labels", folder.file("short.txt"), photo}, "IDX"},
       {{"--weights", d->weights(), "--classes", d->classes(), "--unknown", photo}, "--unknown"},
       {{"--weights", d->weights(), "--classes", d->classes()}, "paths is required"},
@@ -252,7 +264,8 @@ TEST_CASE("recognise program: wrong usage is one line and exit code 2, a missing
     CHECK(got.errors.find(part) != std::string::npos);
     CHECK(std::count(got.errors.begin(), got.errors.end(), '\n') == 1);
   }
-  const run_result nobody = run(d->network() + std::vector<std::string>{"--on", "tcp://127.0.0.1:1", "--connect-within", "1", photo});
+  const run_result nobody =
+      run(d->network() + std::vector<std::string>{"--on", "tcp://127.0.0.1:1", "--connect-within", "1", photo});
   CAPTURE(nobody.errors);
   CHECK(nobody.code == 3);
 }
@@ -262,15 +275,20 @@ TEST_CASE("recognise program: IDX files with labels, and the network that traini
   if (!d) return;
   const fs::path fashion = d->root / "fashion-mnist";
   const auto load = [&](const char* name) { return *dtask::read_idx(dtask::read_file((fashion / name).string())); };
-  const auto raw = [](const dtask::bytes& b, std::size_t n) { return std::span(reinterpret_cast<const std::uint8_t*>(b.data()), n); };
+  const auto raw = [](const dtask::bytes& b, std::size_t n) {
+    return std::span(reinterpret_cast<const std::uint8_t*>(b.data()), n);
+  };
   const dtask::idx_array pictures = load("train-images-idx3-ubyte.gz"), right = load("train-labels-idx1-ubyte.gz");
-  const recognise::trained made = recognise::train_fashion(raw(pictures.data, 12000 * 784), raw(right.data, 12000), 1, 1, nullptr, nullptr);
+  const recognise::trained made =
+      recognise::train_fashion(raw(pictures.data, 12000 * 784), raw(right.data, 12000), 1, 1, nullptr, nullptr);
   const faults::scratch folder;
-  std::ofstream(folder.file("small.safetensors"), std::ios::binary).write(reinterpret_cast<const char*>(made.weights.data()), static_cast<std::streamsize>(made.weights.size()));
+  std::ofstream(folder.file("small.safetensors"), std::ios::binary)
+      .write(reinterpret_cast<const char*>(made.weights.data()), static_cast<std::streamsize>(made.weights.size()));
   const std::string classes = (dtask_test::source_dir() / "examples" / "recognise" / "fashion_classes.txt").string();
   const std::vector<std::string> network{"--weights", folder.file("small.safetensors"), "--classes", classes, "--json"};
-  const run_result got =
-      run(network + std::vector<std::string>{"--batch", "64", "--labels", (fashion / "t10k-labels-idx1-ubyte.gz").string(), (fashion / "t10k-images-idx3-ubyte.gz").string()});
+  const run_result got = run(network + std::vector<std::string>{"--batch", "64", "--labels",
+                                                                (fashion / "t10k-labels-idx1-ubyte.gz").string(),
+                                                                (fashion / "t10k-images-idx3-ubyte.gz").string()});
   CAPTURE(got.errors);
   CHECK(got.code == 0);
   CHECK(got.lines.size() == 10000);
@@ -279,10 +297,14 @@ TEST_CASE("recognise program: IDX files with labels, and the network that traini
   CHECK(std::atoi(got.errors.c_str() + at + 7) > 7500);
   // A photo on the small network is shrunk and made grey; labels of another file are refused.
   CHECK(run(network + std::vector<std::string>{(d->root / "photos" / "000b7d55b6184b08.jpg").string()}).code == 0);
-  CHECK(run(network + std::vector<std::string>{"--labels", (fashion / "train-labels-idx1-ubyte.gz").string(), (fashion / "t10k-images-idx3-ubyte.gz").string()}).code == 2);
+  CHECK(run(network + std::vector<std::string>{"--labels", (fashion / "train-labels-idx1-ubyte.gz").string(),
+                                               (fashion / "t10k-images-idx3-ubyte.gz").string()})
+            .code == 2);
   // Only pictures with a label count as right or wrong.
-  const run_result mixed = run(network + std::vector<std::string>{"--labels", (fashion / "t10k-labels-idx1-ubyte.gz").string(), (fashion / "t10k-images-idx3-ubyte.gz").string(),
-                                                                  (d->root / "photos" / "000b7d55b6184b08.jpg").string()});
+  const run_result mixed =
+      run(network + std::vector<std::string>{"--labels", (fashion / "t10k-labels-idx1-ubyte.gz").string(),
+                                             (fashion / "t10k-images-idx3-ubyte.gz").string(),
+                                             (d->root / "photos" / "000b7d55b6184b08.jpg").string()});
   CAPTURE(mixed.errors);
   CHECK(mixed.lines.size() == 10001);
   CHECK(mixed.errors.find(" of 10000 (") != std::string::npos);

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #include "dtask/torch/safetensors_tensor.hpp"
 
 #include <doctest/doctest.h>
@@ -7,8 +8,10 @@
 
 TEST_CASE("safetensors: tensors survive a file") {
   dtask::safetensors out;
-  const at::Tensor half = at::rand({3, 5}).to(at::kHalf), view = at::arange(12).reshape({3, 4}).t(), scalar = at::scalar_tensor(2.5);
-  out.tensors = {dtask::to_safetensor("half", half), dtask::to_safetensor("view", view), dtask::to_safetensor("scalar", scalar)};
+  const at::Tensor half = at::rand({3, 5}).to(at::kHalf), view = at::arange(12).reshape({3, 4}).t(),
+                   scalar = at::scalar_tensor(2.5);
+  out.tensors = {dtask::to_safetensor("half", half), dtask::to_safetensor("view", view),
+                 dtask::to_safetensor("scalar", scalar)};
   const auto got = dtask::read_safetensors(dtask::write_safetensors(out));
   REQUIRE(got.has_value());
   CHECK(at::equal(dtask::to_tensor(*got->find("half")), half));

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #include "dtask/torch/tensor_codec.hpp"
 
 #include <doctest/doctest.h>
@@ -12,11 +13,14 @@
 
 namespace {
 at::Tensor there_and_back(const at::Tensor& t) { return dtask::decode<at::Tensor>(dtask::encode(t)); }
-bool same(const at::Tensor& a, const at::Tensor& b) { return a.scalar_type() == b.scalar_type() && a.sizes() == b.sizes() && a.strides() == b.strides() && at::equal(a, b); }
+bool same(const at::Tensor& a, const at::Tensor& b) {
+  return a.scalar_type() == b.scalar_type() && a.sizes() == b.sizes() && a.strides() == b.strides() && at::equal(a, b);
+}
 }  // namespace
 
 TEST_CASE("tensor codec: every element type, small and large") {
-  for (const at::ScalarType type : {at::kBool, at::kByte, at::kChar, at::kShort, at::kInt, at::kLong, at::kHalf, at::kBFloat16, at::kFloat, at::kDouble})
+  for (const at::ScalarType type : {at::kBool, at::kByte, at::kChar, at::kShort, at::kInt, at::kLong, at::kHalf,
+                                    at::kBFloat16, at::kFloat, at::kDouble})
     for (const std::int64_t n : {1, 7, 50000}) {
       const at::Tensor t = at::arange(n, at::kFloat).remainder(100).to(type);
       CHECK(same(there_and_back(t), t));
@@ -30,7 +34,8 @@ TEST_CASE("tensor codec: shapes") {
   const at::Tensor strided = at::arange(24).reshape({4, 6}).t();
   CHECK(same(there_and_back(strided), strided.contiguous()));
   for (const std::int64_t side : {2, 40}) {
-    at::Tensor nhwc = at::empty({2, 3, side, side}, at::TensorOptions(at::kFloat).memory_format(at::MemoryFormat::ChannelsLast));
+    at::Tensor nhwc =
+        at::empty({2, 3, side, side}, at::TensorOptions(at::kFloat).memory_format(at::MemoryFormat::ChannelsLast));
     nhwc.copy_(at::arange(nhwc.numel()).reshape(nhwc.sizes()));
     CHECK(same(there_and_back(nhwc), nhwc));
   }

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #include "wire/allocations.hpp"
 
 #include <doctest/doctest.h>
@@ -61,7 +62,9 @@ void fail_next() { fails = true; }
 TEST_CASE("allocations are counted") {
   test::reset_peak();
   const std::size_t before = test::live_bytes();
-  { const auto block = std::make_unique<char[]>(1000); }
+  {
+    const auto block = std::make_unique<char[]>(1000);
+  }
   CHECK(test::peak_bytes() >= before + 1000);
   CHECK(test::live_bytes() == before);
 }

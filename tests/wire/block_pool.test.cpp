@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #include "dtask/wire/block_pool.hpp"
 
 #include <doctest/doctest.h>
@@ -48,7 +49,9 @@ TEST_CASE("take_idle gives a block that is there, and makes none") {
 TEST_CASE("classes waste at most a quarter") {
   block_pool pool;
   for (std::size_t size = block_pool::smallest; size < (std::size_t{64} << 20); size = size * 9 / 8 + 1) {
-    { const mutable_bytes block = pool.take(size); }
+    {
+      const mutable_bytes block = pool.take(size);
+    }
     const std::size_t real = pool.idle_bytes();
     CHECK(real >= size);
     CHECK(real <= size + size / 4 + 4096);
@@ -70,7 +73,9 @@ TEST_CASE("idle blocks stay under the cap") {
 
 TEST_CASE("small blocks are not pooled") {
   block_pool pool;
-  { const mutable_bytes block = pool.take(100); }
+  {
+    const mutable_bytes block = pool.take(100);
+  }
   CHECK(pool.idle_bytes() == 0);
   CHECK(pool.take(0).empty());
 }

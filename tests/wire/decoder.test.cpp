@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #include "dtask/wire/decoder.hpp"
 
 #include <doctest/doctest.h>
@@ -165,7 +166,9 @@ TEST_CASE(
   const wire::pieces from = wire::pieces_of(p);
   for (const auto at : {wire::side::connecting, wire::side::listening}) {
     wire::block_pool pool;
-    { const dtask::mutable_bytes a = pool.take(p.blobs[0].size()), b = pool.take(p.blobs[1].size()); }  // now idle
+    {
+      const dtask::mutable_bytes a = pool.take(p.blobs[0].size()), b = pool.take(p.blobs[1].size());
+    }  // now idle
     wire::decoder in(at, {}, pool);
     in.set_limits({});
     // Two transfers whose chunks come in turns; the second has to do without a block of its own.

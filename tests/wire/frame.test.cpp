@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #include "dtask/wire/frame.hpp"
 
 #include <doctest/doctest.h>
@@ -20,9 +21,9 @@ TEST_CASE("the head of a frame is 32 little-endian bytes") {
   std::array<std::byte, wire::frame_header::size> raw{};
   wire::store(raw.data(), h);
   const std::string_view text(reinterpret_cast<const char*>(raw.data()), raw.size());
-  CHECK(
-      text ==
-      "DT\x01\x03\x04\x03\x02\x01\x18\x17\x16\x15\x14\x13\x12\x11\x28\x27\x26\x25\x24\x23\x22\x21\x34\x33\x32\x31\x44\x43\x42\x41"sv);
+  CHECK(text ==
+        "DT\x01\x03\x04\x03\x02\x01\x18\x17\x16\x15\x14\x13\x12\x11"
+        "\x28\x27\x26\x25\x24\x23\x22\x21\x34\x33\x32\x31\x44\x43\x42\x41"sv);
   const wire::frame_header back = wire::load_header(raw.data());
   CHECK(back.version == 1);
   CHECK(back.type == 3);

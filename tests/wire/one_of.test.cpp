@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #include "dtask/wire/one_of.hpp"
 
 #include <doctest/doctest.h>
@@ -47,9 +48,7 @@ TEST_CASE("one_of gives a visitor the type that is there") {
   value v(std::make_unique<int>(5));
   int seen = 0;
   v.visit([&seen]<class Type>(Type& x) {
-    if constexpr (
-        requires { *x + 1; } && !requires { x.size(); })
-      seen = *x;
+    if constexpr (requires { *x + 1; } && !requires { x.size(); }) seen = *x;
   });
   CHECK(seen == 5);
   v.emplace_index(1);

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <array>
 #include <boost/pfr/core.hpp>
@@ -38,8 +39,10 @@ class filler {
 
   void fill(bool& x) { x = below(2) == 1; }
   template <class T>
-  requires std::is_integral_v<T>
-  void fill(T& x) { x = static_cast<T>(random_()); }
+    requires std::is_integral_v<T>
+  void fill(T& x) {
+    x = static_cast<T>(random_());
+  }
   void fill(dtask::duration& x) { x = dtask::duration(static_cast<std::int64_t>(random_() >> 1)); }
   void fill(std::string& x) {
     x.resize(1 + below(40));
@@ -82,7 +85,7 @@ class filler {
     for (T& e : x) fill(e);
   }
   template <class T>
-  requires std::is_aggregate_v<T>
+    requires std::is_aggregate_v<T>
   void fill(T& x) {
     boost::pfr::for_each_field(x, [this](auto& field) { this->fill(field); });
   }

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #include "dtask/wire/transfer.hpp"
 
 #include <doctest/doctest.h>
@@ -182,5 +183,6 @@ TEST_CASE("a payload over the limits is named before anything is sent") {
   CHECK_FALSE(wire::check_payload(p, l));
   p.body = bytes::copy(std::string(101, 'x'));
   CHECK(std::string(wire::check_payload(p, l).what()) ==
-        "a payload of 101 bytes is over the limit of 100: split the value, or raise --payload-bytes of coordinator and worker (limits.payload in the options of all)");
+        "a payload of 101 bytes is over the limit of 100: split the value, or raise --payload-bytes of coordinator and "
+        "worker (limits.payload in the options of all)");
 }

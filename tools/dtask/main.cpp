@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // The generic tool: it needs no job types, so one binary serves any program.
 #include <cstdio>
 #include <dtask/cli/coordinator_role.hpp>
@@ -30,6 +31,7 @@ int main(int argc, char** argv) {
     std::fputs(usage, stdout);
     return dtask::exit_code::success;
   }
-  std::fprintf(stderr, "dtask: %s: see dtask --help\n", role.empty() ? "say what to do" : ("unknown command '" + std::string(role) + "'").c_str());
+  std::fprintf(stderr, "dtask: %s: see dtask --help\n",
+               role.empty() ? "say what to do" : ("unknown command '" + std::string(role) + "'").c_str());
   return dtask::exit_code::usage;
 }

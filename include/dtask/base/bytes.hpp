@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -13,11 +14,13 @@
 
 DTASK_BEGIN
 
-/// An immutable run of bytes that shares ownership of where they live: a heap block, a pool block, a file mapping, the storage of a tensor.
+/// An immutable run of bytes that shares ownership of where they live: a heap block, a pool block, a file mapping, the
+/// storage of a tensor.
 ///
-/// Copying costs a reference count, slicing never copies. As a job's argument or result it travels out of band: the bytes go from their owner
-/// to the socket and from the socket into their final storage without passing through the archive.
-/// Thread safety: like `std::shared_ptr<const T>`; the bytes themselves must not change while any `bytes` refers to them.
+/// Copying costs a reference count, slicing never copies. As a job's argument or result it travels out of band: the
+/// bytes go from their owner to the socket and from the socket into their final storage without passing through the
+/// archive. Thread safety: like `std::shared_ptr<const T>`; the bytes themselves must not change while any `bytes`
+/// refers to them.
 class bytes {
  public:
   bytes() = default;
@@ -88,7 +91,9 @@ class mutable_bytes {
   mutable_bytes() = default;
   /// Allocates `size` uninitialised bytes. Throws std::bad_alloc.
   explicit mutable_bytes(std::size_t size)
-      : block_(size == 0 ? nullptr : std::make_shared_for_overwrite<std::byte[]>(size)), data_(block_.get()), size_(size) {}
+      : block_(size == 0 ? nullptr : std::make_shared_for_overwrite<std::byte[]>(size)),
+        data_(block_.get()),
+        size_(size) {}
   /// Uses storage that `owner` keeps alive: a pool block or a tensor's memory.
   mutable_bytes(std::shared_ptr<void> owner, std::byte* data, std::size_t size) noexcept
       : owner_(std::move(owner)), data_(data), size_(size) {}
@@ -104,7 +109,8 @@ class mutable_bytes {
   /// Ends the filling: the first `count` bytes, immutable from now on.
   bytes freeze(std::size_t count = static_cast<std::size_t>(-1)) && {
     count = count < size_ ? count : size_;
-    std::shared_ptr<const void> owner = owner_ ? std::shared_ptr<const void>(std::move(owner_)) : std::shared_ptr<const void>(std::move(block_));
+    std::shared_ptr<const void> owner =
+        owner_ ? std::shared_ptr<const void>(std::move(owner_)) : std::shared_ptr<const void>(std::move(block_));
     return bytes(std::move(owner), std::exchange(data_, nullptr), count);
   }
 

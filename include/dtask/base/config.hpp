@@ -1,16 +1,18 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 /// Every DTASK_ macro that a user may set, with its default, and the namespace markers.
 ///
-/// - `DTASK_SYMMETRIC_TRANSFER` (0 or 1): how a coroutine hands over to the next. 1: the compiler's symmetric transfer. 0: a loop at every entry
-///   point. g++ 12 overflows the stack with symmetric transfer below -O2 and under sanitizers and gives no macro to tell -O1 from -O2,
-///   so the default is the loop on g++ and symmetric transfer on clang.
+/// - `DTASK_SYMMETRIC_TRANSFER` (0 or 1): how a coroutine hands over to the next. 1: the compiler's symmetric transfer.
+///   0: a loop at every entry point. g++ 12 overflows the stack with symmetric transfer below -O2 and under sanitizers
+///   and gives no macro to tell -O1 from -O2, so the default is the loop on g++ and symmetric transfer on clang.
 /// - `DTASK_DEBUG` (0 or 1): a registry of live tasks with parent links, `dump_tasks`, and async backtraces. Default 0.
-/// - `DTASK_FRAME_POOL` (0 or 1): recycle coroutine frames per thread. Default 1, and 0 under AddressSanitizer and ThreadSanitizer, which could not see into the pool.
-/// - `DTASK_SEPARATE_COMPILATION` (defined or not): the headers of node/ and cli/ declare only, and exactly one unit of the program includes `dtask/src.hpp`.
-///   Not defined: everything is in the headers.
+/// - `DTASK_FRAME_POOL` (0 or 1): recycle coroutine frames per thread. Default 1, and 0 under AddressSanitizer and
+///   ThreadSanitizer, which could not see into the pool.
+/// - `DTASK_SEPARATE_COMPILATION` (defined or not): the headers of node/ and cli/ declare only, and exactly one unit of
+///   the program includes `dtask/src.hpp`. Not defined: everything is in the headers.
 ///
-/// Objects built with different values of the first two must not be linked together: the inline namespace and its ABI tag carry both,
-/// so such a link fails instead of the program.
+/// Objects built with different values of the first two must not be linked together: the inline namespace and its ABI
+/// tag carry both, so such a link fails instead of the program.
 #include <version>
 
 #include "dtask/base/version.hpp"
@@ -77,9 +79,10 @@
 #define DTASK_ABI_TAG "v0_l"
 #endif
 
-/// Open and close the library's namespace: `dtask` with an inline, tagged namespace inside. `wire`, `control`, `net`, `sim`, `cuda` and `detail` are opened between the two.
-#define DTASK_BEGIN    \
-  namespace dtask {    \
+/// Open and close the library's namespace: `dtask` with an inline, tagged namespace inside. `wire`, `control`, `net`,
+/// `sim`, `cuda` and `detail` are opened between the two.
+#define DTASK_BEGIN \
+  namespace dtask { \
   inline namespace DTASK_ABI __attribute__((abi_tag(DTASK_ABI_TAG))) {
 #define DTASK_END \
   }               \

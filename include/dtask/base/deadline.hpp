@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <chrono>
 
@@ -5,7 +6,8 @@
 
 DTASK_BEGIN
 
-/// All time in dtask: nanoseconds on a steady clock that the scheduler in force defines (real, or virtual in a simulation).
+/// All time in dtask: nanoseconds on a steady clock that the scheduler in force defines (real, or virtual in a
+/// simulation).
 using clock_type = std::chrono::steady_clock;
 using duration = std::chrono::nanoseconds;
 using time_point = std::chrono::time_point<clock_type, duration>;

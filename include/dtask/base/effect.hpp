@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <cstdint>
 #include <string_view>
@@ -29,9 +30,12 @@ constexpr bool may_run_again(effect e) noexcept { return e != effect::at_most_on
 
 constexpr std::string_view to_string(effect e) noexcept {
   switch (e) {
-    case effect::at_most_once: return "at_most_once";
-    case effect::idempotent: return "idempotent";
-    case effect::pure: return "pure";
+    case effect::at_most_once:
+      return "at_most_once";
+    case effect::idempotent:
+      return "idempotent";
+    case effect::pure:
+      return "pure";
   }
   return "unknown";
 }

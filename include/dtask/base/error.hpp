@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <cstdint>
 #include <exception>
@@ -26,16 +27,16 @@ enum class errc : std::uint16_t {
   // what cannot be encoded, decoded or carried
   encode_failed = 20,
   decode_failed = 21,
-  too_large = 22,          ///< over a stated limit; the message names the limit and its option
-  protocol_error = 23,     ///< the peer broke the wire protocol
-  version_mismatch = 24,   ///< the peer speaks another protocol version
+  too_large = 22,         ///< over a stated limit; the message names the limit and its option
+  protocol_error = 23,    ///< the peer broke the wire protocol
+  version_mismatch = 24,  ///< the peer speaks another protocol version
   // who is missing
   worker_lost = 30,
   coordinator_lost = 31,
-  no_worker = 32,      ///< no worker for this job within the stated time
-  unreachable = 33,    ///< no connection could be made
-  session_lost = 34,   ///< the coordinator no longer knows this session
-  refused = 35,        ///< the peer refused the connection and said why
+  no_worker = 32,     ///< no worker for this job within the stated time
+  unreachable = 33,   ///< no connection could be made
+  session_lost = 34,  ///< the coordinator no longer knows this session
+  refused = 35,       ///< the peer refused the connection and said why
   // capacity
   overloaded = 40,  ///< a queue is full; may be tried again
   closed = 41,      ///< the object was closed: a channel, a cluster, a scope
@@ -49,31 +50,56 @@ enum class errc : std::uint16_t {
 /// A short, stable word for each cause, as it stands in logs and JSON.
 constexpr std::string_view to_string(errc e) noexcept {
   switch (e) {
-    case errc::ok: return "ok";
-    case errc::cancelled: return "cancelled";
-    case errc::deadline_exceeded: return "deadline_exceeded";
-    case errc::job_failed: return "job_failed";
-    case errc::job_abandoned: return "job_abandoned";
-    case errc::quarantined: return "quarantined";
-    case errc::unknown_job: return "unknown_job";
-    case errc::schema_mismatch: return "schema_mismatch";
-    case errc::encode_failed: return "encode_failed";
-    case errc::decode_failed: return "decode_failed";
-    case errc::too_large: return "too_large";
-    case errc::protocol_error: return "protocol_error";
-    case errc::version_mismatch: return "version_mismatch";
-    case errc::worker_lost: return "worker_lost";
-    case errc::coordinator_lost: return "coordinator_lost";
-    case errc::no_worker: return "no_worker";
-    case errc::unreachable: return "unreachable";
-    case errc::session_lost: return "session_lost";
-    case errc::refused: return "refused";
-    case errc::overloaded: return "overloaded";
-    case errc::closed: return "closed";
-    case errc::invalid_argument: return "invalid_argument";
-    case errc::not_found: return "not_found";
-    case errc::io_error: return "io_error";
-    case errc::bad_data: return "bad_data";
+    case errc::ok:
+      return "ok";
+    case errc::cancelled:
+      return "cancelled";
+    case errc::deadline_exceeded:
+      return "deadline_exceeded";
+    case errc::job_failed:
+      return "job_failed";
+    case errc::job_abandoned:
+      return "job_abandoned";
+    case errc::quarantined:
+      return "quarantined";
+    case errc::unknown_job:
+      return "unknown_job";
+    case errc::schema_mismatch:
+      return "schema_mismatch";
+    case errc::encode_failed:
+      return "encode_failed";
+    case errc::decode_failed:
+      return "decode_failed";
+    case errc::too_large:
+      return "too_large";
+    case errc::protocol_error:
+      return "protocol_error";
+    case errc::version_mismatch:
+      return "version_mismatch";
+    case errc::worker_lost:
+      return "worker_lost";
+    case errc::coordinator_lost:
+      return "coordinator_lost";
+    case errc::no_worker:
+      return "no_worker";
+    case errc::unreachable:
+      return "unreachable";
+    case errc::session_lost:
+      return "session_lost";
+    case errc::refused:
+      return "refused";
+    case errc::overloaded:
+      return "overloaded";
+    case errc::closed:
+      return "closed";
+    case errc::invalid_argument:
+      return "invalid_argument";
+    case errc::not_found:
+      return "not_found";
+    case errc::io_error:
+      return "io_error";
+    case errc::bad_data:
+      return "bad_data";
   }
   return "unknown";
 }
@@ -92,16 +118,20 @@ inline const std::error_category& error_category() noexcept {
 }
 inline std::error_code make_error_code(errc e) noexcept { return {static_cast<int>(e), error_category()}; }
 
-/// What went wrong, where, and what to do about it. Thrown by the operations of dtask, and carried as a value in outcomes and callbacks.
+/// What went wrong, where, and what to do about it. Thrown by the operations of dtask, and carried as a value in
+/// outcomes and callbacks.
 ///
-/// `what()` reads as one line: `cause (place): remedy`. Copying never throws. Thread safety: immutable after construction.
+/// `what()` reads as one line: `cause (place): remedy`. Copying never throws. Thread safety: immutable after
+/// construction.
 class error : public std::exception {
  public:
   error() = default;
-  /// `cause`: what happened, in words. `place`: host, worker, file, attempt. `remedy`: what the reader can do. Empty parts are left out.
+  /// `cause`: what happened, in words. `place`: host, worker, file, attempt. `remedy`: what the reader can do. Empty
+  /// parts are left out.
   explicit error(errc code, std::string cause = {}, std::string place = {}, std::string remedy = {})
       : code_(code),
-        text_(std::make_shared<const text>(text{compose(code, cause, place, remedy), std::move(cause), std::move(place), std::move(remedy)})) {}
+        text_(std::make_shared<const text>(
+            text{compose(code, cause, place, remedy), std::move(cause), std::move(place), std::move(remedy)})) {}
 
   errc code() const noexcept { return code_; }
   explicit operator bool() const noexcept { return code_ != errc::ok; }

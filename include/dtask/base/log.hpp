@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <atomic>
 #include <cstdint>
@@ -15,16 +16,22 @@ enum class log_level : std::uint8_t { debug, info, warning, error, off };
 
 constexpr std::string_view to_string(log_level level) noexcept {
   switch (level) {
-    case log_level::debug: return "debug";
-    case log_level::info: return "info";
-    case log_level::warning: return "warning";
-    case log_level::error: return "error";
-    case log_level::off: return "off";
+    case log_level::debug:
+      return "debug";
+    case log_level::info:
+      return "info";
+    case log_level::warning:
+      return "warning";
+    case log_level::error:
+      return "error";
+    case log_level::off:
+      return "off";
   }
   return "unknown";
 }
 
-/// Text made safe for one line of a log or a terminal: control bytes, DEL, backslash and bytes outside ASCII become `\xNN`, `\n`, `\t` or `\\`; cut after `limit` bytes.
+/// Text made safe for one line of a log or a terminal: control bytes, DEL, backslash and bytes outside ASCII become
+/// `\xNN`, `\n`, `\t` or `\\`; cut after `limit` bytes.
 inline std::string escaped(std::string_view text, std::size_t limit = 512) {
   static constexpr char digits[] = "0123456789abcdef";
   std::string out;
@@ -32,19 +39,24 @@ inline std::string escaped(std::string_view text, std::size_t limit = 512) {
   for (const char c : text) {
     if (out.size() >= limit) return out.append("...");
     const auto u = static_cast<unsigned char>(c);
-    if (c == '\n') out.append("\\n");
-    else if (c == '\t') out.append("\\t");
-    else if (c == '\\') out.append("\\\\");
-    else if (u < 0x20 || u >= 0x7f) out.append("\\x").append(1, digits[u >> 4]).append(1, digits[u & 15]);
-    else out.push_back(c);
+    if (c == '\n')
+      out.append("\\n");
+    else if (c == '\t')
+      out.append("\\t");
+    else if (c == '\\')
+      out.append("\\\\");
+    else if (u < 0x20 || u >= 0x7f)
+      out.append("\\x").append(1, digits[u >> 4]).append(1, digits[u & 15]);
+    else
+      out.push_back(c);
   }
   return out;
 }
 
 /// Where the library's events go: one call per event, one line each, already escaped.
 ///
-/// The default sink writes lines of level warning and above to stderr. Set another with `set_log_sink`; the level with `set_log_level`.
-/// A sink is called from any thread, one call at a time; it must neither throw nor log.
+/// The default sink writes lines of level warning and above to stderr. Set another with `set_log_sink`; the level with
+/// `set_log_level`. A sink is called from any thread, one call at a time; it must neither throw nor log.
 using log_sink = void (*)(log_level level, std::string_view line, void* user) noexcept;
 
 namespace detail {
@@ -60,8 +72,8 @@ inline void log_to_stderr(log_level level, std::string_view line, void*) noexcep
   char stamp[32];
   std::strftime(stamp, sizeof stamp, "%H:%M:%S", &parts);
   // One call, so that lines of several threads and processes do not mix.
-  std::fprintf(stderr, "%s.%03ld %.*s %.*s\n", stamp, now.tv_nsec / 1000000, static_cast<int>(to_string(level).size()), to_string(level).data(),
-               static_cast<int>(line.size()), line.data());
+  std::fprintf(stderr, "%s.%03ld %.*s %.*s\n", stamp, now.tv_nsec / 1000000, static_cast<int>(to_string(level).size()),
+               to_string(level).data(), static_cast<int>(line.size()), line.data());
 }
 inline std::atomic<log_level> log_threshold{log_level::warning};
 inline std::mutex log_guard;
@@ -70,15 +82,19 @@ inline log_target log_current{&log_to_stderr, nullptr};
 
 /// Events below `level` are not formatted at all.
 inline void set_log_level(log_level level) noexcept { detail::log_threshold.store(level, std::memory_order_relaxed); }
-inline bool log_enabled(log_level level) noexcept { return level >= detail::log_threshold.load(std::memory_order_relaxed); }
+inline bool log_enabled(log_level level) noexcept {
+  return level >= detail::log_threshold.load(std::memory_order_relaxed);
+}
 
-/// Replaces the sink for the whole process; nullptr brings the default back. `user` is handed to each call and must outlive the last.
+/// Replaces the sink for the whole process; nullptr brings the default back. `user` is handed to each call and must
+/// outlive the last.
 inline void set_log_sink(log_sink sink, void* user = nullptr) {
   const std::lock_guard hold(detail::log_guard);
   detail::log_current = sink ? detail::log_target{sink, user} : detail::log_target{&detail::log_to_stderr, nullptr};
 }
 
-/// One event. `event` is a fixed name (`worker_lost`), `text` free text that is escaped here. Thread-safe; costs one relaxed load when the level is off.
+/// One event. `event` is a fixed name (`worker_lost`), `text` free text that is escaped here. Thread-safe; costs one
+/// relaxed load when the level is off.
 inline void log(log_level level, std::string_view event, std::string_view text) {
   if (!log_enabled(level)) return;
   std::string line(event);

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <cstddef>
 #include <vector>
@@ -6,7 +7,8 @@
 
 DTASK_BEGIN
 
-/// One encoded value as it travels: what the archive wrote, and the big blocks that it left out of band, in the order in which the value names them.
+/// One encoded value as it travels: what the archive wrote, and the big blocks that it left out of band, in the order
+/// in which the value names them.
 struct payload {
   bytes body;                ///< the archive's bytes
   std::vector<bytes> blobs;  ///< the out-of-band blocks; the body refers to them by position

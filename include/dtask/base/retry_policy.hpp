@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <chrono>
 #include <cstdint>
@@ -8,13 +9,14 @@ DTASK_BEGIN
 
 /// When and how often a job is run again.
 ///
-/// `worker_lost` is retried if the job's effect class allows, `overloaded` always: the job was not accepted. An exception thrown by the job is an answer
-/// and is retried only with `on_exception`; codec, schema, size, deadline and cancel never are. A worker's death counts as an attempt.
+/// `worker_lost` is retried if the job's effect class allows, `overloaded` always: the job was not accepted. An
+/// exception thrown by the job is an answer and is retried only with `on_exception`; codec, schema, size, deadline and
+/// cancel never are. A worker's death counts as an attempt.
 struct retry_policy {
-  std::uint32_t retries = 3;                                 ///< attempts after the first
-  duration backoff = std::chrono::milliseconds(50);          ///< before the first retry; doubles each time
-  duration max_backoff = std::chrono::seconds(5);            ///< where the doubling ends
-  bool on_exception = false;                                 ///< retry a job that threw
+  std::uint32_t retries = 3;                         ///< attempts after the first
+  duration backoff = std::chrono::milliseconds(50);  ///< before the first retry; doubles each time
+  duration max_backoff = std::chrono::seconds(5);    ///< where the doubling ends
+  bool on_exception = false;                         ///< retry a job that threw
 
   /// The pause before attempt `attempt` (2 is the first retry).
   constexpr duration pause_before(std::uint32_t attempt) const noexcept {

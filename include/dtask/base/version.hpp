@@ -1,5 +1,7 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
-/// The version of the library, for `#if` and for the hello of the wire protocol's log lines. The wire protocol has a version of its own (wire/limits.hpp).
+/// The version of the library, for `#if` and for the hello of the wire protocol's log lines. The wire protocol has a
+/// version of its own (wire/limits.hpp).
 #define DTASK_VERSION_MAJOR 0
 #define DTASK_VERSION_MINOR 1
 #define DTASK_VERSION_PATCH 0

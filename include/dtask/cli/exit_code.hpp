@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <cstdio>
 #include <exception>
@@ -10,13 +11,15 @@
 
 DTASK_BEGIN
 
-/// How the programs of `dtask::main` end. In the role run, what the body returns is the exit code; 128 + n is the end by signal n (130: Ctrl-C).
+/// How the programs of `dtask::main` end. In the role run, what the body returns is the exit code; 128 + n is the end
+/// by signal n (130: Ctrl-C).
 namespace exit_code {
 inline constexpr int success = 0;
-inline constexpr int failed = 1;      ///< the body threw something that is no fault of the cluster, or what it printed could not be written
-inline constexpr int usage = 2;       ///< an unknown option, a value that cannot be read, a port that cannot be listened on
-inline constexpr int cluster = 3;     ///< no coordinator, refused by it, or lost for good
-inline constexpr int no_slots = 4;    ///< worker: all slots are held by jobs that ignore stop; start it anew
+inline constexpr int failed =
+    1;  ///< the body threw something that is no fault of the cluster, or what it printed could not be written
+inline constexpr int usage = 2;  ///< an unknown option, a value that cannot be read, a port that cannot be listened on
+inline constexpr int cluster = 3;   ///< no coordinator, refused by it, or lost for good
+inline constexpr int no_slots = 4;  ///< worker: all slots are held by jobs that ignore stop; start it anew
 inline constexpr int by_signal = 128;
 }  // namespace exit_code
 
@@ -24,7 +27,8 @@ namespace detail {
 
 inline int exit_code_of(errc code) noexcept {
   switch (code) {
-    case errc::invalid_argument: return exit_code::usage;
+    case errc::invalid_argument:
+      return exit_code::usage;
     case errc::worker_lost:
     case errc::coordinator_lost:
     case errc::no_worker:
@@ -35,8 +39,10 @@ inline int exit_code_of(errc code) noexcept {
     case errc::overloaded:
     case errc::protocol_error:
     case errc::version_mismatch:
-    case errc::schema_mismatch: return exit_code::cluster;
-    default: return exit_code::failed;
+    case errc::schema_mismatch:
+      return exit_code::cluster;
+    default:
+      return exit_code::failed;
   }
 }
 /// One line on stderr.

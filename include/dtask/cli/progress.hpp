@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <unistd.h>
 
@@ -12,13 +13,16 @@
 
 DTASK_BEGIN
 
-/// How far something has come, on stderr: a bar that is drawn over on a terminal, elsewhere one plain line per tenth and at most one per second.
+/// How far something has come, on stderr: a bar that is drawn over on a terminal, elsewhere one plain line per tenth
+/// and at most one per second.
 ///
-/// `dtask::progress bar("recognise", 160); ... bar.add(); ... bar.finish();` Not thread-safe. Nothing is printed before the first `add`.
+/// `dtask::progress bar("recognise", 160); ... bar.add(); ... bar.finish();` Not thread-safe. Nothing is printed before
+/// the first `add`.
 class progress {
  public:
   /// `total` 0: not known. `terminal`: draw over; by default where stderr is one.
-  explicit progress(std::string what, std::uint64_t total, bool terminal = ::isatty(STDERR_FILENO) == 1) : what_(std::move(what)), total_(total), terminal_(terminal), began_(clock_type::now()) {}
+  explicit progress(std::string what, std::uint64_t total, bool terminal = ::isatty(STDERR_FILENO) == 1)
+      : what_(std::move(what)), total_(total), terminal_(terminal), began_(clock_type::now()) {}
   progress(const progress&) = delete;
   progress& operator=(const progress&) = delete;
   ~progress() { finish(); }
@@ -52,8 +56,9 @@ class progress {
         const auto filled = static_cast<std::size_t>(done_ >= total_ ? 30 : done_ * 30 / total_);
         out += "[" + std::string(filled, '#') + std::string(30 - filled, '.') + "] ";
       }
-      std::snprintf(text, sizeof text, "%llu/%llu (%llu %%), %.0f/s", static_cast<unsigned long long>(done_), static_cast<unsigned long long>(total_),
-                    static_cast<unsigned long long>(done_ * 100 / total_), rate);
+      std::snprintf(text, sizeof text, "%llu/%llu (%llu %%), %.0f/s", static_cast<unsigned long long>(done_),
+                    static_cast<unsigned long long>(total_), static_cast<unsigned long long>(done_ * 100 / total_),
+                    rate);
     } else {
       std::snprintf(text, sizeof text, "%llu, %.0f/s", static_cast<unsigned long long>(done_), rate);
     }
@@ -65,8 +70,10 @@ class progress {
     shown_ = now;
     shown_done_ = done_;
     const std::string text = line(std::chrono::duration_cast<duration>(now - began_));
-    if (terminal_) std::fprintf(stderr, "\r%s\x1b[K", text.c_str());
-    else std::fprintf(stderr, "%s\n", text.c_str());
+    if (terminal_)
+      std::fprintf(stderr, "\r%s\x1b[K", text.c_str());
+    else
+      std::fprintf(stderr, "%s\n", text.c_str());
     std::fflush(stderr);
   }
 

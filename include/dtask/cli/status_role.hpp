@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <string>
 
@@ -6,7 +7,8 @@
 
 DTASK_BEGIN
 
-/// The role status: `NAME --on tcp://HOST:PORT [--json]` prints what a coordinator counts: workers, slots, jobs by state, bytes. Returns the exit code.
+/// The role status: `NAME --on tcp://HOST:PORT [--json]` prints what a coordinator counts: workers, slots, jobs by
+/// state, bytes. Returns the exit code.
 int status_role(int argc, const char* const* argv);
 
 /// A status as a readable table, several lines.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <cstdint>
 #include <deque>
@@ -34,6 +35,7 @@ struct call_request {
   payload arguments;
 };
 
+// clang-format off
 /// Where a call is, as its client knows it.
 ///
 ///     unsent ── online, and credit for its cost ──▶ sent ── result ──▶ (complete)
@@ -44,6 +46,7 @@ struct call_request {
 ///
 /// A call that ended here while the coordinator still has it keeps its place as `zombie`, so that no other call gets
 /// its number, until the coordinator's result comes.
+// clang-format on
 enum class call_phase : std::uint8_t { unsent, sent, pausing, zombie };
 
 struct call_record {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -24,37 +25,38 @@
 DTASK_BEGIN
 namespace control {
 
+// clang-format off
 /// Decides for the coordinator. Events and `now` in, actions out; no clock, no socket, no thread. Driven like
 /// `worker_state`.
 ///
 /// A connection:
 ///
 ///     opened ──▶ stranger ── hello ──▶ client, worker or observer ── goodbye, silence, broken ──▶ (gone)
-///     stranger ── hello_within over, anything but a hello, another version, a wrong cookie ──▶ refused, closed: one
-///     line in the log
+///     stranger ── hello_within over, anything but a hello, another version, a wrong cookie ──▶ refused, closed
+///
+/// A refusal writes one line into the log.
 ///
 /// The lives of a job, a worker's lease and a client session stand at `job_phase`, `lease_state` and `session_record`.
 /// What moves jobs:
 ///
 /// - `submit` accepts a job: it waits for the broadcasts that its client made before it, then in its session's lane.
-/// Over a limit it is answered `overloaded` and leaves no record.
+///   Over a limit it is answered `overloaded` and leaves no record.
 /// - Placement happens once per batch of events: fair rounds between sessions, then the least loaded worker that
-/// registered the same name and schema. A worker holds
-///   `prefetch_time` worth of jobs in advance; a job that may not run twice only goes to a free slot. Prefetched jobs
-///   are called back when another worker is idle.
+///   registered the same name and schema. A worker holds `prefetch_time` worth of jobs in advance; a job that may not
+///   run twice only goes to a free slot. Prefetched jobs are called back when another worker is idle.
 /// - A worker that is silent for `suspect_after` gets nothing new; silent for `lost_after`, or away for
-/// `reattach_within` after its link broke, it is lost. Its jobs that may run
-///   again are placed again: at once if they had not started, else as the next attempt after a pause; those that may
-///   not run twice end `worker_lost`.
+///   `reattach_within` after its link broke, it is lost. Its jobs that may run again are placed again: at once if they
+///   had not started, else as the next attempt after a pause; those that may not run twice end `worker_lost`.
 /// - A job that was running when two workers died runs alone from then on; at the third death it is quarantined.
 /// - Each placement has a new fence. `started`, `returned` and `done` with another fence, or from another worker,
-/// change nothing.
+///   change nothing.
 /// - At its deadline, and when its session ends, a job is finished at once and its worker told to stop; the worker's
-/// slot is counted as taken until it reports the end.
-///   A cancelled job that runs is finished when its worker reports the end, at most `abandon_after` later.
+///   slot is counted as taken until it reports the end. A cancelled job that runs is finished when its worker reports
+///   the end, at most `abandon_after` later.
 ///
 /// Bounds: jobs by `max_jobs` and `queue_bytes`, connections by `max_links`, strangers by `max_strangers`, broadcast
 /// values by `broadcast_bytes`, results by `result_bytes` per worker; every wait by the options.
+// clang-format on
 class coordinator_state {
  public:
   /// `seed` gives the epoch and the keys of sessions: it must differ between starts and be hard to guess.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -15,16 +16,20 @@
 DTASK_BEGIN
 namespace control {
 
+// clang-format off
 /// Where an accepted job is.
 ///
-///     accepted ──▶ blocked ── its broadcasts are held ──▶ queued ── a worker has room ──▶ placed ── done ──▶ finished
-///     ── acknowledged ──▶ (gone) placed ── given back, or its run never arrived ──▶ queued (front) placed ── worker
-///     lost, or an error that may be retried ──▶ pausing ── back-off over ──▶ queued, or alone after two deaths alone
-///     ── a worker without any other job ──▶ placed any but finished ── deadline, cancelled, session over, no worker,
-///     quarantined ──▶ finished
+///     accepted ──▶ blocked ── its broadcasts are held ──▶ queued ── a worker has room ──▶ placed
+///     placed ── done ──▶ finished ── acknowledged ──▶ (gone)
+///     placed ── given back, or its run never arrived ──▶ queued (front)
+///     placed ── worker lost, or an error that may be retried ──▶ pausing
+///     pausing ── back-off over ──▶ queued, or alone after two deaths
+///     alone ── a worker without any other job ──▶ placed
+///     any but finished ── deadline, cancelled, session over, no worker, quarantined ──▶ finished
 ///
 /// `finished` is the terminal state and entered once. A finished job whose attempt still runs on a worker (deadline,
 /// lost session) keeps its record, and the worker's slot, until the worker reports the end.
+// clang-format on
 enum class job_phase : std::uint8_t { accepted, blocked, queued, alone, pausing, placed, finished };
 
 /// What few jobs need.

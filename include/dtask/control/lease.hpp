@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <cstdint>
 #include <string_view>
@@ -9,12 +10,14 @@
 DTASK_BEGIN
 namespace control {
 
+// clang-format off
 /// What the coordinator believes about a worker, from when it was last heard. All leases of a worker's jobs live and
 /// die together.
 ///
 ///     up ── silent for suspect_after ──▶ suspect ── silent for lost_after ──▶ lost
 ///     up, suspect ── link broken ──▶ detached ── reattach_within over, or silent for lost_after ──▶ lost
 ///     suspect ── heard ──▶ up;  detached ── hello with id and key ──▶ up
+// clang-format on
 enum class lease_state : std::uint8_t { up, suspect, detached, lost };
 
 constexpr std::string_view to_string(lease_state s) noexcept {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -48,11 +49,15 @@ class call_index {
   std::vector<std::unique_ptr<std::uint32_t[]>> pages_;
 };
 
+// clang-format off
 /// The coordinator's record of a client session.
 ///
 ///     (hello) ──▶ attached ── link broken ──▶ detached ── hello with id, key and epoch ──▶ attached
-///     detached ── session_grace over ──▶ ended;  attached ── goodbye ──▶ ended: its open jobs are cancelled, its
-///     results and broadcasts forgotten
+///     detached ── session_grace over ──▶ ended
+///     attached ── goodbye ──▶ ended
+///
+/// At its end its open jobs are cancelled, its results and broadcasts forgotten.
+// clang-format on
 struct session_record {
   std::uint32_t generation = 0;
   link_id link = 0;  ///< 0: detached

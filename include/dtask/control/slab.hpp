@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -85,7 +86,7 @@ struct list_node {
 };
 
 /// A doubly linked list through a `list_node` member of the records of a slab. It holds slots, no memory.
-template <class T, list_node T::*Node>
+template <class T, list_node T::* Node>
 class slot_list {
  public:
   bool empty() const noexcept { return head_ == none; }

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <array>
 #include <bit>
@@ -24,7 +25,7 @@ struct timer_node {
 ///
 /// A hierarchical wheel of eight levels with 64 buckets (Varghese and Lauck, "Hashed and hierarchical timing wheels",
 /// SOSP 1987), with a bit map per level so that empty time costs nothing.
-template <class T, timer_node T::*Node>
+template <class T, timer_node T::* Node>
 class timer_wheel {
  public:
   explicit timer_wheel(time_point origin) noexcept : origin_(origin) {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -12,14 +13,17 @@
 DTASK_BEGIN
 namespace control {
 
+// clang-format off
 /// The way of a worker or client to its coordinator.
 ///
 ///     idle ── start ──▶ dialing ── connected ──▶ greeting ── welcome ──▶ ready
-///     dialing, greeting, ready ── failed, broken, refused, silent for too long ──▶ pausing ── back-off over ──▶
-///     dialing any ── end ──▶ ended
+///     dialing, greeting, ready ── failed, broken, refused, silent for too long ──▶ pausing
+///     pausing ── back-off over ──▶ dialing
+///     any ── end ──▶ ended
 ///
 /// The first dial after the end of a link comes at once, unless the links before it did not last either: a peer whose
 /// every link dies right after its welcome pauses longer and longer, as one that is not welcomed at all does.
+// clang-format on
 class uplink {
  public:
   enum class phase : std::uint8_t { idle, dialing, greeting, ready, pausing, ended };

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <cstdint>
 #include <deque>
@@ -20,6 +21,7 @@
 DTASK_BEGIN
 namespace control {
 
+// clang-format off
 /// Decides for a worker. Events and `now` in, actions out; no clock, no socket, no thread.
 ///
 /// The driver: after any number of events it swaps the actions out with `take_actions`, carries them out in order,
@@ -28,18 +30,21 @@ namespace control {
 ///
 /// An attempt here (the way to the coordinator stands at `uplink`):
 ///
-///     run ──▶ arriving ── arguments whole ──▶ waiting ── the session's blobs that were announced before it are held, a
-///     slot is free ──▶ running running ── job_finished ──▶ answered ── acknowledged ──▶ (gone) running ── told to
-///     stop, or deadline; no end within abandon_after ──▶ answered with job_abandoned; the slot is lost until
-///     job_finished comes after all arriving, waiting ── stop, recall, transfer aborted ──▶ returned, (gone)
+///     run ──▶ arriving ── arguments whole ──▶ waiting ── its session's blobs are held, a slot is free ──▶ running
+///     running ── job_finished ──▶ answered ── acknowledged ──▶ (gone)
+///     running ── told to stop, or deadline; no end within abandon_after ──▶ answered with job_abandoned
+///     arriving, waiting ── stop, recall, transfer aborted ──▶ returned, (gone)
+///
+/// The blobs are those that were announced before the run. The slot of an abandoned attempt is lost until its
+/// `job_finished` comes after all.
 ///
 /// - `started` stands before `run_job`, so a job that kills the process has been reported.
 /// - A broken link: what runs goes on, results wait; arrived jobs that wait stay, others are forgotten and the
-/// coordinator, which hears in the next hello what is left, places
-///   them again. A coordinator that does not know this worker (it restarted, or gave it up): everything is stopped and
-///   forgotten; slots come back as the jobs end.
+///   coordinator, which hears in the next hello what is left, places them again. A coordinator that does not know this
+///   worker (it restarted, or gave it up): everything is stopped and forgotten; slots come back as the jobs end.
 /// - Draining: prefetched jobs go back, running ones may finish within `drain_within`, then are stopped; when all
-/// results are acknowledged: goodbye, `exit`.
+///   results are acknowledged: goodbye, `exit`.
+// clang-format on
 class worker_state {
  public:
   /// `seed` only spreads the pauses between dials.

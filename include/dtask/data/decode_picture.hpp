@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <cstddef>
 #include <new>
@@ -19,7 +20,8 @@ namespace detail {
 inline std::string_view other_format(std::string_view head) noexcept {
   if (head.starts_with("GIF8")) return "a GIF picture";
   if (head.starts_with("BM")) return "a BMP picture";
-  if (head.starts_with(std::string_view("II*\0", 4)) || head.starts_with(std::string_view("MM\0*", 4))) return "a TIFF picture";
+  if (head.starts_with(std::string_view("II*\0", 4)) || head.starts_with(std::string_view("MM\0*", 4)))
+    return "a TIFF picture";
   if (head.starts_with("RIFF") && head.substr(8).starts_with("WEBP")) return "a WebP picture";
   if (head.starts_with("\x1f\x8b")) return "gzip data";
   if (head.size() >= 12 && head.substr(4).starts_with("ftyp")) return "a HEIF, AVIF or video file";
@@ -29,11 +31,13 @@ inline std::string_view other_format(std::string_view head) noexcept {
 
 /// Decodes a JPEG (libjpeg-turbo) or PNG (libpng) to 8-bit RGB, upright as its EXIF orientation says.
 ///
-/// `input`: the whole file; the format is taken from its first bytes, not from its name. Grey and palette pictures become RGB, 16 bits become 8, transparent pixels
-/// stand on white. Colour profiles and gamma are not applied. With a target size in `options` a large JPEG comes out smaller than stored (see there).
+/// `input`: the whole file; the format is taken from its first bytes, not from its name. Grey and palette pictures
+/// become RGB, 16 bits become 8, transparent pixels stand on white. Colour profiles and gamma are not applied. With a
+/// target size in `options` a large JPEG comes out smaller than stored (see there).
 ///
-/// Result: the picture, or `errc::bad_data` with the reason: not a JPEG or PNG, over the limits of pixels (checked before anything is allocated for pixels), CMYK, damaged or cut short
-/// (pixels are never made up). Never throws for bad input, memory included. Blocks the calling thread for about 0.5 ms per 0.1 megapixels of JPEG. Thread-safe.
+/// Result: the picture, or `errc::bad_data` with the reason: not a JPEG or PNG, over the limits of pixels (checked
+/// before anything is allocated for pixels), CMYK, damaged or cut short (pixels are never made up). Never throws for
+/// bad input, memory included. Blocks the calling thread for about 0.5 ms per 0.1 megapixels of JPEG. Thread-safe.
 inline result<picture> decode_picture(std::span<const std::byte> input, const decode_options& options = {}) {
   const std::string_view head(reinterpret_cast<const char*>(input.data()), input.size() < 16 ? input.size() : 16);
   try {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <zlib.h>
 
@@ -99,10 +100,13 @@ inline bool looks_like_idx(const bytes& file) noexcept {
 
 /// Reads an IDX file of unsigned bytes, plain or gzip (http://yann.lecun.com/exdb/mnist, "the IDX file format").
 ///
-/// `file`: the whole file. `limit`: the most bytes of data; checked against the header before they are allocated, so a small file cannot unpack to more.
-/// Result: the array, or `errc::bad_data` (not IDX, another element type, truncated, bytes after the data, damaged gzip) or `errc::too_large`. Thread-safe.
+/// `file`: the whole file. `limit`: the most bytes of data; checked against the header before they are allocated, so a
+/// small file cannot unpack to more. Result: the array, or `errc::bad_data` (not IDX, another element type, truncated,
+/// bytes after the data, damaged gzip) or `errc::too_large`. Thread-safe.
 inline result<idx_array> read_idx(const bytes& file, std::uint64_t limit = std::uint64_t{1} << 30) {
-  const auto bad = [](std::string why) { return error(errc::bad_data, "IDX file: " + std::move(why), {}, "check the file"); };
+  const auto bad = [](std::string why) {
+    return error(errc::bad_data, "IDX file: " + std::move(why), {}, "check the file");
+  };
   detail::gzip_source source(file);
   std::byte head[4];
   if (source.read(head, 4) != 4) return bad("the file ends before its header, or its gzip data is damaged");
@@ -118,19 +122,23 @@ inline result<idx_array> read_idx(const bytes& file, std::uint64_t limit = std::
     std::size_t extent = 0;
     for (const std::byte b : n) extent = extent << 8 | std::to_integer<std::size_t>(b);
     if (extent != 0 && size > limit / extent)
-      return error(errc::too_large, "IDX file: its header announces more than the limit of " + std::to_string(limit) + " bytes", {}, "raise the limit if it is wanted");
+      return error(errc::too_large,
+                   "IDX file: its header announces more than the limit of " + std::to_string(limit) + " bytes", {},
+                   "raise the limit if it is wanted");
     size *= extent;
     out.shape.push_back(extent);
   }
   if (!source.packed()) {
-    if (file.size() - source.position() != size) return bad(file.size() - source.position() < size ? "the data is cut short" : "bytes after the data");
+    if (file.size() - source.position() != size)
+      return bad(file.size() - source.position() < size ? "the data is cut short" : "bytes after the data");
     out.data = file.slice(source.position());
     return out;
   }
   // Deflate packs at most 1032 to 1: a small file that announces much is refused before its data is allocated.
   if (size / 1032 > file.size()) return bad("the header announces more than the file can hold");
   mutable_bytes data(static_cast<std::size_t>(size));
-  if (source.read(data.data(), data.size()) != data.size()) return bad("the data is cut short or its gzip data is damaged");
+  if (source.read(data.data(), data.size()) != data.size())
+    return bad("the data is cut short or its gzip data is damaged");
   std::byte more;
   if (source.read(&more, 1) != 0) return bad("bytes after the data");
   if (!source.complete()) return bad("the end of its gzip data is missing or damaged");

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -9,8 +10,8 @@ DTASK_BEGIN
 
 /// A decoded picture: 8-bit RGB, rows from the top, pixels from the left, three bytes a pixel, no padding between rows.
 struct picture {
-  int width = 0;   ///< pixels
-  int height = 0;  ///< pixels
+  int width = 0;                  ///< pixels
+  int height = 0;                 ///< pixels
   std::vector<std::uint8_t> rgb;  ///< 3 * width * height bytes
 
   std::size_t row_bytes() const noexcept { return std::size_t{3} * static_cast<std::size_t>(width); }

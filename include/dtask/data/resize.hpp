@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -14,7 +15,8 @@ DTASK_BEGIN
 
 namespace detail {
 
-/// For each output position the first input position and the weights of the triangle filter, widened by the scale when shrinking.
+/// For each output position the first input position and the weights of the triangle filter, widened by the scale when
+/// shrinking.
 struct resize_axis {
   struct window {
     int first, count;
@@ -45,7 +47,9 @@ struct resize_axis {
       windows.push_back({first, count});
     }
   }
-  const float* of(int i) const noexcept { return weights.data() + static_cast<std::size_t>(i) * static_cast<std::size_t>(stride); }
+  const float* of(int i) const noexcept {
+    return weights.data() + static_cast<std::size_t>(i) * static_cast<std::size_t>(stride);
+  }
 };
 
 // Four floats at once on every compiler in use: a pixel's channels and one that is ignored, or four values of a row.
@@ -60,10 +64,13 @@ inline void store4(float* to, float4 v) noexcept { std::memcpy(to, &v, sizeof v)
 
 }  // namespace detail
 
-/// Shrinks or enlarges a picture to `width` x `height` pixels into `out` (3 * width * height bytes of RGB): bilinear, with antialiasing when shrinking.
+/// Shrinks or enlarges a picture to `width` x `height` pixels into `out` (3 * width * height bytes of RGB): bilinear,
+/// with antialiasing when shrinking.
 ///
-/// Gives what Pillow's `resize(..., BILINEAR)` gives, whole grey levels between the two directions included (networks are trained on such pictures); here and there one level differs.
-/// Precondition: all sizes are positive, those of `in` at most 2^20 (sums are floats), and `in.rgb` holds what they say. Allocates two rows per tap and the tables. Thread-safe.
+/// Gives what Pillow's `resize(..., BILINEAR)` gives, whole grey levels between the two directions included (networks
+/// are trained on such pictures); here and there one level differs. Precondition: all sizes are positive, those of `in`
+/// at most 2^20 (sums are floats), and `in.rgb` holds what they say. Allocates two rows per tap and the tables.
+/// Thread-safe.
 inline void resize_bilinear(const picture& in, int width, int height, std::span<std::uint8_t> out) {
   using detail::float4, detail::load4, detail::store4;
   if (in.width == width && in.height == height) {
@@ -97,7 +104,8 @@ inline void resize_bilinear(const picture& in, int width, int height, std::span<
     const auto [first, count] = down.windows[static_cast<std::size_t>(y)];
     for (done = std::max(done, first); done < first + count; ++done) shrink_across(done);
     const float* w = down.of(y);
-    for (int t = 0; t < count; ++t) rows[static_cast<std::size_t>(t)] = ring.data() + (static_cast<std::size_t>(first + t) % kept) * stride;
+    for (int t = 0; t < count; ++t)
+      rows[static_cast<std::size_t>(t)] = ring.data() + (static_cast<std::size_t>(first + t) % kept) * stride;
     for (std::size_t i = 0; i < out_row; i += 4) {
       float4 total = load4(rows[0] + i) * w[0] + 0.5F;  // truncated below: rounds to the nearest
       for (int t = 1; t < count; ++t) total += load4(rows[static_cast<std::size_t>(t)] + i) * w[t];
@@ -109,7 +117,9 @@ inline void resize_bilinear(const picture& in, int width, int height, std::span<
 
 /// The same into a new picture.
 inline picture resize_bilinear(const picture& in, int width, int height) {
-  picture out{width, height, std::vector<std::uint8_t>(std::size_t{3} * static_cast<std::size_t>(width) * static_cast<std::size_t>(height))};
+  picture out{
+      width, height,
+      std::vector<std::uint8_t>(std::size_t{3} * static_cast<std::size_t>(width) * static_cast<std::size_t>(height))};
   resize_bilinear(in, width, height, out.rgb);
   return out;
 }

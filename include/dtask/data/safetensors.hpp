@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <algorithm>
 #include <cstddef>
@@ -24,14 +25,16 @@ struct safetensor {
   bytes data;                       ///< little endian; a slice of the file it was read from
 };
 
-/// The contents of a safetensors file: text metadata and named arrays (https://github.com/huggingface/safetensors, format description).
+/// The contents of a safetensors file: text metadata and named arrays (https://github.com/huggingface/safetensors,
+/// format description).
 struct safetensors {
   std::map<std::string, std::string> metadata;
   std::vector<safetensor> tensors;  ///< in the order of their data
 
   /// The array of that name, or nullptr.
   const safetensor* find(std::string_view name) const noexcept {
-    const auto at = std::find_if(tensors.begin(), tensors.end(), [name](const safetensor& t) { return t.name == name; });
+    const auto at =
+        std::find_if(tensors.begin(), tensors.end(), [name](const safetensor& t) { return t.name == name; });
     return at == tensors.end() ? nullptr : &*at;
   }
   /// The metadata value of that key, or `otherwise`.
@@ -54,7 +57,9 @@ namespace detail {
 inline constexpr std::uint64_t safetensors_header_limit = std::uint64_t{16} << 20;
 inline constexpr std::size_t safetensors_rank_limit = 16;
 
-inline error bad_safetensors(std::string why) { return error(errc::bad_data, "safetensors: " + std::move(why), {}, "check the file"); }
+inline error bad_safetensors(std::string why) {
+  return error(errc::bad_data, "safetensors: " + std::move(why), {}, "check the file");
+}
 
 struct safetensors_range {
   std::uint64_t begin = 0, end = 0;
@@ -74,7 +79,8 @@ inline std::string read_safetensor_entry(json_reader& json, safetensor& tensor, 
       json.members('[', ']', [&] {
         const std::uint64_t n = json.number();
         // One over the limit is kept, so that the check below sees it.
-        if (tensor.shape.size() <= safetensors_rank_limit) tensor.shape.push_back(static_cast<std::int64_t>(std::min<std::uint64_t>(n, INT64_MAX)));
+        if (tensor.shape.size() <= safetensors_rank_limit)
+          tensor.shape.push_back(static_cast<std::int64_t>(std::min<std::uint64_t>(n, INT64_MAX)));
       });
     } else if (key == "data_offsets") {
       repeated |= std::exchange(has_offsets, true);
@@ -105,18 +111,24 @@ inline void append_json_string(std::string& out, std::string_view text) {
   out.push_back('"');
   for (const char c : text) {
     const auto u = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') out.append(1, '\\').push_back(c);
-    else if (u < 0x20) out.append("\\u00").append(1, digits[u >> 4]).push_back(digits[u & 15]);
-    else out.push_back(c);
+    if (c == '"' || c == '\\')
+      out.append(1, '\\').push_back(c);
+    else if (u < 0x20)
+      out.append("\\u00").append(1, digits[u >> 4]).push_back(digits[u & 15]);
+    else
+      out.push_back(c);
   }
   out.push_back('"');
 }
 }  // namespace detail
 
-/// Reads a safetensors file that is in memory. The arrays are slices of `file` and share its ownership: nothing is copied.
+/// Reads a safetensors file that is in memory. The arrays are slices of `file` and share its ownership: nothing is
+/// copied.
 ///
-/// Result: the contents, or `errc::bad_data` with the reason: a header over 16 MiB or longer than the file, JSON that is not what the format says, an unknown dtype, names that appear twice,
-/// data ranges that overlap, leave holes, lie outside the file or disagree with the shape. Nothing of the file is executed. Allocates in proportion to the header. Thread-safe.
+/// Result: the contents, or `errc::bad_data` with the reason: a header over 16 MiB or longer than the file, JSON that
+/// is not what the format says, an unknown dtype, names that appear twice, data ranges that overlap, leave holes, lie
+/// outside the file or disagree with the shape. Nothing of the file is executed. Allocates in proportion to the header.
+/// Thread-safe.
 inline result<safetensors> read_safetensors(const bytes& file) {
   using detail::bad_safetensors;
   if (file.size() < 10) return bad_safetensors("the file ends before its header");
@@ -163,10 +175,12 @@ inline result<safetensors> read_safetensors(const bytes& file) {
   std::vector<safetensor> sorted;
   sorted.reserve(order.size());
   for (const std::size_t i : order) {
-    if (ranges[i].begin != at) return bad_safetensors(ranges[i].begin < at ? "data ranges overlap" : "a hole in the data");
+    if (ranges[i].begin != at)
+      return bad_safetensors(ranges[i].begin < at ? "data ranges overlap" : "a hole in the data");
     at = ranges[i].end;
     if (at > data.size()) return bad_safetensors("the data ends early: the file is truncated");
-    out.tensors[i].data = data.slice(static_cast<std::size_t>(ranges[i].begin), static_cast<std::size_t>(at - ranges[i].begin));
+    out.tensors[i].data =
+        data.slice(static_cast<std::size_t>(ranges[i].begin), static_cast<std::size_t>(at - ranges[i].begin));
     sorted.push_back(std::move(out.tensors[i]));
   }
   if (at != data.size()) return bad_safetensors("bytes after the last tensor");
@@ -182,8 +196,9 @@ inline result<safetensors> read_safetensors(const bytes& file) {
 
 /// Writes a safetensors file into memory, the header padded so that the data starts at a multiple of 8 bytes.
 ///
-/// Throws `error(errc::invalid_argument)` for what `read_safetensors` would refuse: data not as long as dtype and shape say, a negative or overflowing extent, more than 16 dimensions,
-/// a name that appears twice or is `__metadata__`, a header over 16 MiB. Thread-safe.
+/// Throws `error(errc::invalid_argument)` for what `read_safetensors` would refuse: data not as long as dtype and shape
+/// say, a negative or overflowing extent, more than 16 dimensions, a name that appears twice or is `__metadata__`, a
+/// header over 16 MiB. Thread-safe.
 inline bytes write_safetensors(const safetensors& from) {
   std::string header = "{";
   const auto comma = [&header] {
@@ -209,20 +224,25 @@ inline bytes write_safetensors(const safetensors& from) {
       right = right && n >= 0 && (n == 0 || size <= UINT64_MAX / static_cast<std::uint64_t>(n));
       size *= static_cast<std::uint64_t>(n);
     }
-    if (!right || size != t.data.size()) throw error(errc::invalid_argument, "safetensors: data, dtype and shape of " + t.name + " disagree, or the format does not know them");
-    if (!names.emplace(t.name, true).second) throw error(errc::invalid_argument, "safetensors: the name " + t.name + " appears twice");
+    if (!right || size != t.data.size())
+      throw error(errc::invalid_argument,
+                  "safetensors: data, dtype and shape of " + t.name + " disagree, or the format does not know them");
+    if (!names.emplace(t.name, true).second)
+      throw error(errc::invalid_argument, "safetensors: the name " + t.name + " appears twice");
     comma();
     detail::append_json_string(header, t.name);
     header.append(":{\"dtype\":");
     detail::append_json_string(header, t.dtype);
     header.append(",\"shape\":[");
-    for (std::size_t i = 0; i < t.shape.size(); ++i) header.append(i == 0 ? "" : ",").append(std::to_string(t.shape[i]));
+    for (std::size_t i = 0; i < t.shape.size(); ++i)
+      header.append(i == 0 ? "" : ",").append(std::to_string(t.shape[i]));
     header.append("],\"data_offsets\":[" + std::to_string(at) + "," + std::to_string(at + size) + "]}");
     at += size;
   }
   header.push_back('}');
   header.append((8 - header.size() % 8) % 8, ' ');
-  if (header.size() > detail::safetensors_header_limit) throw error(errc::invalid_argument, "safetensors: names, shapes and metadata take more than 16 MiB");
+  if (header.size() > detail::safetensors_header_limit)
+    throw error(errc::invalid_argument, "safetensors: names, shapes and metadata take more than 16 MiB");
 
   mutable_bytes out(8 + header.size() + static_cast<std::size_t>(at));
   std::byte* to = out.data();

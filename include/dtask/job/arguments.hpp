@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <cstddef>
 #include <tuple>
@@ -21,7 +22,8 @@ inline constexpr bool each_converts<type_list<As...>, Us...> = (std::is_converti
 template <class List, class... Us>
 inline constexpr bool fields_convert = false;
 template <class F, class... Fs, class U, class... Us>
-inline constexpr bool fields_convert<type_list<F, Fs...>, U, Us...> = std::is_convertible_v<U, F> && fields_convert<type_list<Fs...>, Us...>;
+inline constexpr bool fields_convert<type_list<F, Fs...>, U, Us...> =
+    std::is_convertible_v<U, F> && fields_convert<type_list<Fs...>, Us...>;
 template <class... Fs>
 inline constexpr bool fields_convert<type_list<Fs...>> = true;
 
@@ -65,16 +67,21 @@ consteval bool takes_fields() {
 
 /// Whether job `J` may be called with values of these types: its arguments, or the fields of its one aggregate.
 template <class J, class... Us>
-concept callable_with = detail::each_converts<typename job_traits<J>::arguments, Us...> || detail::takes_fields<typename job_traits<J>::arguments, Us...>();
+concept callable_with = detail::each_converts<typename job_traits<J>::arguments, Us...> ||
+                        detail::takes_fields<typename job_traits<J>::arguments, Us...>();
 
-/// Encodes the arguments of a call of `J`, which is the copy that outlives the caller's expression: exactly its arguments, or the fields of its one aggregate; the argument type itself is
-/// preferred. Errors: as `encode`.
+/// Encodes the arguments of a call of `J`, which is the copy that outlives the caller's expression: exactly its
+/// arguments, or the fields of its one aggregate; the argument type itself is preferred. Errors: as `encode`.
 template <class J, class... Us>
 payload encode_arguments(const codec_limits& limits, Us&&... values) {
   using list = typename job_traits<J>::arguments;
-  static_assert(callable_with<J, Us...>, "dtask: a job is called with values of its argument types, or with the fields of its one aggregate argument");
+  static_assert(
+      callable_with<J, Us...>,
+      "dtask: a job is called with values of its argument types, or with the fields of its one aggregate argument");
   if constexpr (detail::each_converts<list, Us...>) {
-    return [&]<class... As>(detail::type_list<As...>) { return detail::encode_each<As...>(limits, static_cast<const As&>(values)...); }(list{});
+    return [&]<class... As>(detail::type_list<As...>) {
+      return detail::encode_each<As...>(limits, static_cast<const As&>(values)...);
+    }(list{});
   } else if constexpr (detail::takes_fields<list, Us...>()) {
     using A = typename detail::only_aggregate<list>::type;
     const A value = detail::from_fields<A>(detail::fields<A>{}, std::forward<Us>(values)...);

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <memory>
 #include <string>
@@ -29,7 +30,8 @@ payload encode(const T& value, const codec_limits& limits = {}) {
   }
 }
 
-/// Decodes one value from bytes that need not be trusted. Errors: throws `error` (`decode_failed`) and what a user's own `serialize` throws.
+/// Decodes one value from bytes that need not be trusted. Errors: throws `error` (`decode_failed`) and what a user's
+/// own `serialize` throws.
 template <class T>
 T decode(const payload& from, const codec_limits& limits = {}) {
   T value{};

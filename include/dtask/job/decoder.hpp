@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <algorithm>
 #include <cstddef>
@@ -17,12 +18,17 @@ DTASK_BEGIN
 
 /// Reads one value from a `payload` that comes from a peer which is not trusted.
 ///
-/// Every count is checked against the bytes that remain before anything is allocated, nesting is capped, and all allocation together is held to
-/// 3 x body + 48 KiB (with the received body itself: 4 x frame + 64 KiB). Errors: throws `error` with `errc::decode_failed` that names the offset. Not thread-safe.
+/// Every count is checked against the bytes that remain before anything is allocated, nesting is capped, and all
+/// allocation together is held to 3 x body + 48 KiB (with the received body itself: 4 x frame + 64 KiB). Errors: throws
+/// `error` with `errc::decode_failed` that names the offset. Not thread-safe.
 class decoder {
  public:
   explicit decoder(const payload& from, const codec_limits& limits = {}) noexcept
-      : from_(&from), at_(from.body.data()), end_(from.body.data() + from.body.size()), budget_(detail::decode_budget(from.body.size())), limits_(limits) {}
+      : from_(&from),
+        at_(from.body.data()),
+        end_(from.body.data() + from.body.size()),
+        budget_(detail::decode_budget(from.body.size())),
+        limits_(limits) {}
   decoder(const decoder&) = delete;
   decoder& operator=(const decoder&) = delete;
 
@@ -49,7 +55,8 @@ class decoder {
     }
   }
 
-  /// Reads the count of a container whose elements take at least `wire_size` bytes each in the body and `heap_size` bytes each once decoded.
+  /// Reads the count of a container whose elements take at least `wire_size` bytes each in the body and `heap_size`
+  /// bytes each once decoded.
   std::size_t count(std::size_t wire_size, std::size_t heap_size) {
     const auto n = get<std::uint64_t>();
     if (n > left() / wire_size) fail("a count larger than the rest of the value");
@@ -94,8 +101,9 @@ class decoder {
   /// Throws `errc::decode_failed` with what is wrong and where.
   [[noreturn]] void fail(const std::string& what) const {
     const auto offset = from_->body.size() - left();
-    throw error(errc::decode_failed, what, "byte " + std::to_string(offset) + " of " + std::to_string(from_->body.size()),
-                "the sender is broken, or its types have the same schema but another meaning: give the job a new version");
+    throw error(
+        errc::decode_failed, what, "byte " + std::to_string(offset) + " of " + std::to_string(from_->body.size()),
+        "the sender is broken, or its types have the same schema but another meaning: give the job a new version");
   }
 
   /// For the cereal archives of detail/: the one in use for this value.

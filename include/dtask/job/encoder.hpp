@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <bit>
 #include <cstddef>
@@ -15,7 +16,8 @@
 
 DTASK_BEGIN
 
-/// What one encoded value may be. Encoding fails where decoding would, so that a mistake shows on the side that made it.
+/// What one encoded value may be. Encoding fails where decoding would, so that a mistake shows on the side that made
+/// it.
 struct codec_limits {
   std::uint64_t payload = std::uint64_t{8} << 30;  ///< bytes of body and blobs together
   std::uint32_t blobs = 1024;                      ///< out-of-band blocks
@@ -26,14 +28,15 @@ struct codec_limits {
 inline constexpr std::size_t inline_bytes = 16u << 10;
 
 namespace detail {
-/// Decoding may allocate at most this much for a body: with the received frame itself that stays within 4 x frame + 64 KiB.
+/// Decoding may allocate at most this much for a body: with the received frame itself that stays within 4 x frame + 64
+/// KiB.
 constexpr std::uint64_t decode_budget(std::uint64_t body) noexcept { return 3 * body + (48u << 10); }
 }  // namespace detail
 
 /// Writes one value into a `payload`: little endian, no names, no padding, big blocks out of band.
 ///
-/// Used through `encode`; a `codec<T>` of one's own and types with a cereal `serialize` meet it directly. Errors: throws `error` with `errc::too_large` or
-/// `errc::encode_failed`. Not thread-safe; one value per encoder.
+/// Used through `encode`; a `codec<T>` of one's own and types with a cereal `serialize` meet it directly. Errors:
+/// throws `error` with `errc::too_large` or `errc::encode_failed`. Not thread-safe; one value per encoder.
 class encoder {
  public:
   explicit encoder(const codec_limits& limits = {}) noexcept : limits_(limits) {}
@@ -49,11 +52,13 @@ class encoder {
   template <class T>
     requires(std::is_arithmetic_v<T> || std::is_enum_v<T>)
   void put(T value) {
-    static_assert(std::endian::native == std::endian::little, "dtask: the codec writes little endian and has not been ported to big-endian machines yet");
+    static_assert(std::endian::native == std::endian::little,
+                  "dtask: the codec writes little endian and has not been ported to big-endian machines yet");
     put(&value, sizeof value);
   }
 
-  /// Appends a block: within the body up to `inline_bytes`, above that out of band, where its owner is shared and nothing is copied.
+  /// Appends a block: within the body up to `inline_bytes`, above that out of band, where its owner is shared and
+  /// nothing is copied.
   void block(const bytes& data) {
     if (data.size() <= inline_bytes) {
       put(static_cast<std::uint64_t>(data.size()));
@@ -61,20 +66,24 @@ class encoder {
       return;
     }
     if (out_.blobs.size() == limits_.blobs)
-      throw error(errc::too_large, "more than " + std::to_string(limits_.blobs) + " out-of-band blocks in one value", {}, "join them into fewer blocks");
+      throw error(errc::too_large, "more than " + std::to_string(limits_.blobs) + " out-of-band blocks in one value",
+                  {}, "join them into fewer blocks");
     put(static_cast<std::uint64_t>(data.size()) | out_of_band);
     blob_bytes_ += data.size();
     check_total();
     out_.blobs.push_back(data);
   }
 
-  /// Says that decoding what was just written will allocate `size` bytes. Where the sum exceeds what the size of the body justifies, the body is padded, so that
-  /// the receiver's check (at most 4 x frame + 64 KiB) never refuses an honest value.
+  /// Says that decoding what was just written will allocate `size` bytes. Where the sum exceeds what the size of the
+  /// body justifies, the body is padded, so that the receiver's check (at most 4 x frame + 64 KiB) never refuses an
+  /// honest value.
   void charge(std::uint64_t size) noexcept { charged_ += size; }
 
   /// Enters one level of nesting; `leave` ends it.
   void enter() {
-    if (++depth_ > limits_.depth) throw error(errc::encode_failed, "a value nested deeper than " + std::to_string(limits_.depth) + " levels", {}, "flatten it");
+    if (++depth_ > limits_.depth)
+      throw error(errc::encode_failed, "a value nested deeper than " + std::to_string(limits_.depth) + " levels", {},
+                  "flatten it");
   }
   void leave() noexcept { --depth_; }
 
@@ -107,7 +116,9 @@ class encoder {
   }
   void check_total() const {
     if (size_ + blob_bytes_ > limits_.payload)
-      throw error(errc::too_large, "a value of more than " + std::to_string(limits_.payload) + " bytes", {}, "split it, or raise --payload-bytes of coordinator and worker (limits.payload in the options of all)");
+      throw error(
+          errc::too_large, "a value of more than " + std::to_string(limits_.payload) + " bytes", {},
+          "split it, or raise --payload-bytes of coordinator and worker (limits.payload in the options of all)");
   }
   void grow(std::size_t more) {
     if (more > limits_.payload || size_ + more > limits_.payload) {

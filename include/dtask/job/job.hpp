@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <concepts>
 #include <cstddef>
@@ -17,24 +18,28 @@
 
 DTASK_BEGIN
 
+// clang-format off
 /// The base of a job class: its name with a version on the wire, and its effect class.
 ///
 /// ```
 /// struct classify : dtask::job<"classify/1", dtask::idempotent> {
-///   explicit classify(dtask::worker_context& w);                       // or a default constructor; once per slot and client session
+///   explicit classify(dtask::worker_context& w);  // or a default constructor; once per slot and client session
 ///   dtask::task<label> operator()(dtask::job_context& ctx, image in);  // or a plain label; the context is optional
 /// };
 /// ```
-/// Without an effect class a job is `at_most_once`: it is not run a second time after a loss. The types of arguments and result are part of the handshake; a change of
-/// meaning is a new version.
+/// Without an effect class a job is `at_most_once`: it is not run a second time after a loss. The types of arguments
+/// and result are part of the handshake; a change of meaning is a new version.
+// clang-format on
 template <fixed_string Name, class Effect = at_most_once>
 struct job {
-  static_assert(valid_job_name(Name.view()), "dtask: a job's name is 1 to 120 of [A-Za-z0-9_.-/] and ends in its version, as in \"classify/1\"");
+  static_assert(valid_job_name(Name.view()),
+                "dtask: a job's name is 1 to 120 of [A-Za-z0-9_.-/] and ends in its version, as in \"classify/1\"");
   static constexpr std::string_view name = Name.view();
   static constexpr effect effect_class = Effect::value;
 };
 
-/// A free function as a job: `using score_job = dtask::function_job<"score/1", &score, dtask::pure>;` It may take a `job_context&` first and return a task.
+/// A free function as a job: `using score_job = dtask::function_job<"score/1", &score, dtask::pure>;` It may take a
+/// `job_context&` first and return a task.
 template <fixed_string Name, auto Function, class Effect = at_most_once>
 struct function_job : job<Name, Effect> {
   static constexpr auto function = Function;
@@ -56,7 +61,8 @@ struct signature {
   using result = typename unwrap_task<R>::type;
   static constexpr bool awaits = unwrap_task<R>::awaits;
   static constexpr bool has_context = false;
-  static constexpr bool by_value = ((!std::is_lvalue_reference_v<As> || std::is_const_v<std::remove_reference_t<As>>) && ...);
+  static constexpr bool by_value =
+      ((!std::is_lvalue_reference_v<As> || std::is_const_v<std::remove_reference_t<As>>) && ...);
   using arguments = type_list<std::remove_cvref_t<As>...>;
   using tuple = std::tuple<std::remove_cvref_t<As>...>;
 };
@@ -92,15 +98,20 @@ concept callable_like = requires { typename signature_of_call<decltype(&J::opera
 
 template <class J>
 consteval auto find_signature() {
-  if constexpr (function_like<J>) return typename signature_of_call<std::remove_const_t<decltype(J::function)>>::type{};
-  else if constexpr (callable_like<J>) return typename signature_of_call<decltype(&J::operator())>::type{};
-  else return signature<void>{};
+  if constexpr (function_like<J>)
+    return typename signature_of_call<std::remove_const_t<decltype(J::function)>>::type{};
+  else if constexpr (callable_like<J>)
+    return typename signature_of_call<decltype(&J::operator())>::type{};
+  else
+    return signature<void>{};
 }
 
 template <class R>
 consteval bool require_result() {
-  if constexpr (std::is_void_v<R>) return true;
-  else return require_travels<R>();
+  if constexpr (std::is_void_v<R>)
+    return true;
+  else
+    return require_travels<R>();
 }
 template <class... As>
 consteval bool require_arguments(type_list<As...>) {
@@ -129,21 +140,29 @@ using result_of = typename job_traits<J>::result;
 /// True for a job whose types travel; otherwise one sentence at compile time.
 template <class J>
 consteval bool require_job() {
-  static_assert(detail::named_job<J>, "dtask: a job derives from dtask::job<\"name/1\", effect>, or is a dtask::function_job");
+  static_assert(detail::named_job<J>,
+                "dtask: a job derives from dtask::job<\"name/1\", effect>, or is a dtask::function_job");
   if constexpr (detail::named_job<J>) {
     static_assert(is_job<J>, "dtask: a job has exactly one operator(), which is neither a template nor overloaded");
     if constexpr (is_job<J>) {
       using call = typename job_traits<J>::call;
-      static_assert(call::by_value, "dtask: a job takes its arguments by value or by const reference: nothing comes back but its result");
-      constexpr bool makeable = detail::function_like<J> || std::is_constructible_v<J, worker_context&> || std::is_default_constructible_v<J>;
-      static_assert(makeable, "dtask: a job class is made on the worker: give it a constructor that takes dtask::worker_context&, or none");
-      if constexpr (call::by_value && makeable) return detail::require_arguments(typename call::arguments{}) && detail::require_result<typename call::result>();
+      static_assert(
+          call::by_value,
+          "dtask: a job takes its arguments by value or by const reference: nothing comes back but its result");
+      constexpr bool makeable =
+          detail::function_like<J> || std::is_constructible_v<J, worker_context&> || std::is_default_constructible_v<J>;
+      static_assert(
+          makeable,
+          "dtask: a job class is made on the worker: give it a constructor that takes dtask::worker_context&, or none");
+      if constexpr (call::by_value && makeable)
+        return detail::require_arguments(typename call::arguments{}) && detail::require_result<typename call::result>();
     }
   }
   return false;
 }
 
-/// The argument and result types of a job in words: `({string, bytes}) -> {string, i32, f32}`. Its hash is what both sides of a handshake compare.
+/// The argument and result types of a job in words: `({string, bytes}) -> {string, i32, f32}`. Its hash is what both
+/// sides of a handshake compare.
 template <class J>
 std::string signature_of() {
   schema_writer to;
@@ -153,8 +172,10 @@ std::string signature_of() {
     ((to.word(i++ == 0 ? "" : ", "), detail::shape<As>::describe(to)), ...);
   }(typename job_traits<J>::arguments{});
   to.word(") -> ");
-  if constexpr (std::is_void_v<result_of<J>>) to.word("void");
-  else detail::shape<result_of<J>>::describe(to);
+  if constexpr (std::is_void_v<result_of<J>>)
+    to.word("void");
+  else
+    detail::shape<result_of<J>>::describe(to);
   return std::move(to).take();
 }
 

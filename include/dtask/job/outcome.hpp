@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <cstdint>
 #include <string>
@@ -17,7 +18,8 @@ class [[nodiscard]] outcome {
   using value_type = T;
   using stored = std::conditional_t<std::is_void_v<T>, std::monostate, T>;
 
-  outcome(stored value, std::string worker, std::uint32_t attempts) : state_(std::in_place_index<0>, std::move(value)), worker_(std::move(worker)), attempts_(attempts) {}
+  outcome(stored value, std::string worker, std::uint32_t attempts)
+      : state_(std::in_place_index<0>, std::move(value)), worker_(std::move(worker)), attempts_(attempts) {}
   outcome(remote_error why) : state_(std::in_place_index<1>, std::move(why)) {
     worker_ = error().worker();
     attempts_ = error().attempts();

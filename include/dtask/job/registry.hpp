@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <array>
 #include <cstddef>
@@ -52,12 +53,16 @@ auto invoke_job(job_object* object, job_context& context, typename job_traits<J>
   return std::apply(
       [&]<class... As>(As&... each) {
         if constexpr (function_like<J>) {
-          if constexpr (call::has_context) return J::function(context, std::move(each)...);
-          else return J::function(std::move(each)...);
+          if constexpr (call::has_context)
+            return J::function(context, std::move(each)...);
+          else
+            return J::function(std::move(each)...);
         } else {
           J& job = static_cast<job_object_of<J>*>(object)->job;
-          if constexpr (call::has_context) return job(context, std::move(each)...);
-          else return job(std::move(each)...);
+          if constexpr (call::has_context)
+            return job(context, std::move(each)...);
+          else
+            return job(std::move(each)...);
         }
       },
       arguments);
@@ -68,7 +73,8 @@ T decode_or_fail(const payload& from) {
   try {
     return decode<T>(from);
   } catch (const error& why) {
-    throw codec_failure(error(errc::decode_failed, "the arguments cannot be decoded: " + why.cause(), why.place(), why.remedy()));
+    throw codec_failure(
+        error(errc::decode_failed, "the arguments cannot be decoded: " + why.cause(), why.place(), why.remedy()));
   } catch (const std::exception& why) {
     throw codec_failure(error(errc::decode_failed, std::string("the arguments cannot be decoded: ") + why.what()));
   }
@@ -78,7 +84,8 @@ payload encode_or_fail(const T& value, const codec_limits& limits) {
   try {
     return encode(value, limits);
   } catch (const error& why) {
-    throw codec_failure(error(why.code() == errc::too_large ? errc::too_large : errc::encode_failed, "the result cannot be encoded: " + why.cause(), why.place(), why.remedy()));
+    throw codec_failure(error(why.code() == errc::too_large ? errc::too_large : errc::encode_failed,
+                              "the result cannot be encoded: " + why.cause(), why.place(), why.remedy()));
   } catch (const std::exception& why) {
     throw codec_failure(error(errc::encode_failed, std::string("the result cannot be encoded: ") + why.what()));
   }
@@ -121,7 +128,8 @@ struct job_entry {
   task<payload> (*run)(detail::job_object*, job_context&, payload arguments, codec_limits) = nullptr;
 };
 
-/// The jobs that a program knows: an explicit list, no macros, no static initialisation. `using jobs = dtask::registry<classify, score_job>;`
+/// The jobs that a program knows: an explicit list, no macros, no static initialisation. `using jobs =
+/// dtask::registry<classify, score_job>;`
 ///
 /// Only jobs listed here run on a worker or can be submitted. Names are unique.
 template <class... Jobs>
@@ -169,7 +177,9 @@ class registry {
       e.run = &detail::run_job<J>;
       if constexpr (!detail::function_like<J>) {
         e.has_object = true;
-        e.make = [](worker_context& context) -> std::unique_ptr<detail::job_object> { return std::make_unique<detail::job_object_of<J>>(context); };
+        e.make = [](worker_context& context) -> std::unique_ptr<detail::job_object> {
+          return std::make_unique<detail::job_object_of<J>>(context);
+        };
       }
     }
     return e;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -9,14 +10,16 @@
 
 DTASK_BEGIN
 
-/// Collects the shape of a type in words: kinds, widths, containers and the order of fields, never names of fields or types.
+/// Collects the shape of a type in words: kinds, widths, containers and the order of fields, never names of fields or
+/// types.
 class schema_writer {
  public:
   void word(std::string_view w) { text_.append(w); }
   const std::string& text() const noexcept { return text_; }
   std::string take() && { return std::move(text_); }
 
-  /// Enters a class type, `id` being an address of its own. False: it encloses this place already, and a back reference was written instead.
+  /// Enters a class type, `id` being an address of its own. False: it encloses this place already, and a back reference
+  /// was written instead.
   bool enter(const void* id) {
     for (std::size_t i = open_.size(); i-- > 0;) {
       if (open_[i] == id) {

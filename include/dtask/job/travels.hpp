@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <type_traits>
 
@@ -21,15 +22,19 @@ consteval obstacle obstacle_in_parts(type_list<Ps...>, type_list<Seen...>) {
 
 template <class T, class... Seen>
 consteval obstacle obstacle_in() {
-  if constexpr ((std::is_same_v<T, Seen> || ...)) return obstacle::none;
-  else if constexpr (shape<T>::found != obstacle::none) return shape<T>::found;
-  else return obstacle_in_parts(typename shape<T>::parts{}, type_list<T, Seen...>{});
+  if constexpr ((std::is_same_v<T, Seen> || ...))
+    return obstacle::none;
+  else if constexpr (shape<T>::found != obstacle::none)
+    return shape<T>::found;
+  else
+    return obstacle_in_parts(typename shape<T>::parts{}, type_list<T, Seen...>{});
 }
 
 }  // namespace detail
 
-/// Whether values of `T` can be a job's argument or result: numbers, enums, strings, `bytes`, the standard containers, optional, variant, tuple, duration, plain
-/// aggregates of these, types with a cereal `serialize`, and types with a `codec`.
+/// Whether values of `T` can be a job's argument or result: numbers, enums, strings, `bytes`, the standard containers,
+/// optional, variant, tuple, duration, plain aggregates of these, types with a cereal `serialize`, and types with a
+/// `codec`.
 template <class T>
 concept travels = detail::obstacle_in<T>() == detail::obstacle::none;
 
@@ -38,16 +43,33 @@ template <class T>
 consteval bool require_travels() {
   using enum detail::obstacle;
   constexpr detail::obstacle found = detail::obstacle_in<T>();
-  static_assert(found != pointer, "dtask: a job's argument or result holds a pointer (raw, shared, unique or weak); addresses mean nothing in another process: hold the value itself");
-  static_assert(found != view, "dtask: a job's argument or result holds a view (string_view, span); it would dangle in another process: hold a string, a vector or dtask::bytes");
+  static_assert(found != pointer,
+                "dtask: a job's argument or result holds a pointer (raw, shared, unique or weak); addresses mean "
+                "nothing in another process: hold the value itself");
+  static_assert(found != view,
+                "dtask: a job's argument or result holds a view (string_view, span); it would dangle in another "
+                "process: hold a string, a vector or dtask::bytes");
   static_assert(found != reference, "dtask: a job's argument or result is or holds a reference: hold the value itself");
-  static_assert(found != c_array, "dtask: a job's argument or result holds a C array, whose fields cannot be told apart: use std::array");
-  static_assert(found != base_class, "dtask: an aggregate with a base class is a job's argument or result: make the base a member, or give the type a cereal serialize()");
-  static_assert(found != polymorphic, "dtask: a job's argument or result has virtual functions; what type it is cannot travel: use std::variant");
-  static_assert(found != platform, "dtask: a job's argument or result holds a type whose size or meaning differs between machines (long double, wchar_t, steady_clock): use a fixed one");
-  static_assert(found != not_constructible, "dtask: a job's argument or result cannot be default-constructed, so there is nothing to decode into: give it a default constructor");
-  static_assert(found != too_many_fields, "dtask: an aggregate with more than 64 fields is a job's argument or result: group them, or give the type a cereal serialize()");
-  static_assert(found != no_codec, "dtask: a job's argument or result is a class that dtask cannot look into: make it a plain aggregate, or give it a cereal serialize() or a dtask::codec");
+  static_assert(found != c_array,
+                "dtask: a job's argument or result holds a C array, whose fields cannot be told apart: use std::array");
+  static_assert(found != base_class,
+                "dtask: an aggregate with a base class is a job's argument or result: make the base a member, or give "
+                "the type a cereal serialize()");
+  static_assert(
+      found != polymorphic,
+      "dtask: a job's argument or result has virtual functions; what type it is cannot travel: use std::variant");
+  static_assert(found != platform,
+                "dtask: a job's argument or result holds a type whose size or meaning differs between machines (long "
+                "double, wchar_t, steady_clock): use a fixed one");
+  static_assert(found != not_constructible,
+                "dtask: a job's argument or result cannot be default-constructed, so there is nothing to decode into: "
+                "give it a default constructor");
+  static_assert(found != too_many_fields,
+                "dtask: an aggregate with more than 64 fields is a job's argument or result: group them, or give the "
+                "type a cereal serialize()");
+  static_assert(found != no_codec,
+                "dtask: a job's argument or result is a class that dtask cannot look into: make it a plain aggregate, "
+                "or give it a cereal serialize() or a dtask::codec");
   return found == none;
 }
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <cstdint>
 #include <string>
@@ -24,7 +25,8 @@ class blob_source {
   ~blob_source() = default;
 };
 
-/// What a job object may ask while it is made: once per slot and client session, and anew when a broadcast that it read has a new version.
+/// What a job object may ask while it is made: once per slot and client session, and anew when a broadcast that it read
+/// has a new version.
 ///
 /// Valid during the constructor only; what it returns may be kept. One thread.
 class worker_context {
@@ -34,12 +36,14 @@ class worker_context {
   worker_context(const worker_context&) = delete;
   worker_context& operator=(const worker_context&) = delete;
 
-  /// The value that the job's client broadcast under this name: shared by all slots, immutable. Throws `error(not_found)` where it broadcast none before submitting.
+  /// The value that the job's client broadcast under this name: shared by all slots, immutable. Throws
+  /// `error(not_found)` where it broadcast none before submitting.
   bytes blob(std::string_view name) {
     blob_source::found found = blobs_.find(name);
     read_.emplace_back(std::string(name), found.version);
     if (found.version == 0)
-      throw error(errc::not_found, "no broadcast named '" + std::string(name) + "' in this client's session", std::string(worker_), "co_await cluster.broadcast(name, value) before submitting");
+      throw error(errc::not_found, "no broadcast named '" + std::string(name) + "' in this client's session",
+                  std::string(worker_), "co_await cluster.broadcast(name, value) before submitting");
     return std::move(found.value);
   }
   /// The slot for which the object is made, from 0, and how many this worker has.

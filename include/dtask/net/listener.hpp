@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <boost/asio/basic_socket_acceptor.hpp>
 #include <boost/asio/ip/address.hpp>
@@ -177,10 +178,10 @@ class listener {
     auto where = resolve(ex, at);
     if (!where) return where.error();
     if (!options.beyond_loopback && !where->address().is_loopback())
-      return error(
-          errc::invalid_argument, "refusing to listen on " + to_string(at) + ", which other machines can reach", {},
-          "there is no authentication: whoever reaches the port can run jobs; use 127.0.0.1, or allow it with "
-          "--open-to-all (beyond_loopback)");
+      return error(errc::invalid_argument,
+                   "refusing to listen on " + to_string(at) + ", which other machines can reach", {},
+                   "there is no authentication: whoever reaches the port can run jobs; use 127.0.0.1, or allow it with "
+                   "--open-to-all (beyond_loopback)");
     auto core = std::make_shared<detail::listener_core>(ex, options, std::move(take));
     if (error bad = core->open(*where)) return bad;
     core->start();

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <chrono>
 #include <cstddef>
@@ -10,20 +11,25 @@
 
 DTASK_BEGIN
 
-/// True for a type whose values can be written in braces inside a `co_await` expression, as options are: g++ 12 destroys such temporaries twice.
+/// True for a type whose values can be written in braces inside a `co_await` expression, as options are: g++ 12
+/// destroys such temporaries twice.
 template <class Options>
 consteval bool require_options() {
-  static_assert(std::is_trivially_destructible_v<Options>, "dtask: options are trivially destructible: no strings and no containers, but string_view, numbers, enums and chrono");
+  static_assert(std::is_trivially_destructible_v<Options>,
+                "dtask: options are trivially destructible: no strings and no containers, but string_view, numbers, "
+                "enums and chrono");
   return std::is_trivially_destructible_v<Options>;
 }
 
 /// How single calls are to be treated: `auto urgent = c.with({.retries = 5, .deadline = 30s});`
 struct call_options {
-  std::uint32_t retries = 3;                              ///< attempts after the first: after a loss where the job's effect class allows, and after an overload
-  duration deadline = default_deadline;                   ///< from the submission to the outcome; `no_deadline` lifts it
-  duration no_worker_after = std::chrono::seconds(60);    ///< without any worker for the job for this long it ends with `no_worker`
-  bool retry_exceptions = false;                          ///< run a job again that threw
-  duration backoff = std::chrono::milliseconds(50);       ///< before the first retry; doubles
+  std::uint32_t retries =
+      3;  ///< attempts after the first: after a loss where the job's effect class allows, and after an overload
+  duration deadline = default_deadline;  ///< from the submission to the outcome; `no_deadline` lifts it
+  duration no_worker_after =
+      std::chrono::seconds(60);   ///< without any worker for the job for this long it ends with `no_worker`
+  bool retry_exceptions = false;  ///< run a job again that threw
+  duration backoff = std::chrono::milliseconds(50);  ///< before the first retry; doubles
   duration max_backoff = std::chrono::seconds(5);
 };
 
@@ -31,11 +37,12 @@ enum class map_order : std::uint8_t { ordered, unordered };
 inline constexpr map_order ordered = map_order::ordered;      ///< results in the order of the items
 inline constexpr map_order unordered = map_order::unordered;  ///< results as they come
 
-/// How a range of items is mapped: `c.map<classify>(images(), {.order = dtask::unordered, .window = 512, .deadline = 10min});`
+/// How a range of items is mapped: `c.map<classify>(images(), {.order = dtask::unordered, .window = 512, .deadline =
+/// 10min});`
 struct map_options {
   map_order order = map_order::ordered;
-  std::size_t window = 256;                             ///< items sent and not yet taken by `next()`, at most: the back-pressure. At least 1
-  duration deadline = default_deadline;                 ///< of each item, from its own submission
+  std::size_t window = 256;  ///< items sent and not yet taken by `next()`, at most: the back-pressure. At least 1
+  duration deadline = default_deadline;  ///< of each item, from its own submission
   std::uint32_t retries = 3;
   duration no_worker_after = std::chrono::seconds(60);
   bool retry_exceptions = false;

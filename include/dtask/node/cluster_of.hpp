@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <ranges>
 #include <type_traits>
@@ -9,7 +10,8 @@
 
 DTASK_BEGIN
 
-/// A caller or cluster that knows its registry: a job which is not in it is a compile error, where `cluster` itself reports `unknown_job` when it is called.
+/// A caller or cluster that knows its registry: a job which is not in it is a compile error, where `cluster` itself
+/// reports `unknown_job` when it is called.
 template <class Registry, class Base>
 class checked : public Base {
  public:
@@ -40,11 +42,13 @@ class checked : public Base {
  private:
   template <class J>
   static consteval void require() {
-    static_assert(Registry::template contains<J>, "dtask: this job is not in the registry: add it to dtask::registry<...>");
+    static_assert(Registry::template contains<J>,
+                  "dtask: this job is not in the registry: add it to dtask::registry<...>");
   }
 };
 
-/// A cluster whose jobs are checked at compile time: what `dtask::main<jobs>` gives its body, which may also take it as `dtask::cluster&`.
+/// A cluster whose jobs are checked at compile time: what `dtask::main<jobs>` gives its body, which may also take it as
+/// `dtask::cluster&`.
 template <class Registry>
 using cluster_of = checked<Registry, cluster>;
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <chrono>
 #include <cstdint>
@@ -13,15 +14,18 @@ DTASK_BEGIN
 
 /// How a program takes part in a cluster.
 struct cluster_options {
-  std::string_view name = {};                             ///< of this client in the coordinator's log; empty: the program's
-  std::uint32_t slots = 1;                                ///< of each worker process that spawn:// starts: the jobs that it runs at once
-  std::string_view command = {};                          ///< of spawn://: the program that plays the role worker; `dtask::main` gives its own
-  std::span<const std::string_view> arguments = {};       ///< of that program, before the ones of the role
-  std::uint64_t cookie = 0;                               ///< what a coordinator asks its peers for; 0: nothing
-  duration polling = duration::zero();                    ///< how long the thread of the links looks for events before it sleeps, where nobody else wants its core: shortens round trips, costs a core; at most 50 us is sensible
+  std::string_view name = {};     ///< of this client in the coordinator's log; empty: the program's
+  std::uint32_t slots = 1;        ///< of each worker process that spawn:// starts: the jobs that it runs at once
+  std::string_view command = {};  ///< of spawn://: the program that plays the role worker; `dtask::main` gives its own
+  std::span<const std::string_view> arguments = {};  ///< of that program, before the ones of the role
+  std::uint64_t cookie = 0;                          ///< what a coordinator asks its peers for; 0: nothing
+  duration polling =
+      duration::zero();  ///< how long the thread of the links looks for events before it sleeps, where nobody else
+                         ///< wants its core: shortens round trips, costs a core; at most 50 us is sensible
   control::client_options client = {};
-  control::coordinator_options coordinator = {};          ///< of local:// and spawn://
-  control::worker_options worker = {};                    ///< of local://; with spawn:// the processes are given `limits.payload` and `broadcast_bytes`
+  control::coordinator_options coordinator = {};  ///< of local:// and spawn://
+  control::worker_options worker =
+      {};  ///< of local://; with spawn:// the processes are given `limits.payload` and `broadcast_bytes`
 };
 static_assert(require_options<cluster_options>());
 

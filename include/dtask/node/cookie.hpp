@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <charconv>
 #include <cstdint>
@@ -9,7 +10,8 @@
 
 DTASK_BEGIN
 
-/// The environment variable by which a child of spawn:// learns the secret that its coordinator asks for: an argument could be read by every user of the host.
+/// The environment variable by which a child of spawn:// learns the secret that its coordinator asks for: an argument
+/// could be read by every user of the host.
 inline constexpr const char* cookie_variable = "DTASK_COOKIE";
 
 /// The cookie that the environment brings, taken out of it; 0: none.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <memory>
 #include <utility>
@@ -18,7 +19,8 @@ using job_state = wire::job_state;
 template <class R>
 class job_handle {
  public:
-  job_handle(std::shared_ptr<detail::client_port> client, std::shared_ptr<detail::single_call> call) noexcept : client_(std::move(client)), call_(std::move(call)) {}
+  job_handle(std::shared_ptr<detail::client_port> client, std::shared_ptr<detail::single_call> call) noexcept
+      : client_(std::move(client)), call_(std::move(call)) {}
   job_handle(job_handle&&) noexcept = default;
   job_handle& operator=(job_handle&& other) noexcept {
     if (this != &other) {
@@ -30,11 +32,13 @@ class job_handle {
   }
   ~job_handle() { cancel(); }
 
-  /// The value, or a thrown `remote_error`. Under stop the job is cancelled, its end awaited, and `error(cancelled)` thrown.
+  /// The value, or a thrown `remote_error`. Under stop the job is cancelled, its end awaited, and `error(cancelled)`
+  /// thrown.
   task<R> result() { return detail::value_of<R>(detail::await_end(client_, call_)); }
   /// The same without throwing what became of the job.
   task<dtask::outcome<R>> outcome() { return detail::outcome_of<R>(detail::await_end(client_, call_)); }
-  /// The result is not wanted any more: stops the job where it runs. Its outcome is `cancelled`, or the value that was already there.
+  /// The result is not wanted any more: stops the job where it runs. Its outcome is `cancelled`, or the value that was
+  /// already there.
   void cancel() {
     if (call_ && !call_->done.is_set()) client_->cancel(call_);
   }

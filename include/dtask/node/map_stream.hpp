@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -40,7 +41,8 @@ struct map_arrivals {
 
 class map_call final : public pending_call {
  public:
-  map_call(std::shared_ptr<map_arrivals> to, std::uint64_t position) noexcept : to_(std::move(to)), position_(position) {}
+  map_call(std::shared_ptr<map_arrivals> to, std::uint64_t position) noexcept
+      : to_(std::move(to)), position_(position) {}
   void complete(call_reply&& reply, completion_batch& batch) override {
     {
       const std::lock_guard hold(to_->guard);
@@ -58,26 +60,34 @@ class map_call final : public pending_call {
 
 /// The outcomes of a `map`, taken one by one. `while (auto r = co_await out.next()) use(**r);`
 ///
-/// Items are taken from the range, encoded and sent inside `next()`, so that never more than the window are under way; the range is used on the caller's task only.
-/// Destroying the stream cancels what is under way. Move-only, one consumer.
+/// Items are taken from the range, encoded and sent inside `next()`, so that never more than the window are under way;
+/// the range is used on the caller's task only. Destroying the stream cancels what is under way. Move-only, one
+/// consumer.
 template <class R>
 class map_stream {
  public:
-  map_stream(std::shared_ptr<detail::client_port> client, std::unique_ptr<detail::item_source> items, detail::call_form form, map_options options)
-      : client_(std::move(client)), items_(std::move(items)), form_(std::move(form)), options_(options), arrivals_(std::make_shared<detail::map_arrivals>()) {
+  map_stream(std::shared_ptr<detail::client_port> client, std::unique_ptr<detail::item_source> items,
+             detail::call_form form, map_options options)
+      : client_(std::move(client)),
+        items_(std::move(items)),
+        form_(std::move(form)),
+        options_(options),
+        arrivals_(std::make_shared<detail::map_arrivals>()) {
     if (options_.window == 0) options_.window = 1;
   }
   map_stream(map_stream&&) noexcept = default;
   map_stream& operator=(map_stream&&) = delete;
   ~map_stream() { cancel(); }
 
-  /// The next outcome: in the order of the items, or as they come; nothing after the last. `position()` then tells which item it belongs to.
-  /// Errors: what the range throws. Under stop all items under way are cancelled and `error(cancelled)` is thrown.
+  /// The next outcome: in the order of the items, or as they come; nothing after the last. `position()` then tells
+  /// which item it belongs to. Errors: what the range throws. Under stop all items under way are cancelled and
+  /// `error(cancelled)` is thrown.
   task<std::optional<outcome<R>>> next() { return take(this); }
 
   /// The position in the range, from 0, of the item whose outcome `next()` gave last.
   std::uint64_t position() const noexcept { return last_; }
-  /// Cancels what is under way and takes nothing more from the range; `next()` still gives the outcomes of what was sent.
+  /// Cancels what is under way and takes nothing more from the range; `next()` still gives the outcomes of what was
+  /// sent.
   void cancel() {
     if (!client_) return;
     exhausted_ = true;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -15,13 +16,14 @@ DTASK_BEGIN
 
 /// A worker of this process: runs jobs for a coordinator, on threads of its own, one per slot.
 ///
-/// It reconnects by itself, and keeps running its jobs meanwhile. Thread safety: `drain`, `stop` and `wait` from any thread, also during and after `retire`, where they do nothing; `retire` and the
-/// destructor from one.
+/// It reconnects by itself, and keeps running its jobs meanwhile. Thread safety: `drain`, `stop` and `wait` from any
+/// thread, also during and after `retire`, where they do nothing; `retire` and the destructor from one.
 class worker {
  public:
-  /// Starts it. `jobs`: `registry<...>::entries()`. `slots`: jobs at once; 0: one per core. `cookie`: what the coordinator asks for; 0: nothing.
-  /// `polling`: as `coordinator`'s.
-  worker(const net::host_port& coordinator, std::span<const job_entry> jobs, std::uint32_t slots = 0, std::string name = {}, std::uint64_t cookie = 0, control::worker_options options = {},
+  /// Starts it. `jobs`: `registry<...>::entries()`. `slots`: jobs at once; 0: one per core. `cookie`: what the
+  /// coordinator asks for; 0: nothing. `polling`: as `coordinator`'s.
+  worker(const net::host_port& coordinator, std::span<const job_entry> jobs, std::uint32_t slots = 0,
+         std::string name = {}, std::uint64_t cookie = 0, control::worker_options options = {},
          duration polling = duration::zero());
   worker(const worker&) = delete;
   worker& operator=(const worker&) = delete;
@@ -34,7 +36,8 @@ class worker {
   void stop();
   /// Until it has ended: because it was told to, was refused, found no coordinator in time, or has no slot left.
   control::exit wait();
-  /// Takes everything down; jobs that run are stopped and given 2 s. False: jobs that ignore stop were left behind, and their threads still run.
+  /// Takes everything down; jobs that run are stopped and given 2 s. False: jobs that ignore stop were left behind, and
+  /// their threads still run.
   bool retire();
 
  private:

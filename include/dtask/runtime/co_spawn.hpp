@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <boost/asio/associated_allocator.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
@@ -131,8 +132,8 @@ struct initiate_co_spawn {
 /// any type through the handler's slot requests stop. The handler is called through its own executor after the task's
 /// frame is gone. Returns what the token makes of it.
 template <class Executor, class Awaitable, class Token>
-requires(!std::is_base_of_v<boost::asio::execution_context, std::remove_cvref_t<Executor>>) auto co_spawn(
-    const Executor& executor, Awaitable awaitable, Token&& token) {
+  requires(!std::is_base_of_v<boost::asio::execution_context, std::remove_cvref_t<Executor>>)
+auto co_spawn(const Executor& executor, Awaitable awaitable, Token&& token) {
   auto t = detail::as_task(std::move(awaitable));
   using result = typename decltype(t)::value_type;
   static_assert(
@@ -143,8 +144,8 @@ requires(!std::is_base_of_v<boost::asio::execution_context, std::remove_cvref_t<
 }
 /// The same on a context's executor.
 template <class Context, class Awaitable, class Token>
-requires(std::is_base_of_v<boost::asio::execution_context, Context>) auto co_spawn(Context& context,
-                                                                                   Awaitable awaitable, Token&& token) {
+  requires(std::is_base_of_v<boost::asio::execution_context, Context>)
+auto co_spawn(Context& context, Awaitable awaitable, Token&& token) {
   return co_spawn(context.get_executor(), std::move(awaitable), std::forward<Token>(token));
 }
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <condition_variable>
 #include <coroutine>
@@ -95,7 +96,7 @@ class [[nodiscard("dtask: offload does nothing until it is awaited")]] offload_o
   using result = std::remove_cvref_t<std::invoke_result_t<F&>>;
 
  public:
-  offload_op(offload_pool & pool, F f) : pool_(pool), function_(std::move(f)) {}
+  offload_op(offload_pool& pool, F f) : pool_(pool), function_(std::move(f)) {}
   class awaiter : resumption {
    public:
     explicit awaiter(offload_op& op) noexcept : op_(op) {}
@@ -138,7 +139,7 @@ class [[nodiscard("dtask: offload does nothing until it is awaited")]] offload_o
     call call_;
     result_slot<result> slot_;
   };
-  awaiter operator co_await()&& noexcept { return awaiter(*this); }
+  awaiter operator co_await() && noexcept { return awaiter(*this); }
 
  private:
   offload_pool& pool_;
@@ -150,8 +151,9 @@ class [[nodiscard("dtask: offload does nothing until it is awaited")]] offload_o
 /// scheduler with the result or the exception.
 ///
 /// Stop before the call begins: throws and does not call. A call that runs cannot be stopped: the task waits for its
-/// end. Throws `error(overloaded)` where too many wait or not even one thread could be started. Name the callable first where it is a lambda with captures (g++
-/// 12 destroys such a temporary twice): `auto f = [&] {...}; co_await offload(std::move(f));`
+/// end. Throws `error(overloaded)` where too many wait or not even one thread could be started. Name the callable first
+/// where it is a lambda with captures (g++ 12 destroys such a temporary twice): `auto f = [&] {...}; co_await
+/// offload(std::move(f));`
 template <class F>
 auto offload(F f) {
   return detail::offload_op<F>(offload_pool::shared(), std::move(f));

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <boost/asio/async_result.hpp>
 
@@ -16,7 +17,7 @@ class [[nodiscard("dtask: an operation with use_task starts when it is awaited")
     Throws, Initiation, std::tuple<Bound...>, Args...> {
  public:
   template <class I, class... B>
-  explicit operation_op(I && initiation, B && ... bound)
+  explicit operation_op(I&& initiation, B&&... bound)
       : initiation_(std::forward<I>(initiation)), bound_(std::forward<B>(bound)...) {}
 
   class awaiter : operation {
@@ -90,7 +91,7 @@ class [[nodiscard("dtask: an operation with use_task starts when it is awaited")
     operation_op& op_;
     std::optional<std::tuple<Args...>> results_;
   };
-  awaiter operator co_await()&& noexcept { return awaiter(*this); }
+  awaiter operator co_await() && noexcept { return awaiter(*this); }
 
  private:
   Initiation initiation_;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <boost/asio/signal_set.hpp>
 
@@ -14,7 +15,8 @@ DTASK_BEGIN
 /// default action meanwhile. Stop ends the wait. The task runs on an io_thread or a pool: throws
 /// `error(invalid_argument)` where its scheduler has no Asio executor.
 template <class... Number>
-requires(std::is_same_v<Number, int>&&...) task<int> wait_signal(Number... numbers) {
+  requires(std::is_same_v<Number, int> && ...)
+task<int> wait_signal(Number... numbers) {
   const environment& env = co_await this_environment();
   auto* const where = dynamic_cast<asio_scheduler*>(env.where);
   if (!where)

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <atomic>
 #include <boost/asio/execution.hpp>
@@ -210,7 +211,9 @@ inline void work_pool::join() noexcept {
 
 inline work_pool::~work_pool() {
   join();
-  { const detail::short_guard last_poster_has_left(queue_lock_); }
+  {
+    const detail::short_guard last_poster_has_left(queue_lock_);
+  }
   shutdown();
   destroy();
 }

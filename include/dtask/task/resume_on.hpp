@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <coroutine>
 #include <memory>
@@ -82,7 +83,7 @@ class [[nodiscard]] resume_on_awaiter : resumption {
 template <class T>
 class [[nodiscard("dtask: on does nothing until it is awaited")]] on_op {
  public:
-  on_op(scheduler & to, task<T> t) noexcept : to_(to), task_(std::move(t)) {}
+  on_op(scheduler& to, task<T> t) noexcept : to_(to), task_(std::move(t)) {}
   class awaiter : completion, resumption {
    public:
     explicit awaiter(on_op& op) noexcept : op_(op) {
@@ -118,7 +119,7 @@ class [[nodiscard("dtask: on does nothing until it is awaited")]] on_op {
     environment env_;
     scheduler* home_ = nullptr;
   };
-  awaiter operator co_await()&& noexcept { return awaiter(*this); }
+  awaiter operator co_await() && noexcept { return awaiter(*this); }
 
  private:
   scheduler& to_;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <coroutine>
 #include <exception>
@@ -20,8 +21,10 @@ template <class T>
 class task_promise_result : public promise_base {
  public:
   template <class U = T>
-  requires std::is_constructible_v<T, U&&> || std::is_reference_v<T>
-  void return_value(U&& value) { slot.set(std::forward<U>(value)); }
+    requires std::is_constructible_v<T, U&&> || std::is_reference_v<T>
+  void return_value(U&& value) {
+    slot.set(std::forward<U>(value));
+  }
   result_slot<T> slot;
 };
 template <>
@@ -77,7 +80,7 @@ class [[nodiscard("dtask: a task does nothing until it is awaited")]] task {
   using value_type = T;
 
   task() noexcept = default;
-  task(task && other) noexcept : handle_(other.release()) {}
+  task(task&& other) noexcept : handle_(other.release()) {}
   task& operator=(task&& other) noexcept {
     if (this != &other) {
       if (handle_) handle_.destroy();
@@ -115,9 +118,9 @@ class [[nodiscard("dtask: a task does nothing until it is awaited")]] task {
     typename promise_type::handle handle_;
   };
 
-  awaiter operator co_await()&& noexcept { return awaiter(handle_); }
+  awaiter operator co_await() && noexcept { return awaiter(handle_); }
   template <class Unused = void>
-  awaiter operator co_await()& {
+  awaiter operator co_await() & {
     static_assert(detail::always_false<Unused>, "dtask: a task is awaited once, as an rvalue: co_await std::move(t)");
     return awaiter(handle_);
   }

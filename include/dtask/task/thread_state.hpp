@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include "dtask/base/config.hpp"
 
@@ -23,8 +24,7 @@ inline thread_local constinit thread_state tls_state{};
 #if defined(__clang__)
 [[gnu::noinline]]
 #endif
-inline thread_state&
-this_thread() noexcept {
+inline thread_state& this_thread() noexcept {
 #if defined(__clang__)
   thread_state* at = &tls_state;
   asm volatile("" : "+r"(at));

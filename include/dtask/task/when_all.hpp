@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <array>
 #include <cstddef>
@@ -51,7 +52,7 @@ void rethrow_failure(task<T>& t) {
 template <class... T>
 class [[nodiscard("dtask: when_all does nothing until it is awaited")]] when_all_op {
  public:
-  explicit when_all_op(task<T> && ... tasks) noexcept : tasks_(std::move(tasks)...) {}
+  explicit when_all_op(task<T>&&... tasks) noexcept : tasks_(std::move(tasks)...) {}
 
   class awaiter {
    public:
@@ -80,7 +81,7 @@ class [[nodiscard("dtask: when_all does nothing until it is awaited")]] when_all
     std::array<fork_child, sizeof...(T)> children_;
     fork_group group_;
   };
-  awaiter operator co_await()&& noexcept { return awaiter(tasks_); }
+  awaiter operator co_await() && noexcept { return awaiter(tasks_); }
 
  private:
   std::tuple<task<T>...> tasks_;
@@ -119,7 +120,7 @@ class [[nodiscard("dtask: when_all does nothing until it is awaited")]] when_all
     std::vector<fork_child> children_;
     fork_group group_;
   };
-  awaiter operator co_await()&& { return awaiter(tasks_); }
+  awaiter operator co_await() && { return awaiter(tasks_); }
 
  private:
   std::vector<task<T>> tasks_;
@@ -146,8 +147,8 @@ concept task_range = std::ranges::input_range<R> && !std::is_lvalue_reference_v<
 /// awaitables, as rvalues. On a `work_pool` this is fork and join: the first runs on this thread, idle threads take the
 /// others.
 template <class... Awaitable>
-requires(sizeof...(Awaitable) > 0 && !(sizeof...(Awaitable) == 1 && (detail::task_range<Awaitable> &&
-                                                                     ...))) auto when_all(Awaitable&&... awaitables) {
+  requires(sizeof...(Awaitable) > 0 && !(sizeof...(Awaitable) == 1 && (detail::task_range<Awaitable> && ...)))
+auto when_all(Awaitable&&... awaitables) {
   return detail::when_all_op<detail::task_result<Awaitable>...>(
       detail::as_task(std::forward<Awaitable>(awaitables))...);
 }

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <array>
 #include <cstddef>
@@ -24,7 +25,7 @@ template <class... T>
 class [[nodiscard("dtask: when_any does nothing until it is awaited")]] when_any_op {
  public:
   using result = std::variant<tuple_element<T>...>;
-  explicit when_any_op(task<T> && ... tasks) noexcept : tasks_(std::move(tasks)...) {}
+  explicit when_any_op(task<T>&&... tasks) noexcept : tasks_(std::move(tasks)...) {}
 
   class awaiter {
    public:
@@ -54,7 +55,7 @@ class [[nodiscard("dtask: when_any does nothing until it is awaited")]] when_any
     std::array<fork_child, sizeof...(T)> children_;
     fork_group group_;
   };
-  awaiter operator co_await()&& noexcept { return awaiter(tasks_); }
+  awaiter operator co_await() && noexcept { return awaiter(tasks_); }
 
  private:
   std::tuple<task<T>...> tasks_;
@@ -88,7 +89,7 @@ class [[nodiscard("dtask: when_any does nothing until it is awaited")]] when_any
     std::vector<fork_child> children_;
     fork_group group_;
   };
-  awaiter operator co_await()&& { return awaiter(tasks_); }
+  awaiter operator co_await() && { return awaiter(tasks_); }
 
  private:
   std::vector<task<T>> tasks_;
@@ -99,8 +100,8 @@ class [[nodiscard("dtask: when_any does nothing until it is awaited")]] when_any
 /// one's result as a variant whose index says which it was (`std::monostate` for void). Throws where the first one to
 /// end threw. Under stop none is started.
 template <class... Awaitable>
-requires(sizeof...(Awaitable) > 0 && !(sizeof...(Awaitable) == 1 && (detail::task_range<Awaitable> &&
-                                                                     ...))) auto when_any(Awaitable&&... awaitables) {
+  requires(sizeof...(Awaitable) > 0 && !(sizeof...(Awaitable) == 1 && (detail::task_range<Awaitable> && ...)))
+auto when_any(Awaitable&&... awaitables) {
   return detail::when_any_op<detail::task_result<Awaitable>...>(
       detail::as_task(std::forward<Awaitable>(awaitables))...);
 }

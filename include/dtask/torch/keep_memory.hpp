@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <cstdlib>
 
@@ -9,11 +10,12 @@
 
 DTASK_BEGIN
 
-/// Tells glibc to keep the memory of freed tensors for the next ones. By default it gives large blocks back to the kernel and faults every page in again,
-/// which costs 10 to 70 % of the time of inference and training on a CPU (measured; docs/benchmarks.md).
+/// Tells glibc to keep the memory of freed tensors for the next ones. By default it gives large blocks back to the
+/// kernel and faults every page in again, which costs 10 to 70 % of the time of inference and training on a CPU
+/// (measured; docs/benchmarks.md).
 ///
-/// Call it first in the program's main: it is for the whole process, and blocks that were handed out before are not concerned. The process then keeps its peak of memory.
-/// No effect with another C library. Not thread-safe.
+/// Call it first in the program's main: it is for the whole process, and blocks that were handed out before are not
+/// concerned. The process then keeps its peak of memory. No effect with another C library. Not thread-safe.
 inline void keep_memory() noexcept {
 #if defined(__GLIBC__)
   // Above 32 MiB some versions refuse: then blocks above that are still mapped one by one.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <torch/types.h>
 
@@ -15,11 +16,14 @@
 
 DTASK_BEGIN
 
-/// How a tensor travels as a job's argument or result: element type, shape, memory format, and its bytes, out of band above 16 KiB.
+/// How a tensor travels as a job's argument or result: element type, shape, memory format, and its bytes, out of band
+/// above 16 KiB.
 ///
-/// Sent: dense tensors of the usual types (bool, 8 to 64 bit integers, f16, bf16, f32, f64) with up to 32 dimensions; tensors of other devices and strided views are copied first, gradients stay behind.
-/// Sending reads the tensor's own memory: it must not be written to until the call has ended. Received: a tensor over the memory in which the bytes arrived (see `tensor_over`:
-/// for reading), on the CPU. An undefined tensor stays undefined. Nothing is unpickled. Errors: `encode_failed` and `decode_failed` with the reason.
+/// Sent: dense tensors of the usual types (bool, 8 to 64 bit integers, f16, bf16, f32, f64) with up to 32 dimensions;
+/// tensors of other devices and strided views are copied first, gradients stay behind. Sending reads the tensor's own
+/// memory: it must not be written to until the call has ended. Received: a tensor over the memory in which the bytes
+/// arrived (see `tensor_over`: for reading), on the CPU. An undefined tensor stays undefined. Nothing is unpickled.
+/// Errors: `encode_failed` and `decode_failed` with the reason.
 template <>
 struct codec<at::Tensor> {
   static constexpr std::string_view words = "tensor";
@@ -28,12 +32,16 @@ struct codec<at::Tensor> {
   static void save(encoder& to, const at::Tensor& tensor) {
     if (!tensor.defined()) return to.put(std::uint8_t{0});
     const detail::tensor_dtype* type = detail::find_dtype(tensor.scalar_type());
-    if (type == nullptr || tensor.is_meta() || tensor.layout() != at::kStrided || tensor.is_quantized() || tensor.dim() > max_rank)
-      throw error(errc::encode_failed, "a tensor that is not dense, of another element type or of more than 32 dimensions does not travel", {}, "convert it first");
+    if (type == nullptr || tensor.is_meta() || tensor.layout() != at::kStrided || tensor.is_quantized() ||
+        tensor.dim() > max_rank)
+      throw error(errc::encode_failed,
+                  "a tensor that is not dense, of another element type or of more than 32 dimensions does not travel",
+                  {}, "convert it first");
     at::Tensor plain = tensor.detach();
     if (!plain.device().is_cpu()) plain = plain.cpu();
     plain = plain.resolve_conj().resolve_neg();
-    const bool channels_last = plain.dim() == 4 && plain.is_contiguous(at::MemoryFormat::ChannelsLast) && !plain.is_contiguous();
+    const bool channels_last =
+        plain.dim() == 4 && plain.is_contiguous(at::MemoryFormat::ChannelsLast) && !plain.is_contiguous();
     if (!channels_last) plain = plain.contiguous();
     to.put(type->code);
     to.put(static_cast<std::uint8_t>(channels_last ? 1 : 0));

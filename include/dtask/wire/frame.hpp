@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <array>
 #include <cstddef>
@@ -44,8 +45,8 @@ struct frame_header {
 /// Parts of a payload longer than this travel out of band, after the frame's body; shorter ones inside it. A rule of
 /// the protocol: the receiver tells by the length.
 inline constexpr std::size_t splice_over = std::size_t{16} << 10;
-/// A payload of more blocks than this is announced and sent in chunks: a block costs 4 bytes of a frame's body and, once
-/// decoded, eight times as many. A rule of the protocol.
+/// A payload of more blocks than this is announced and sent in chunks: a block costs 4 bytes of a frame's body and,
+/// once decoded, eight times as many. A rule of the protocol.
 inline constexpr std::uint32_t blobs_in_frame = 1024;
 /// Bytes of a frame's body that `fits_in_frame` leaves for the message around the payload. The texts of a `failure` are
 /// cut so that they stay within it.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <cstddef>
 #include <string>
@@ -17,8 +18,8 @@ class link_events {
   /// A whole message was received and checked against the limits. Frames that came in one read arrive one after the
   /// other, then `batch_end`.
   virtual void received(message m) = 0;
-  /// All messages of one read have been delivered, none where it brought only a part of one: the place to decide, and to
-  /// send in one batch. Every call is a sign of life.
+  /// All messages of one read have been delivered, none where it brought only a part of one: the place to decide, and
+  /// to send in one batch. Every call is a sign of life.
   virtual void batch_end() = 0;
   /// `unsent()` fell to or below the low-water mark after it had been above.
   virtual void drained() = 0;

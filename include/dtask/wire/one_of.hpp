@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <algorithm>
 #include <cstddef>
@@ -32,7 +33,8 @@ class one_of {
 
   one_of() noexcept : one_of(first()) {}
   template <class Type, class Value = std::remove_cvref_t<Type>>
-  requires(index_of<Value> < size) one_of(Type&& value) : index_(static_cast<std::uint8_t>(index_of<Value>)) {
+    requires(index_of<Value> < size)
+  one_of(Type&& value) : index_(static_cast<std::uint8_t>(index_of<Value>)) {
     ::new (static_cast<void*>(store_)) Value(std::forward<Type>(value));
   }
   one_of(one_of&& other) noexcept : index_(other.index_) { move_in(other); }

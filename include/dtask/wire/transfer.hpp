@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <algorithm>
 #include <cstddef>
@@ -60,9 +61,10 @@ inline error check_payload(std::size_t blobs, std::uint64_t size, const limits& 
   const std::size_t most = std::min<std::size_t>(
       agreed.blobs, agreed.frame_body > 2 * frame_reserve ? (agreed.frame_body - frame_reserve) / 8 : agreed.blobs);
   if (blobs > most)
-    return error(errc::too_large,
-                 "a payload of " + std::to_string(blobs) + " blocks is over the limit of " + std::to_string(most), {},
-                 "put the data into fewer blocks, or raise limits.blobs in the options of client, coordinator and worker");
+    return error(
+        errc::too_large,
+        "a payload of " + std::to_string(blobs) + " blocks is over the limit of " + std::to_string(most), {},
+        "put the data into fewer blocks, or raise limits.blobs in the options of client, coordinator and worker");
   if (size > agreed.payload)
     return error(
         errc::too_large,

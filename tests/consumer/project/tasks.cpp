@@ -1,6 +1,6 @@
-#include <dtask/task.hpp>
-
+// SPDX-License-Identifier: BSL-1.0
 #include <cstdio>
+#include <dtask/task.hpp>
 
 dtask::task<int> half() {
   const int value = 21;

@@ -1,4 +1,6 @@
+// SPDX-License-Identifier: BSL-1.0
 #include <ATen/Functions.h>
+
 #include <cstdio>
 #include <dtask/torch.hpp>
 

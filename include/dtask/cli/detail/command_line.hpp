@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
@@ -24,7 +25,8 @@ inline std::string exit_code_help(const std::string& more = {}) {
   return "Exit codes: 0 success, 1 failed, 2 usage, 3 the cluster failed" + more + ".";
 }
 
-/// The first step of every role: holds the standard streams, parses. An exit code where the program is to end now: 0 after help, 2 with one line after a mistake.
+/// The first step of every role: holds the standard streams, parses. An exit code where the program is to end now: 0
+/// after help, 2 with one line after a mistake.
 inline std::optional<int> parse(CLI::App& app, int argc, const char* const* argv) {
   hold_standard_streams();
   try {
@@ -49,7 +51,10 @@ inline std::string short_name(const char* path) {
 inline void add_seconds(CLI::App& app, const std::string& name, duration& value, const std::string& what) {
   const double shown = std::chrono::duration<double>(value).count();
   app.add_option_function<double>(
-         name, [&value](double seconds) { value = std::chrono::duration_cast<duration>(std::chrono::duration<double>(seconds)); },
+         name,
+         [&value](double seconds) {
+           value = std::chrono::duration_cast<duration>(std::chrono::duration<double>(seconds));
+         },
          what)
       ->type_name("SECONDS")
       ->default_str(CLI::detail::to_string(shown))
@@ -61,7 +66,8 @@ inline void add_seconds(CLI::App& app, const std::string& name, duration& value,
       });
 }
 /// An option in bytes, from `least` on.
-inline void add_bytes(CLI::App& app, const std::string& name, std::uint64_t& value, std::uint64_t least, const std::string& what) {
+inline void add_bytes(CLI::App& app, const std::string& name, std::uint64_t& value, std::uint64_t least,
+                      const std::string& what) {
   // Not a number of CLI11's, which takes -1 for the largest one. Sums of a few of these do not overflow.
   const auto read = [least](const std::string& text, std::uint64_t& number) {
     const auto end = text.data() + text.size();
@@ -69,19 +75,21 @@ inline void add_bytes(CLI::App& app, const std::string& name, std::uint64_t& val
     return bad == std::errc() && stopped == end && number >= least && number <= std::uint64_t{1} << 60;
   };
   app.add_option_function<std::string>(
-         name, [&value, read](const std::string& text) { read(text, value); },
-         what)
+         name, [&value, read](const std::string& text) { read(text, value); }, what)
       ->type_name("BYTES")
       ->default_str(std::to_string(value))
       ->check([read, least](const std::string& text) {
         std::uint64_t number = 0;
-        return read(text, number) ? std::string() : "'" + text + "' is no number of bytes from " + std::to_string(least) + " to " + std::to_string(std::uint64_t{1} << 60);
+        return read(text, number) ? std::string()
+                                  : "'" + text + "' is no number of bytes from " + std::to_string(least) + " to " +
+                                        std::to_string(std::uint64_t{1} << 60);
       });
 }
 inline void add_polling(CLI::App& app, duration& value) {
   app.add_option_function<std::uint32_t>(
          "--polling", [&value](std::uint32_t us) { value = std::chrono::microseconds(us); },
-         "how long the thread of the links looks for events before it sleeps, where nobody else wants its core: shortens round trips, costs a core")
+         "how long the thread of the links looks for events before it sleeps, where nobody else wants its core: "
+         "shortens round trips, costs a core")
       ->type_name("MICROSECONDS")
       ->default_str("0")
       ->check(CLI::Range(0u, 1000u));
@@ -91,7 +99,8 @@ inline void add_log_level(CLI::App& app, log_level usual) {
   app.add_option_function<std::string>(
          "--log",
          [](const std::string& word) {
-           for (const log_level level : {log_level::debug, log_level::info, log_level::warning, log_level::error, log_level::off})
+           for (const log_level level :
+                {log_level::debug, log_level::info, log_level::warning, log_level::error, log_level::off})
              if (word == to_string(level)) set_log_level(level);
          },
          "what is logged to stderr: this level and above")

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
@@ -15,7 +16,8 @@ namespace detail {
 /// Hears SIGINT and SIGTERM on a thread of its own: calls `told(signal, count)` for each, `count` from 1.
 class end_signals {
  public:
-  explicit end_signals(std::function<void(int, unsigned)> told) : told_(std::move(told)), signals_(context_, SIGINT, SIGTERM) {
+  explicit end_signals(std::function<void(int, unsigned)> told)
+      : told_(std::move(told)), signals_(context_, SIGINT, SIGTERM) {
     // A peer that is gone is an error of the write, not the end of the program.
     std::signal(SIGPIPE, SIG_IGN);
     listen();

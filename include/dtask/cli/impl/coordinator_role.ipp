@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <cerrno>
 #include <cstdint>
@@ -22,9 +23,13 @@ inline void write_port_file(const std::string& path, std::uint16_t port) {
   {
     std::ofstream out(draft);
     out << port << "\n";
-    if (!out.flush()) throw error(errc::io_error, "cannot write the port file: " + std::string(std::strerror(errno)), draft, "check --port-file");
+    if (!out.flush())
+      throw error(errc::io_error, "cannot write the port file: " + std::string(std::strerror(errno)), draft,
+                  "check --port-file");
   }
-  if (std::rename(draft.c_str(), path.c_str()) != 0) throw error(errc::io_error, "cannot write the port file: " + std::string(std::strerror(errno)), path, "check --port-file");
+  if (std::rename(draft.c_str(), path.c_str()) != 0)
+    throw error(errc::io_error, "cannot write the port file: " + std::string(std::strerror(errno)), path,
+                "check --port-file");
 }
 
 }  // namespace detail
@@ -35,19 +40,32 @@ DTASK_INLINE int coordinator_role(int argc, const char* const* argv) {
   std::string listen = "127.0.0.1:7700", port_file;
   bool open_to_all = false;
   control::coordinator_options options;
-  app.add_option("--listen", listen, "where clients and workers connect; port 0: any free one")->type_name("HOST:PORT")->capture_default_str();
+  app.add_option("--listen", listen, "where clients and workers connect; port 0: any free one")
+      ->type_name("HOST:PORT")
+      ->capture_default_str();
   app.add_option("--port-file", port_file, "write the port there once it listens, for scripts")->type_name("FILE");
-  app.add_flag("--open-to-all", open_to_all, "allow an address that other machines reach. There is no authentication: whoever reaches the port can run jobs and read results");
+  app.add_flag("--open-to-all", open_to_all,
+               "allow an address that other machines reach. There is no authentication: whoever reaches the port can "
+               "run jobs and read results");
   detail::add_seconds(app, "--heartbeat", options.heartbeat, "how often peers must be heard from");
   detail::add_seconds(app, "--suspect-after", options.suspect_after, "silence after which a worker gets no new jobs");
-  detail::add_seconds(app, "--lost-after", options.lost_after, "silence after which a worker is lost and its jobs are placed again");
-  detail::add_seconds(app, "--reattach-within", options.reattach_within, "a worker whose connection broke may come back this long and keep its jobs");
-  detail::add_seconds(app, "--session-grace", options.session_grace, "a client whose connection broke may come back this long and keep its jobs");
-  detail::add_seconds(app, "--hello-within", options.hello_within, "a connection that has not said hello for this long is closed");
+  detail::add_seconds(app, "--lost-after", options.lost_after,
+                      "silence after which a worker is lost and its jobs are placed again");
+  detail::add_seconds(app, "--reattach-within", options.reattach_within,
+                      "a worker whose connection broke may come back this long and keep its jobs");
+  detail::add_seconds(app, "--session-grace", options.session_grace,
+                      "a client whose connection broke may come back this long and keep its jobs");
+  detail::add_seconds(app, "--hello-within", options.hello_within,
+                      "a connection that has not said hello for this long is closed");
   detail::add_seconds(app, "--drain-within", options.drain_within, "an orderly end waits this long for jobs");
-  detail::add_bytes(app, "--queue-bytes", options.queue_bytes, 64 << 10, "memory for all jobs; above it new ones are answered 'overloaded'");
-  detail::add_bytes(app, "--session-bytes", options.session_bytes, 64 << 10, "the same for the jobs of one client, which waits when it is used up; one argument must fit in");
-  app.add_option("--max-jobs", options.max_jobs, "jobs at once; above it new ones are answered 'overloaded'")->type_name("N")->capture_default_str()->check(CLI::Range(1u, 64u << 20));
+  detail::add_bytes(app, "--queue-bytes", options.queue_bytes, 64 << 10,
+                    "memory for all jobs; above it new ones are answered 'overloaded'");
+  detail::add_bytes(app, "--session-bytes", options.session_bytes, 64 << 10,
+                    "the same for the jobs of one client, which waits when it is used up; one argument must fit in");
+  app.add_option("--max-jobs", options.max_jobs, "jobs at once; above it new ones are answered 'overloaded'")
+      ->type_name("N")
+      ->capture_default_str()
+      ->check(CLI::Range(1u, 64u << 20));
   detail::add_bytes(app, "--payload-bytes", options.limits.payload, 1024, "the largest argument or result of a job");
   detail::add_bytes(app, "--broadcast-bytes", options.broadcast_bytes, 0, "memory for broadcast values");
   duration polling{};
@@ -60,14 +78,19 @@ DTASK_INLINE int coordinator_role(int argc, const char* const* argv) {
     options.cookie = take_cookie();
     coordinator c(at, open_to_all, options, polling);
     detail::end_signals signals([&c](int signal, unsigned count) {
-      if (count == 1) c.drain();
-      else if (count == 2) c.stop();
-      else std::_Exit(exit_code::by_signal + signal);
+      if (count == 1)
+        c.drain();
+      else if (count == 2)
+        c.stop();
+      else
+        std::_Exit(exit_code::by_signal + signal);
     });
     const net::host_port got = c.address();
     if (!port_file.empty()) detail::write_port_file(port_file, got.port);
     log(log_level::info, "listening", "tcp://" + net::to_string(got));
-    if (open_to_all) log(log_level::warning, "open_to_all", "no authentication: whoever reaches " + net::to_string(got) + " can run jobs and read results");
+    if (open_to_all)
+      log(log_level::warning, "open_to_all",
+          "no authentication: whoever reaches " + net::to_string(got) + " can run jobs and read results");
     c.wait();
     return exit_code::success;
   } catch (const error& e) {

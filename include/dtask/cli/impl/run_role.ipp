@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <atomic>
 #include <cstdlib>
@@ -15,19 +16,30 @@
 DTASK_BEGIN
 namespace detail {
 
-DTASK_INLINE int run_role(int argc, const char* const* argv, const std::function<void(CLI::App&)>& more, const std::function<task<int>(scheduler&, std::string, cluster_options)>& run) {
+DTASK_INLINE int run_role(int argc, const char* const* argv, const std::function<void(CLI::App&)>& more,
+                          const std::function<task<int>(scheduler&, std::string, cluster_options)>& run) {
   const std::string program = short_name(argv[0]);
   CLI::App app(program, program);
   std::string url = "local://";
   cluster_options options;
-  app.add_option("--on", url, "the cluster: local://N (this process, N slots), spawn://N (N worker processes of this program), tcp://HOST:PORT (a coordinator)")->type_name("URL")->capture_default_str();
-  app.add_option("--spawn-slots", options.slots, "with spawn://: jobs that each worker process runs at once")->capture_default_str()->check(CLI::Range(1u, 4096u))->group("Cluster");
+  app.add_option("--on", url,
+                 "the cluster: local://N (this process, N slots), spawn://N (N worker processes of this program), "
+                 "tcp://HOST:PORT (a coordinator)")
+      ->type_name("URL")
+      ->capture_default_str();
+  app.add_option("--spawn-slots", options.slots, "with spawn://: jobs that each worker process runs at once")
+      ->capture_default_str()
+      ->check(CLI::Range(1u, 4096u))
+      ->group("Cluster");
   add_seconds(app, "--connect-within", options.client.connect_within, "give up without a connection after this long");
-  add_seconds(app, "--coordinator-wait", options.client.coordinator_wait, "when the coordinator is gone, wait this long for it to come back");
+  add_seconds(app, "--coordinator-wait", options.client.coordinator_wait,
+              "when the coordinator is gone, wait this long for it to come back");
   add_polling(app, options.polling);
   add_log_level(app, log_level::warning);
-  app.footer("Other roles of this program:\n  " + program + " worker --connect tcp://HOST:PORT   runs jobs for a coordinator\n  " + program +
-             " coordinator [--listen HOST:PORT]   places jobs of clients on workers\nEach has a --help of its own.\n" + exit_code_help(", 128 + n ended by signal n (130: Ctrl-C)"));
+  app.footer("Other roles of this program:\n  " + program +
+             " worker --connect tcp://HOST:PORT   runs jobs for a coordinator\n  " + program +
+             " coordinator [--listen HOST:PORT]   places jobs of clients on workers\nEach has a --help of its own.\n" +
+             exit_code_help(", 128 + n ended by signal n (130: Ctrl-C)"));
   more(app);
   if (const auto end = parse(app, argc, argv)) return *end;
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <chrono>
 #include <cstdint>
@@ -58,16 +59,24 @@ inline std::string pad(std::string text, std::size_t width) {
 DTASK_INLINE std::string status_table(const wire::status_report& r) {
   using detail::bytes_text;
   const auto n = [](std::uint64_t v) { return std::to_string(v); };
-  std::string out = "coordinator up " + detail::seconds_text(r.up) + ", clients " + n(r.clients) + ", workers " + n(r.workers.size()) + "\n";
-  out += "jobs: queued " + n(r.queued) + ", assigned " + n(r.assigned) + ", running " + n(r.running) + ", waiting to retry " + n(r.waiting_retry) + "\n";
-  out += "ended: succeeded " + n(r.succeeded) + ", failed " + n(r.failed) + ", cancelled " + n(r.cancelled) + "; placed again " + n(r.placed_again) + "\n";
-  out += "bytes: payloads " + bytes_text(r.payload_bytes) + " of " + bytes_text(r.payload_limit) + ", results " + bytes_text(r.result_bytes) + ", broadcasts " + bytes_text(r.broadcast_bytes) + " of " + bytes_text(r.broadcast_limit) + "\n";
+  std::string out = "coordinator up " + detail::seconds_text(r.up) + ", clients " + n(r.clients) + ", workers " +
+                    n(r.workers.size()) + "\n";
+  out += "jobs: queued " + n(r.queued) + ", assigned " + n(r.assigned) + ", running " + n(r.running) +
+         ", waiting to retry " + n(r.waiting_retry) + "\n";
+  out += "ended: succeeded " + n(r.succeeded) + ", failed " + n(r.failed) + ", cancelled " + n(r.cancelled) +
+         "; placed again " + n(r.placed_again) + "\n";
+  out += "bytes: payloads " + bytes_text(r.payload_bytes) + " of " + bytes_text(r.payload_limit) + ", results " +
+         bytes_text(r.result_bytes) + ", broadcasts " + bytes_text(r.broadcast_bytes) + " of " +
+         bytes_text(r.broadcast_limit) + "\n";
   if (r.workers.empty()) return out;
-  out += detail::pad("worker", 32) + detail::pad("pid", 9) + detail::pad("state", 10) + detail::pad("slots", 7) + detail::pad("lost", 6) + detail::pad("running", 9) + detail::pad("ahead", 7) +
-         detail::pad("done", 10) + "silent\n";
+  out += detail::pad("worker", 32) + detail::pad("pid", 9) + detail::pad("state", 10) + detail::pad("slots", 7) +
+         detail::pad("lost", 6) + detail::pad("running", 9) + detail::pad("ahead", 7) + detail::pad("done", 10) +
+         "silent\n";
   for (const wire::worker_status& w : r.workers) {
-    out += detail::pad(escaped(w.host + "/" + w.name, 64), 31) + " " + detail::pad(n(w.pid), 9) + detail::pad(escaped(w.state, 16), 10) + detail::pad(n(w.slots), 7) +
-           detail::pad(n(w.lost_slots), 6) + detail::pad(n(w.running), 9) + detail::pad(n(w.prefetched), 7) + detail::pad(n(w.done), 10) + detail::seconds_text(w.silent) + "\n";
+    out += detail::pad(escaped(w.host + "/" + w.name, 64), 31) + " " + detail::pad(n(w.pid), 9) +
+           detail::pad(escaped(w.state, 16), 10) + detail::pad(n(w.slots), 7) + detail::pad(n(w.lost_slots), 6) +
+           detail::pad(n(w.running), 9) + detail::pad(n(w.prefetched), 7) + detail::pad(n(w.done), 10) +
+           detail::seconds_text(w.silent) + "\n";
   }
   return out;
 }
@@ -86,7 +95,9 @@ DTASK_INLINE std::string status_json(const wire::status_report& r) {
     out += key;
     out += "\":" + detail::json_string(v);
   };
-  const auto ms = [](duration d) { return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(d).count()); };
+  const auto ms = [](duration d) {
+    return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(d).count());
+  };
   out = "{";
   number("up_ms", ms(r.up));
   number("epoch", r.epoch);

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <unistd.h>
 
@@ -23,10 +24,16 @@ DTASK_INLINE int worker_role(int argc, const char* const* argv, std::span<const 
   bool until_stdin_ends = false;
   control::worker_options options;
   app.add_option("--connect", url, "the coordinator: tcp://HOST:PORT")->required()->type_name("URL");
-  app.add_option("--slots", slots, "jobs at once; 0: one per core")->capture_default_str()->check(CLI::Range(0u, 4096u));
-  app.add_option("--name", name, "the name of this worker in results and in the status; default: the program's")->type_name("WORD");
-  app.add_flag("--until-stdin-ends", until_stdin_ends, "leave when standard input ends: the way in which spawn:// ties a worker to the process that started it");
-  detail::add_seconds(app, "--abandon-after", options.abandon_after, "a job that ignores stop for this long is abandoned, and its slot is lost");
+  app.add_option("--slots", slots, "jobs at once; 0: one per core")
+      ->capture_default_str()
+      ->check(CLI::Range(0u, 4096u));
+  app.add_option("--name", name, "the name of this worker in results and in the status; default: the program's")
+      ->type_name("WORD");
+  app.add_flag(
+      "--until-stdin-ends", until_stdin_ends,
+      "leave when standard input ends: the way in which spawn:// ties a worker to the process that started it");
+  detail::add_seconds(app, "--abandon-after", options.abandon_after,
+                      "a job that ignores stop for this long is abandoned, and its slot is lost");
   detail::add_seconds(app, "--unreachable-after", options.unreachable_after, "end without a coordinator for this long");
   detail::add_seconds(app, "--drain-within", options.drain_within, "an orderly end waits this long for running jobs");
   detail::add_bytes(app, "--payload-bytes", options.limits.payload, 1024, "the largest argument or result of a job");
@@ -38,16 +45,21 @@ DTASK_INLINE int worker_role(int argc, const char* const* argv, std::span<const 
   if (const auto end = detail::parse(app, argc, argv)) return *end;
   try {
     const net::url where = net::parse_url(url).value();
-    if (where.kind != net::url::scheme::tcp) throw error(errc::invalid_argument, "a worker connects to a coordinator that listens", {}, "write --connect tcp://HOST:PORT");
+    if (where.kind != net::url::scheme::tcp)
+      throw error(errc::invalid_argument, "a worker connects to a coordinator that listens", {},
+                  "write --connect tcp://HOST:PORT");
     worker w(where.at, jobs, slots, name, take_cookie(), options, polling);
     detail::end_signals signals([&w](int signal, unsigned count) {
-      if (count == 1) w.drain();
-      else if (count == 2) w.stop();
-      else std::_Exit(exit_code::by_signal + signal);
+      if (count == 1)
+        w.drain();
+      else if (count == 2)
+        w.stop();
+      else
+        std::_Exit(exit_code::by_signal + signal);
     });
     if (until_stdin_ends) {
-      // Not joined: it ends with the process at the latest. Should anything keep the worker then, it does not keep the process: longer than `retire` waits for jobs, shorter than spawn:// does
-      // before it kills.
+      // Not joined: it ends with the process at the latest. Should anything keep the worker then, it does not keep the
+      // process: longer than `retire` waits for jobs, shorter than spawn:// does before it kills.
       std::thread([&w] {
         char some[256];
         while (::read(STDIN_FILENO, some, sizeof some) > 0) {
@@ -61,19 +73,23 @@ DTASK_INLINE int worker_role(int argc, const char* const* argv, std::span<const 
     int code = exit_code::success;
     switch (how.reason) {
       case control::exit_reason::drained:
-      case control::exit_reason::stopped: break;
+      case control::exit_reason::stopped:
+        break;
       case control::exit_reason::refused:
       case control::exit_reason::unreachable:
         detail::complain(program, how.why.what());
         code = exit_code::cluster;
         break;
       case control::exit_reason::no_slots:
-        detail::complain(program, "all slots are held by jobs that ignore stop: let such jobs ask ctx.stop().check(), and start this worker anew");
+        detail::complain(program,
+                         "all slots are held by jobs that ignore stop: let such jobs ask ctx.stop().check(), and start "
+                         "this worker anew");
         code = exit_code::no_slots;
         break;
     }
     const bool clean = w.retire();
-    // The thread that waits for the end of standard input, and those of jobs left behind, must not see this function's objects die.
+    // The thread that waits for the end of standard input, and those of jobs left behind, must not see this function's
+    // objects die.
     if (!clean || until_stdin_ends) {
       std::fflush(nullptr);
       std::_Exit(code);

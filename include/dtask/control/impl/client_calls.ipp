@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // Bodies of client_state: calls, broadcasts and status queries. Included by client_state.hpp only.
 #include <algorithm>
 #include <utility>
@@ -277,12 +278,13 @@ inline wire::failure client_state::unfit(const std::string& name, std::size_t si
             who_.host + "/" + who_.name,
             "choose a shorter name"};
   if (size > agreed.payload)
-    return {errc::too_large,
-            {},
-            "broadcast '" + name + "' takes " + std::to_string(size) + " bytes, the limit of a payload is " +
-                std::to_string(agreed.payload),
-            who_.host + "/" + who_.name,
-            "split the value, or raise limits.payload in the options of client, coordinator and worker (--payload-bytes)"};
+    return {
+        errc::too_large,
+        {},
+        "broadcast '" + name + "' takes " + std::to_string(size) + " bytes, the limit of a payload is " +
+            std::to_string(agreed.payload),
+        who_.host + "/" + who_.name,
+        "split the value, or raise limits.payload in the options of client, coordinator and worker (--payload-bytes)"};
   return {};
 }
 

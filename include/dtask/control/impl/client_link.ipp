@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // Bodies of client_state: the way to the coordinator, sessions, and the end. Included by client_state.hpp only.
 #include <algorithm>
 #include <utility>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // Bodies of coordinator_state: a job from its submission to its one end. Included by coordinator_state.hpp only.
 #include <algorithm>
 #include <utility>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // Bodies of coordinator_state: connections, and what goes out at the end of a batch. Included by coordinator_state.hpp
 // only.
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // Bodies of coordinator_state: client sessions and their broadcasts. Included by coordinator_state.hpp only.
 #include <algorithm>
 #include <utility>

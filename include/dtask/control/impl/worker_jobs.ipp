@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // Bodies of worker_state: attempts, slots and broadcast values. Included by worker_state.hpp only.
 #include <algorithm>
 #include <utility>
@@ -145,8 +146,11 @@ inline void worker_state::job_finished(std::uint64_t job, std::uint32_t fence, w
 
 /// Nobody but the worker wanted the attempt stopped: it may be placed again as if the worker had been lost.
 inline wire::failure worker_state::left(const attempt& a) const {
-  return {
-      errc::worker_lost, {}, "the worker was told to leave and stopped the job", place(a.number), "raise --drain-within (drain_within)"};
+  return {errc::worker_lost,
+          {},
+          "the worker was told to leave and stopped the job",
+          place(a.number),
+          "raise --drain-within (drain_within)"};
 }
 
 /// Sends the end of an attempt; it is kept until it is acknowledged, and sent again after a break.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 // Bodies of worker_state: the way to the coordinator, and the end. Included by worker_state.hpp only.
 #include <algorithm>
 #include <utility>

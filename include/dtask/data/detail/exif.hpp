@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <libexif/exif-data.h>
 
@@ -14,7 +15,8 @@
 DTASK_BEGIN
 namespace detail {
 
-/// The orientation tag (1 to 8) of an EXIF block that starts with "Exif\0\0"; 1 where there is none or it makes no sense.
+/// The orientation tag (1 to 8) of an EXIF block that starts with "Exif\0\0"; 1 where there is none or it makes no
+/// sense.
 inline int exif_orientation(std::span<const std::uint8_t> block) {
   struct release {
     void operator()(ExifData* d) const noexcept { exif_data_unref(d); }
@@ -44,7 +46,8 @@ inline picture upright(picture in, int value) {
     std::uint8_t* to = out.row(y);
     for (int x = 0; x < out.width; ++x, to += 3) {
       int sx = swapped ? y : x, sy = swapped ? x : y;
-      // 2, 3: the stored picture runs from the right; 3, 4: from the bottom. 6: turned clockwise to be seen; 7: mirrored and turned; 8: counter-clockwise.
+      // 2, 3: the stored picture runs from the right; 3, 4: from the bottom. 6: turned clockwise to be seen; 7:
+      // mirrored and turned; 8: counter-clockwise.
       if (value == 2 || value == 3 || value == 7 || value == 8) sx = w - 1 - sx;
       if (value == 3 || value == 4 || value == 6 || value == 7) sy = h - 1 - sy;
       const std::uint8_t* from = in.row(sy) + std::size_t{3} * static_cast<std::size_t>(sx);

@@ -1,14 +1,14 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 // jpeglib.h needs size_t and FILE before it.
-#include <cstddef>
-#include <cstdio>
-
 #include <jerror.h>
 #include <jpeglib.h>
 
 #include <algorithm>
 #include <csetjmp>
+#include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
 #include <span>
 #include <string>
@@ -23,8 +23,9 @@
 DTASK_BEGIN
 namespace detail {
 
-/// One JPEG decode. libjpeg reports an error by not returning: it jumps back into the member function that called it. Those members (the ones with a `setjmp`)
-/// hold no object with a destructor, so that the jump skips none; memory of libjpeg is released by this class.
+/// One JPEG decode. libjpeg reports an error by not returning: it jumps back into the member function that called it.
+/// Those members (the ones with a `setjmp`) hold no object with a destructor, so that the jump skips none; memory of
+/// libjpeg is released by this class.
 class jpeg_reader {
  public:
   jpeg_reader(std::span<const std::byte> input, const decode_options& options) noexcept : options_(options) {
@@ -46,17 +47,21 @@ class jpeg_reader {
     const std::uint64_t pixels = std::uint64_t{info_.image_width} * info_.image_height;
     if (pixels > options_.max_pixels)
       return error(errc::bad_data,
-                   "JPEG of " + std::to_string(info_.image_width) + " x " + std::to_string(info_.image_height) + " pixels is over the limit of " +
-                       std::to_string(options_.max_pixels) + " pixels",
+                   "JPEG of " + std::to_string(info_.image_width) + " x " + std::to_string(info_.image_height) +
+                       " pixels is over the limit of " + std::to_string(options_.max_pixels) + " pixels",
                    {}, "raise max_pixels if it is wanted");
     switch (info_.jpeg_color_space) {
       case JCS_GRAYSCALE:
       case JCS_YCbCr:
-      case JCS_RGB: break;
+      case JCS_RGB:
+        break;
       case JCS_CMYK:
-      case JCS_YCCK: return error(errc::bad_data, "JPEG in CMYK colours is not handled", {}, "convert it to RGB");
+      case JCS_YCCK:
+        return error(errc::bad_data, "JPEG in CMYK colours is not handled", {}, "convert it to RGB");
       default:
-        return error(errc::bad_data, "JPEG with " + std::to_string(info_.num_components) + " colour components is not handled", {}, "convert it to RGB");
+        return error(errc::bad_data,
+                     "JPEG with " + std::to_string(info_.num_components) + " colour components is not handled", {},
+                     "convert it to RGB");
     }
     const int orientation = exif_.empty() ? 1 : exif_orientation(exif_);
     choose_scale(orientation);
@@ -80,10 +85,13 @@ class jpeg_reader {
   bool create(std::span<const std::byte> input) noexcept {
     if (setjmp(jump_) != 0) return false;
     jpeg_create_decompress(&info_);
-    // For coefficient arrays of progressive pictures: 3 components of 16 bits, padded to blocks. Over it libjpeg asks for a temporary file, which ends in an error.
-    info_.mem->max_memory_to_use = static_cast<long>((std::min(options_.max_pixels, most_pixels) << 3) + (std::uint64_t{16} << 20));
+    // For coefficient arrays of progressive pictures: 3 components of 16 bits, padded to blocks. Over it libjpeg asks
+    // for a temporary file, which ends in an error.
+    info_.mem->max_memory_to_use =
+        static_cast<long>((std::min(options_.max_pixels, most_pixels) << 3) + (std::uint64_t{16} << 20));
     info_.progress = &progress_;
-    jpeg_mem_src(&info_, reinterpret_cast<const unsigned char*>(input.data()), static_cast<unsigned long>(input.size()));
+    jpeg_mem_src(&info_, reinterpret_cast<const unsigned char*>(input.data()),
+                 static_cast<unsigned long>(input.size()));
     // Not jpeg_save_markers: it walks all markers saved before for each new one, and keeps them all.
     jpeg_set_marker_processor(&info_, JPEG_APP0 + 1, &on_app1);
     return true;
@@ -113,14 +121,18 @@ class jpeg_reader {
     if (w <= 0 || h <= 0) return;
     if (orientation >= 5) std::swap(w, h);
     for (const unsigned by : {8U, 4U, 2U}) {
-      if (info_.image_width / by < 2U * static_cast<unsigned>(w) || info_.image_height / by < 2U * static_cast<unsigned>(h)) continue;
+      if (info_.image_width / by < 2U * static_cast<unsigned>(w) ||
+          info_.image_height / by < 2U * static_cast<unsigned>(h))
+        continue;
       info_.scale_num = 1;
       info_.scale_denom = by;
       return;
     }
   }
 
-  error failure() const { return error(errc::bad_data, std::string("JPEG cannot be decoded: ") + message_, {}, "check the file"); }
+  error failure() const {
+    return error(errc::bad_data, std::string("JPEG cannot be decoded: ") + message_, {}, "check the file");
+  }
 
   /// Remembers where in the input the first EXIF block lies, and skips the marker.
   static boolean on_app1(j_decompress_ptr info) {
@@ -143,14 +155,17 @@ class jpeg_reader {
   }
   static void on_message(j_common_ptr info, int level) {
     if (level >= 0) return;
-    // Junk between markers and odd headers are harmless; after any other warning pixels are made up, which is an error here.
+    // Junk between markers and odd headers are harmless; after any other warning pixels are made up, which is an error
+    // here.
     switch (info->err->msg_code) {
       case JWRN_EXTRANEOUS_DATA:
       case JWRN_ADOBE_XFORM:
       case JWRN_JFIF_MAJOR:
       case JWRN_NOT_SEQUENTIAL:
-      case JWRN_TOO_MUCH_DATA: break;
-      default: on_error(info);
+      case JWRN_TOO_MUCH_DATA:
+        break;
+      default:
+        on_error(info);
     }
   }
   static void on_progress(j_common_ptr info) {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -9,8 +10,9 @@
 DTASK_BEGIN
 namespace detail {
 
-/// Reads the JSON that a safetensors header consists of: objects, arrays, strings and whole numbers, strictly (RFC 8259). Anything else is a failure, after which
-/// every further call fails too. It neither recurses nor allocates more than the text it returns.
+/// Reads the JSON that a safetensors header consists of: objects, arrays, strings and whole numbers, strictly (RFC
+/// 8259). Anything else is a failure, after which every further call fails too. It neither recurses nor allocates more
+/// than the text it returns.
 class json_reader {
  public:
   explicit json_reader(std::string_view text) noexcept : text_(text) {}
@@ -71,16 +73,35 @@ class json_reader {
       }
       if (at_ == text_.size()) return fail();
       switch (text_[at_++]) {
-        case '"': out.push_back('"'); break;
-        case '\\': out.push_back('\\'); break;
-        case '/': out.push_back('/'); break;
-        case 'b': out.push_back('\b'); break;
-        case 'f': out.push_back('\f'); break;
-        case 'n': out.push_back('\n'); break;
-        case 'r': out.push_back('\r'); break;
-        case 't': out.push_back('\t'); break;
-        case 'u': append_code_point(out); break;
-        default: return fail();
+        case '"':
+          out.push_back('"');
+          break;
+        case '\\':
+          out.push_back('\\');
+          break;
+        case '/':
+          out.push_back('/');
+          break;
+        case 'b':
+          out.push_back('\b');
+          break;
+        case 'f':
+          out.push_back('\f');
+          break;
+        case 'n':
+          out.push_back('\n');
+          break;
+        case 'r':
+          out.push_back('\r');
+          break;
+        case 't':
+          out.push_back('\t');
+          break;
+        case 'u':
+          append_code_point(out);
+          break;
+        default:
+          return fail();
       }
     }
     return {};
@@ -92,7 +113,8 @@ class json_reader {
     return {};
   }
   void skip_space() noexcept {
-    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\r' || text_[at_] == '\t')) ++at_;
+    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\r' || text_[at_] == '\t'))
+      ++at_;
   }
   std::uint32_t hex4() noexcept {
     std::uint32_t value = 0;
@@ -102,7 +124,10 @@ class json_reader {
     }
     for (int i = 0; i < 4; ++i) {
       const char c = text_[at_++];
-      const int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+      const int digit = c >= '0' && c <= '9'   ? c - '0'
+                        : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                        : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                               : -1;
       if (digit < 0) failed_ = true;
       value = value * 16 + static_cast<std::uint32_t>(digit & 15);
     }
@@ -123,7 +148,9 @@ class json_reader {
       failed_ = true;
     }
     if (failed_) return;
-    const auto push = [&out](std::uint32_t byte) { out.push_back(static_cast<char>(static_cast<unsigned char>(byte))); };
+    const auto push = [&out](std::uint32_t byte) {
+      out.push_back(static_cast<char>(static_cast<unsigned char>(byte)));
+    };
     if (code < 0x80) {
       push(code);
     } else if (code < 0x800) {

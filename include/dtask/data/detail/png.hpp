@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <png.h>
 
@@ -23,7 +24,10 @@ namespace detail {
 /// One PNG decode. Like `jpeg_reader`: members with a `setjmp` hold no object with a destructor.
 class png_reader {
  public:
-  png_reader(std::span<const std::byte> input, const decode_options& options) noexcept : input_(input), options_(options) { created_ = create(); }
+  png_reader(std::span<const std::byte> input, const decode_options& options) noexcept
+      : input_(input), options_(options) {
+    created_ = create();
+  }
   png_reader(const png_reader&) = delete;
   png_reader& operator=(const png_reader&) = delete;
   ~png_reader() { png_destroy_read_struct(&png_, &info_, nullptr); }
@@ -33,16 +37,18 @@ class png_reader {
     const std::uint64_t pixels = std::uint64_t{width_} * height_;
     if (pixels > options_.max_pixels)
       return error(errc::bad_data,
-                   "PNG of " + std::to_string(width_) + " x " + std::to_string(height_) + " pixels is over the limit of " +
-                       std::to_string(options_.max_pixels) + " pixels",
+                   "PNG of " + std::to_string(width_) + " x " + std::to_string(height_) +
+                       " pixels is over the limit of " + std::to_string(options_.max_pixels) + " pixels",
                    {}, "raise max_pixels if it is wanted");
     if (width_ > options_.max_side || height_ > options_.max_side)
       return error(errc::bad_data,
-                   "PNG of " + std::to_string(width_) + " x " + std::to_string(height_) + " pixels is over the limit of " + std::to_string(options_.max_side) + " for a side",
+                   "PNG of " + std::to_string(width_) + " x " + std::to_string(height_) +
+                       " pixels is over the limit of " + std::to_string(options_.max_side) + " for a side",
                    {}, "raise max_side if it is wanted");
     if (!start()) return failure();
     const std::size_t row_bytes = std::size_t{width_} * (alpha_ ? 4U : 3U);
-    if (png_get_rowbytes(png_, info_) != row_bytes) return error(errc::bad_data, "PNG with an unexpected pixel layout is not handled");
+    if (png_get_rowbytes(png_, info_) != row_bytes)
+      return error(errc::bad_data, "PNG with an unexpected pixel layout is not handled");
     picture out;
     out.width = static_cast<int>(width_);
     out.height = static_cast<int>(height_);
@@ -127,7 +133,9 @@ class png_reader {
     return 1;
   }
 
-  error failure() const { return error(errc::bad_data, std::string("PNG cannot be decoded: ") + message_, {}, "check the file"); }
+  error failure() const {
+    return error(errc::bad_data, std::string("PNG cannot be decoded: ") + message_, {}, "check the file");
+  }
 
   static void on_error(png_structp png, png_const_charp text) {
     auto* self = static_cast<png_reader*>(png_get_error_ptr(png));

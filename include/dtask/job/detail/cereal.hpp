@@ -1,9 +1,11 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include "dtask/base/config.hpp"
 
 #if defined(CEREAL_CEREAL_HPP_)
 #if !defined(CEREAL_THREAD_SAFE) || CEREAL_THREAD_SAFE != 1
-#error "dtask: cereal was included before dtask without CEREAL_THREAD_SAFE=1; include dtask first, or define CEREAL_THREAD_SAFE=1 for the whole program"
+#error \
+    "dtask: cereal was included before dtask without CEREAL_THREAD_SAFE=1; include dtask first, or define it everywhere"
 #endif
 #elif !defined(CEREAL_THREAD_SAFE)
 #define CEREAL_THREAD_SAFE 1
@@ -38,9 +40,10 @@ void read_any(decoder& from, T& value);
 template <class T>
 void describe_any(schema_writer& to);
 
-/// Heap bytes that an element behind a SizeTag of `T` is taken to cost: of a container by its `value_type`. Of another type nothing is known. Where its elements take
-/// more than 64 bytes, decoding may take more than 4 x frame + 64 KiB: its author names the container itself, gives it a `value_type`, or specialises `codec<T>`,
-/// which charges what it allocates.
+/// Heap bytes that an element behind a SizeTag of `T` is taken to cost: of a container by its `value_type`. Of another
+/// type nothing is known. Where its elements take more than 64 bytes, decoding may take more than 4 x frame + 64 KiB:
+/// its author names the container itself, gives it a `value_type`, or specialises `codec<T>`, which charges what it
+/// allocates.
 template <class T>
 consteval std::size_t element_charge() {
   std::size_t charge = 64;
@@ -51,8 +54,9 @@ consteval std::size_t element_charge() {
   return charge;
 }
 
-/// cereal's archives as faces of encoder, decoder and schema_writer: what a type with a cereal `serialize`, `save` or `load` meets. Every value that such a function
-/// names comes back to the shapes, so that cereal's own loaders, which trust sizes, never see a container that the shapes know.
+/// cereal's archives as faces of encoder, decoder and schema_writer: what a type with a cereal `serialize`, `save` or
+/// `load` meets. Every value that such a function names comes back to the shapes, so that cereal's own loaders, which
+/// trust sizes, never see a container that the shapes know.
 class cereal_writer : public cereal::OutputArchive<cereal_writer, cereal::AllowEmptyClassElision> {
  public:
   explicit cereal_writer(encoder& to) : OutputArchive(this), to_(to) {}
@@ -280,7 +284,8 @@ void CEREAL_SAVE_FUNCTION_NAME(cereal_recorder& to, const cereal::BinaryData<T>&
 
 /// Whether a type says itself, in cereal's ways, how it is written and read.
 template <class T>
-concept cereal_type = std::is_class_v<T> && cereal::traits::is_output_serializable<T, cereal_writer>::value && cereal::traits::is_input_serializable<T, cereal_reader>::value;
+concept cereal_type = std::is_class_v<T> && cereal::traits::is_output_serializable<T, cereal_writer>::value &&
+                      cereal::traits::is_input_serializable<T, cereal_reader>::value;
 
 }  // namespace detail
 DTASK_END

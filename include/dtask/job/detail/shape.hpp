@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <array>
 #include <cstddef>
@@ -17,22 +18,25 @@
 
 DTASK_BEGIN
 
-/// The extension point for a type that knows best how it travels, above all one that carries big blocks (a tensor): specialise it in the header that makes the
-/// type known to jobs.
+// clang-format off
+/// The extension point for a type that knows best how it travels, above all one that carries big blocks (a tensor):
+/// specialise it in the header that makes the type known to jobs.
 /// ```
 /// template <> struct dtask::codec<my_image> {
-///   static constexpr std::string_view words = "image";                       // its name in schemas; change it when the encoding changes
-///   static void save(dtask::encoder& to, const my_image& v) {                // to.put(scalar), to.block(bytes that share v's memory)
-///     to.put(v.width);
-///     to.block(dtask::bytes(v.storage, v.data, v.size));                     // out of band above 16 KiB: no copy
+///   static constexpr std::string_view words = "image";  // its name in schemas; change it when the encoding changes
+///   static void save(dtask::encoder& to, const my_image& v) {
+///     to.put(v.width);                                    // a scalar
+///     to.block(dtask::bytes(v.storage, v.data, v.size));  // out of band above 16 KiB: no copy, v's memory is shared
 ///   }
-///   static void load(dtask::decoder& from, my_image& v) {                    // from.get<T>(), from.count(..), from.block(), from.fail("why")
-///     v.width = from.get<std::uint32_t>();
-///     v.adopt(from.block());                                                 // the received memory itself, shared
+///   static void load(dtask::decoder& from, my_image& v) {
+///     v.width = from.get<std::uint32_t>();  // also from.count(..), from.fail("why")
+///     v.adopt(from.block());                // the received memory itself, shared
 ///   }
 /// };
 /// ```
-/// `load` must check what it reads and, before it allocates, call `from.charge(n)`; `save` then calls `to.charge(n)` with the same n.
+/// `load` must check what it reads and, before it allocates, call `from.charge(n)`; `save` then calls `to.charge(n)`
+/// with the same n.
+// clang-format on
 template <class T>
 struct codec;
 
@@ -42,9 +46,22 @@ template <class... Ts>
 struct type_list {};
 
 /// Why a type cannot travel; `travels.hpp` has the sentence for each.
-enum class obstacle : std::uint8_t { none, pointer, view, reference, c_array, base_class, polymorphic, platform, not_constructible, too_many_fields, no_codec };
+enum class obstacle : std::uint8_t {
+  none,
+  pointer,
+  view,
+  reference,
+  c_array,
+  base_class,
+  polymorphic,
+  platform,
+  not_constructible,
+  too_many_fields,
+  no_codec
+};
 
-/// How a type is written, read and described. `parts` are the types inside it, `found` what keeps itself from travelling, `least` the fewest bytes it takes.
+/// How a type is written, read and described. `parts` are the types inside it, `found` what keeps itself from
+/// travelling, `least` the fewest bytes it takes.
 template <class T>
 struct shape;
 
@@ -60,11 +77,16 @@ concept plain_number = std::is_arithmetic_v<T> && !std::is_same_v<T, long double
 
 template <class T>
 constexpr std::string_view number_word() {
-  if constexpr (std::is_same_v<T, bool>) return "bool";
-  else if constexpr (std::is_same_v<T, char>) return "char";
-  else if constexpr (std::is_floating_point_v<T>) return sizeof(T) == 4 ? "f32" : "f64";
-  else if constexpr (std::is_signed_v<T>) return sizeof(T) == 1 ? "i8" : sizeof(T) == 2 ? "i16" : sizeof(T) == 4 ? "i32" : "i64";
-  else return sizeof(T) == 1 ? "u8" : sizeof(T) == 2 ? "u16" : sizeof(T) == 4 ? "u32" : "u64";
+  if constexpr (std::is_same_v<T, bool>)
+    return "bool";
+  else if constexpr (std::is_same_v<T, char>)
+    return "char";
+  else if constexpr (std::is_floating_point_v<T>)
+    return sizeof(T) == 4 ? "f32" : "f64";
+  else if constexpr (std::is_signed_v<T>)
+    return sizeof(T) == 1 ? "i8" : sizeof(T) == 2 ? "i16" : sizeof(T) == 4 ? "i32" : "i64";
+  else
+    return sizeof(T) == 1 ? "u8" : sizeof(T) == 2 ? "u16" : sizeof(T) == 4 ? "u32" : "u64";
 }
 
 struct shape_base {

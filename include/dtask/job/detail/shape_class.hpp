@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #if defined(__GNUC__)
 #pragma GCC diagnostic push
@@ -48,7 +49,9 @@ consteval bool takes(std::index_sequence<I...>) {
 template <class T, std::size_t... B, std::size_t... A>
 consteval bool takes_pair(std::index_sequence<B...>, std::index_sequence<A...>) {
   return requires {
-    T{(static_cast<void>(B), std::declval<any_field<T>>())..., {std::declval<any_field<T>>(), std::declval<any_field<T>>()}, (static_cast<void>(A), std::declval<any_field<T>>())...};
+    T{(static_cast<void>(B), std::declval<any_field<T>>())...,
+      {std::declval<any_field<T>>(), std::declval<any_field<T>>()},
+      (static_cast<void>(A), std::declval<any_field<T>>())...};
   };
 }
 inline constexpr std::size_t most_fields = 64;
@@ -56,14 +59,18 @@ inline constexpr std::size_t most_fields = 64;
 /// The most initialisers that an aggregate takes; a C array counts once per element.
 template <class T, std::size_t N = 0>
 consteval std::size_t initialisers() {
-  if constexpr (N <= most_fields && takes<T>(std::make_index_sequence<N + 1>{})) return initialisers<T, N + 1>();
-  else return N;
+  if constexpr (N <= most_fields && takes<T>(std::make_index_sequence<N + 1>{}))
+    return initialisers<T, N + 1>();
+  else
+    return N;
 }
 /// An array swallows a braced pair and then leaves fewer places than a field of its own would.
 template <class T, std::size_t N>
 consteval bool has_c_array() {
   return []<std::size_t... I>(std::index_sequence<I...>) {
-    return ((takes_pair<T>(std::make_index_sequence<I>{}, std::index_sequence<>{}) && !takes_pair<T>(std::make_index_sequence<I>{}, std::make_index_sequence<N - I - 1>{})) || ...);
+    return ((takes_pair<T>(std::make_index_sequence<I>{}, std::index_sequence<>{}) &&
+             !takes_pair<T>(std::make_index_sequence<I>{}, std::make_index_sequence<N - I - 1>{})) ||
+            ...);
   }(std::make_index_sequence<N>{});
 }
 
@@ -75,24 +82,30 @@ consteval obstacle aggregate_obstacle() {
     return obstacle::base_class;
   } else {
     constexpr std::size_t n = initialisers<T>();
-    if constexpr (n > most_fields) return obstacle::too_many_fields;
-    else if constexpr (has_c_array<T, n>()) return obstacle::c_array;
-    else return obstacle::none;
+    if constexpr (n > most_fields)
+      return obstacle::too_many_fields;
+    else if constexpr (has_c_array<T, n>())
+      return obstacle::c_array;
+    else
+      return obstacle::none;
   }
 }
 
 template <class T>
 concept plain_aggregate = std::is_aggregate_v<T> && std::is_class_v<T>;
 
-/// The fields as a tuple of references. PFR's own counting of them crashes g++ 12 where a field has a default like `std::vector<std::string> v{"a"}`, so it is told the count.
+/// The fields as a tuple of references. PFR's own counting of them crashes g++ 12 where a field has a default like
+/// `std::vector<std::string> v{"a"}`, so it is told the count.
 template <class T>
 constexpr auto tie_fields(T& value) {
   return boost::pfr::detail::tie_as_tuple(value, boost::pfr::detail::size_t_<initialisers<std::remove_const_t<T>>()>{});
 }
 template <class Tuple, std::size_t... I>
-auto fields_of(std::index_sequence<I...>) -> type_list<std::remove_reference_t<decltype(boost::pfr::detail::sequence_tuple::get<I>(std::declval<Tuple&>()))>...>;
+auto fields_of(std::index_sequence<I...>) -> type_list<
+    std::remove_reference_t<decltype(boost::pfr::detail::sequence_tuple::get<I>(std::declval<Tuple&>()))>...>;
 template <class T>
-using fields = decltype(fields_of<decltype(tie_fields(std::declval<T&>()))>(std::make_index_sequence<initialisers<T>()>{}));
+using fields =
+    decltype(fields_of<decltype(tie_fields(std::declval<T&>()))>(std::make_index_sequence<initialisers<T>()>{}));
 
 template <class T, class F>
 void each_field(T& value, F f) {
@@ -163,15 +176,21 @@ struct shape_cereal : shape_base {
 
 template <class T>
 consteval auto choose_class() {
-  if constexpr (std::is_polymorphic_v<T>) return std::type_identity<shape_refused<obstacle::polymorphic>>{};
+  if constexpr (std::is_polymorphic_v<T>)
+    return std::type_identity<shape_refused<obstacle::polymorphic>>{};
   else if constexpr (cereal_type<T>) {
-    if constexpr (std::is_default_constructible_v<T>) return std::type_identity<shape_cereal<T>>{};
-    else return std::type_identity<shape_refused<obstacle::not_constructible>>{};
+    if constexpr (std::is_default_constructible_v<T>)
+      return std::type_identity<shape_cereal<T>>{};
+    else
+      return std::type_identity<shape_refused<obstacle::not_constructible>>{};
   } else if constexpr (plain_aggregate<T>) {
     constexpr obstacle found = aggregate_obstacle<T>();
-    if constexpr (found == obstacle::none) return std::type_identity<shape_aggregate<T>>{};
-    else return std::type_identity<shape_refused<found>>{};
-  } else return std::type_identity<shape_refused<obstacle::no_codec>>{};
+    if constexpr (found == obstacle::none)
+      return std::type_identity<shape_aggregate<T>>{};
+    else
+      return std::type_identity<shape_refused<found>>{};
+  } else
+    return std::type_identity<shape_refused<obstacle::no_codec>>{};
 }
 
 template <class T>

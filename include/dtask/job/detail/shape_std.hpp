@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <array>
 #include <chrono>
@@ -94,7 +95,8 @@ struct shape<std::vector<T, A>> : shape_base {
   static void describe(schema_writer& to) { describe_parts<std::vector<T, A>>(to, "vector<", ">"); }
 };
 
-/// Containers that grow element by element. `node`: heap bytes per element beyond the element, `fixed`: heap bytes of the container itself.
+/// Containers that grow element by element. `node`: heap bytes per element beyond the element, `fixed`: heap bytes of
+/// the container itself.
 template <class C, class T, std::size_t Node, std::size_t Fixed>
 struct shape_sequence : shape_base {
   using parts = type_list<T>;
@@ -124,8 +126,9 @@ struct shape<std::list<T, A>> : shape_sequence<std::list<T, A>, T, 24, 0> {
   static void describe(schema_writer& to) { describe_parts<std::list<T, A>>(to, "list<", ">"); }
 };
 
-/// Sets and maps: keys are read apart and inserted; a repeated key where the container holds one of each is a broken value. Hashed ones have words of their own: they
-/// cost other memory than ordered ones, so a value that one side takes could be too much for a peer with the other kind.
+/// Sets and maps: keys are read apart and inserted; a repeated key where the container holds one of each is a broken
+/// value. Hashed ones have words of their own: they cost other memory than ordered ones, so a value that one side takes
+/// could be too much for a peer with the other kind.
 template <class C, class Key, class Mapped, bool Unique, bool Hashed>
 struct shape_associative : shape_base {
   using parts = std::conditional_t<std::is_void_v<Mapped>, type_list<Key>, type_list<Key, Mapped>>;
@@ -188,8 +191,11 @@ struct shape<std::multimap<K, V, C, A>> : shape_associative<std::multimap<K, V, 
   static void describe(schema_writer& to) { describe_parts<std::multimap<K, V, C, A>>(to, "multimap<", ">"); }
 };
 template <class K, class V, class H, class E, class A>
-struct shape<std::unordered_map<K, V, H, E, A>> : shape_associative<std::unordered_map<K, V, H, E, A>, K, V, true, true> {
-  static void describe(schema_writer& to) { describe_parts<std::unordered_map<K, V, H, E, A>>(to, "unordered_map<", ">"); }
+struct shape<std::unordered_map<K, V, H, E, A>>
+    : shape_associative<std::unordered_map<K, V, H, E, A>, K, V, true, true> {
+  static void describe(schema_writer& to) {
+    describe_parts<std::unordered_map<K, V, H, E, A>>(to, "unordered_map<", ">");
+  }
 };
 
 template <class T, std::size_t N>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <cstdint>
 #include <map>
@@ -13,7 +14,8 @@
 DTASK_BEGIN
 namespace detail {
 
-/// The broadcast values of one client session at one moment: never changed once shared, so that a job sees what was there when it started.
+/// The broadcast values of one client session at one moment: never changed once shared, so that a job sees what was
+/// there when it started.
 class blob_table final : public blob_source {
  public:
   found find(std::string_view name) const override {
@@ -21,7 +23,8 @@ class blob_table final : public blob_source {
     return at == values_.end() ? found{} : at->second;
   }
   /// A table with one value more, or newer.
-  static std::shared_ptr<const blob_table> with(const std::shared_ptr<const blob_table>& before, std::string name, bytes value, std::uint64_t version) {
+  static std::shared_ptr<const blob_table> with(const std::shared_ptr<const blob_table>& before, std::string name,
+                                                bytes value, std::uint64_t version) {
     auto after = before ? std::make_shared<blob_table>(*before) : std::make_shared<blob_table>();
     after->values_.insert_or_assign(std::move(name), found{std::move(value), version});
     return after;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <chrono>
 #include <cstdio>
@@ -21,8 +22,11 @@ inline error check_options(const control::coordinator_options& o) {
     return std::string(text);
   };
   return error(errc::invalid_argument,
-               "these times of a lease cannot be kept: heartbeat " + seconds(o.heartbeat) + ", suspect after " + seconds(o.suspect_after) + ", lost after " + seconds(o.lost_after), {},
-               "choose --heartbeat (heartbeat of coordinator_options) shorter than --suspect-after (suspect_after), and that not longer than --lost-after (lost_after)");
+               "these times of a lease cannot be kept: heartbeat " + seconds(o.heartbeat) + ", suspect after " +
+                   seconds(o.suspect_after) + ", lost after " + seconds(o.lost_after),
+               {},
+               "choose --heartbeat (heartbeat of coordinator_options) shorter than --suspect-after (suspect_after), "
+               "and that not longer than --lost-after (lost_after)");
 }
 
 }  // namespace detail

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <boost/asio/basic_waitable_timer.hpp>
 #include <chrono>
@@ -27,8 +28,11 @@
 DTASK_BEGIN
 namespace detail {
 
-/// The client's machine with its link. What callers want comes through a mailbox from any thread; the rest happens on the node's thread.
-class client_node final : public client_port, public std::enable_shared_from_this<client_node>, machine_driver<client_node, control::client_state, control::client_action> {
+/// The client's machine with its link. What callers want comes through a mailbox from any thread; the rest happens on
+/// the node's thread.
+class client_node final : public client_port,
+                          public std::enable_shared_from_this<client_node>,
+                          machine_driver<client_node, control::client_state, control::client_action> {
   using base = machine_driver<client_node, control::client_state, control::client_action>;
   friend base;
 
@@ -38,11 +42,17 @@ class client_node final : public client_port, public std::enable_shared_from_thi
   struct begin_close {
     bool now = false;
   };
-  using letter = std::variant<std::shared_ptr<pending_call>, cancel_call, std::shared_ptr<pending_broadcast>, std::shared_ptr<pending_status>, begin_close>;
+  using letter = std::variant<std::shared_ptr<pending_call>, cancel_call, std::shared_ptr<pending_broadcast>,
+                              std::shared_ptr<pending_status>, begin_close>;
 
  public:
-  client_node(net::executor where, control::identity who, const control::client_options& options, dialer dial, std::uint64_t seed)
-      : base(where, std::move(who), options, seed), where_(where), dial_(std::move(dial)), letters_(std::make_shared<mailbox<letter>>(where)), patience_(std::in_place, where) {}
+  client_node(net::executor where, control::identity who, const control::client_options& options, dialer dial,
+              std::uint64_t seed)
+      : base(where, std::move(who), options, seed),
+        where_(where),
+        dial_(std::move(dial)),
+        letters_(std::make_shared<mailbox<letter>>(where)),
+        patience_(std::in_place, where) {}
 
   void start() {
     machine_.start(now());
@@ -64,7 +74,8 @@ class client_node final : public client_port, public std::enable_shared_from_thi
   }
   void query_status(std::shared_ptr<pending_status> query) override {
     const auto kept = query;
-    if (!put(std::move(query))) kept->done.set(result<wire::status_report>(error(errc::closed, "the cluster is closed")));
+    if (!put(std::move(query)))
+      kept->done.set(result<wire::status_report>(error(errc::closed, "the cluster is closed")));
   }
   void close(bool at_once) override {
     if (!put(begin_close{at_once})) closed.set();
@@ -72,7 +83,8 @@ class client_node final : public client_port, public std::enable_shared_from_thi
 
   // ---- on the node's thread ----
 
-  /// Ends everything at once; open calls end as closed, and the coordinator hears goodbye as far as the link takes it now.
+  /// Ends everything at once; open calls end as closed, and the coordinator hears goodbye as far as the link takes it
+  /// now.
   void take_down() {
     if (!gone_) {
       machine_.abandon(now());
@@ -84,15 +96,19 @@ class client_node final : public client_port, public std::enable_shared_from_thi
     letters_->take(arrived_);
     letters_->close();
     for (letter& l : arrived_) {
-      if (auto* call = std::get_if<std::shared_ptr<pending_call>>(&l)) fail(**call, why_gone_);
-      else if (auto* b = std::get_if<std::shared_ptr<pending_broadcast>>(&l)) (*b)->done.set(failure_of(why_gone_));
-      else if (auto* s = std::get_if<std::shared_ptr<pending_status>>(&l)) (*s)->done.set(result<wire::status_report>(why_gone_));
+      if (auto* call = std::get_if<std::shared_ptr<pending_call>>(&l))
+        fail(**call, why_gone_);
+      else if (auto* b = std::get_if<std::shared_ptr<pending_broadcast>>(&l))
+        (*b)->done.set(failure_of(why_gone_));
+      else if (auto* s = std::get_if<std::shared_ptr<pending_status>>(&l))
+        (*s)->done.set(result<wire::status_report>(why_gone_));
     }
     arrived_.clear();
     fail_waiting(why_gone_);
     for (auto& [number, call] : std::exchange(open_, {})) fail(*call, why_gone_);
     for (auto& [number, b] : std::exchange(broadcasts_, {})) b->done.set_in(batch_.wakes, failure_of(why_gone_));
-    for (auto& [number, s] : std::exchange(queries_, {})) s->done.set_in(batch_.wakes, result<wire::status_report>(why_gone_));
+    for (auto& [number, s] : std::exchange(queries_, {}))
+      s->done.set_in(batch_.wakes, result<wire::status_report>(why_gone_));
     batch_.flush();
     dialing_.reset();
     drop_links();
@@ -157,8 +173,10 @@ class client_node final : public client_port, public std::enable_shared_from_thi
   void read(begin_close& c) {
     fail_waiting(error(errc::cancelled, "the cluster was closed"));
     if (gone_) return;
-    if (c.now) machine_.abandon(now());
-    else machine_.close(now());
+    if (c.now)
+      machine_.abandon(now());
+    else
+      machine_.close(now());
   }
 
   void take(std::shared_ptr<pending_call> call, time_point when) {
@@ -253,8 +271,10 @@ class client_node final : public client_port, public std::enable_shared_from_thi
   void perform(control::status_arrived& a) {
     const auto at = queries_.find(a.request);
     if (at == queries_.end()) return;
-    if (a.why) at->second->done.set_in(batch_.wakes, result<wire::status_report>(a.why));
-    else at->second->done.set_in(batch_.wakes, result<wire::status_report>(std::move(a.report)));
+    if (a.why)
+      at->second->done.set_in(batch_.wakes, result<wire::status_report>(a.why));
+    else
+      at->second->done.set_in(batch_.wakes, result<wire::status_report>(std::move(a.report)));
     queries_.erase(at);
   }
   void perform(control::room&) {}  // it is asked after every event
@@ -285,7 +305,8 @@ class client_node final : public client_port, public std::enable_shared_from_thi
   dialer dial_;
   std::shared_ptr<void> dialing_;
   std::shared_ptr<mailbox<letter>> letters_;
-  std::optional<boost::asio::basic_waitable_timer<clock_type, boost::asio::wait_traits<clock_type>, net::executor>> patience_;
+  std::optional<boost::asio::basic_waitable_timer<clock_type, boost::asio::wait_traits<clock_type>, net::executor>>
+      patience_;
   std::vector<letter> arrived_;
   std::deque<std::shared_ptr<pending_call>> waiting_;
   std::unordered_map<std::uint64_t, std::shared_ptr<pending_call>> open_;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -45,17 +46,21 @@ class cluster_core final : public cluster_backend {
     } else {
       if (where.kind == net::url::scheme::spawn) {
         if (options.command.empty())
-          throw error(errc::invalid_argument, "spawn:// needs to know which program plays the role worker", {}, "use dtask::main, or name it in cluster_options::command");
+          throw error(errc::invalid_argument, "spawn:// needs to know which program plays the role worker", {},
+                      "use dtask::main, or name it in cluster_options::command");
         options.coordinator.cookie = options.cookie = random_number() | 1;
       }
       if (const error bad = check_options(options.coordinator)) throw bad;
       coordinator_ = std::make_shared<coordinator_node>(thread_.executor(), options.coordinator, random_number());
       dial = pipe_dialer(thread_.executor(), coordinator_, options.client.limits);
       const std::uint32_t count = where.count != 0 ? where.count : std::max(1u, std::thread::hardware_concurrency());
-      if (where.kind == net::url::scheme::local) start_worker(entries, count, who, options);
-      else start_processes(count, options);
+      if (where.kind == net::url::scheme::local)
+        start_worker(entries, count, who, options);
+      else
+        start_processes(count, options);
     }
-    client_ = std::make_shared<client_node>(thread_.executor(), std::move(who), options.client, std::move(dial), random_number());
+    client_ = std::make_shared<client_node>(thread_.executor(), std::move(who), options.client, std::move(dial),
+                                            random_number());
     thread_.post([client = client_] { client->start(); });
   }
   cluster_core(const cluster_core&) = delete;
@@ -63,7 +68,9 @@ class cluster_core final : public cluster_backend {
   ~cluster_core() override { cluster_core::take_down(); }
 
   std::shared_ptr<client_port> client() const noexcept override { return client_; }
-  std::vector<std::uint32_t> pids() const override { return processes_ ? processes_->pids() : std::vector<std::uint32_t>(); }
+  std::vector<std::uint32_t> pids() const override {
+    return processes_ ? processes_->pids() : std::vector<std::uint32_t>();
+  }
 
   void take_down() override {
     if (std::exchange(down_, true)) return;
@@ -84,12 +91,14 @@ class cluster_core final : public cluster_backend {
  private:
   explicit cluster_core(duration polling) : thread_(polling) {}
 
-  void start_worker(std::span<const job_entry> entries, std::uint32_t slots, control::identity who, const cluster_options& options) {
+  void start_worker(std::span<const job_entry> entries, std::uint32_t slots, control::identity who,
+                    const cluster_options& options) {
     who.role = wire::role::worker;
     who.name = "local";
     who.slots = slots;
     auto dial = pipe_dialer(thread_.executor(), coordinator_, options.worker.limits);
-    worker_ = std::make_shared<worker_node>(thread_.executor(), entries, std::move(who), options.worker, std::move(dial), random_number());
+    worker_ = std::make_shared<worker_node>(thread_.executor(), entries, std::move(who), options.worker,
+                                            std::move(dial), random_number());
     thread_.post([worker = worker_] { worker->start(); });
   }
   void start_processes(std::uint32_t count, const cluster_options& options) {
@@ -99,16 +108,21 @@ class cluster_core final : public cluster_backend {
     launch_plan plan;
     plan.program = std::string(options.command);
     for (const std::string_view word : options.arguments) plan.arguments.emplace_back(word);
-    for (std::string word : {std::string("worker"), std::string("--connect"), "tcp://" + net::to_string(at), std::string("--slots"), std::to_string(options.slots), std::string("--name"),
-                             std::string("spawn-{}"), std::string("--payload-bytes"), std::to_string(options.worker.limits.payload), std::string("--broadcast-bytes"),
-                             std::to_string(options.worker.broadcast_bytes), std::string("--until-stdin-ends"), std::string("--log"), std::string("warning")})
+    for (std::string word :
+         {std::string("worker"), std::string("--connect"), "tcp://" + net::to_string(at), std::string("--slots"),
+          std::to_string(options.slots), std::string("--name"), std::string("spawn-{}"), std::string("--payload-bytes"),
+          std::to_string(options.worker.limits.payload), std::string("--broadcast-bytes"),
+          std::to_string(options.worker.broadcast_bytes), std::string("--until-stdin-ends"), std::string("--log"),
+          std::string("warning")})
       plan.arguments.push_back(std::move(word));
     plan.environment.push_back(std::string(cookie_variable) + "=" + std::to_string(options.cookie));
     // For programs that share the cores of a machine among their workers.
     plan.environment.push_back("DTASK_LOCAL_WORKERS=" + std::to_string(count));
     plan.count = count;
     processes_ = std::make_unique<process_supervisor>(std::move(plan), [this](std::uint32_t pid, std::string how) {
-      thread_.post([coordinator = coordinator_, pid, how = std::move(how)]() mutable { coordinator->process_ended(pid, std::move(how)); });
+      thread_.post([coordinator = coordinator_, pid, how = std::move(how)]() mutable {
+        coordinator->process_ended(pid, std::move(how));
+      });
     });
   }
 

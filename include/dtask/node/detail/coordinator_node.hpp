@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -23,7 +24,8 @@ class coordinator_node : public std::enable_shared_from_this<coordinator_node>,
   friend base;
 
  public:
-  coordinator_node(net::executor where, const control::coordinator_options& options, std::uint64_t seed) : base(where, options, seed, base::now()), where_(where) {
+  coordinator_node(net::executor where, const control::coordinator_options& options, std::uint64_t seed)
+      : base(where, options, seed, base::now()), where_(where) {
     link_options_.limits = options.limits;
     hello_within_ = options.hello_within;
     max_strangers_ = options.max_strangers;
@@ -35,7 +37,8 @@ class coordinator_node : public std::enable_shared_from_this<coordinator_node>,
     options.hello_within = hello_within_;
     options.max_strangers = max_strangers_;
     options.links = link_options_;
-    auto opened = net::listener::open(where_, at, options, [this](std::unique_ptr<net::link> link) { admit(std::move(link), false); });
+    auto opened = net::listener::open(where_, at, options,
+                                      [this](std::unique_ptr<net::link> link) { admit(std::move(link), false); });
     if (!opened) return opened.error();
     listener_ = std::move(opened).value();
     return {};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <boost/asio/post.hpp>
 #include <memory>
@@ -19,7 +20,9 @@ namespace detail {
 inline dialer tcp_dialer(net::executor where, net::host_port to, const wire::limits& limits) {
   net::connector_options options;
   options.links.limits = limits;
-  return [where, to = std::move(to), options](link_taker take) -> std::shared_ptr<void> { return std::make_shared<net::connector>(where, to, options, std::move(take)); };
+  return [where, to = std::move(to), options](link_taker take) -> std::shared_ptr<void> {
+    return std::make_shared<net::connector>(where, to, options, std::move(take));
+  };
 }
 /// Dials a coordinator on the same thread through a pipe.
 inline dialer pipe_dialer(net::executor where, std::weak_ptr<coordinator_node> to, const wire::limits& limits) {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <algorithm>
 #include <exception>
@@ -19,7 +20,8 @@ DTASK_BEGIN
 namespace detail {
 
 inline remote_error to_remote_error(call_reply&& reply) {
-  return remote_error(reply.why.code, std::move(reply.why.type), std::move(reply.why.message), std::move(reply.why.place), std::move(reply.why.remedy), reply.attempts, std::move(reply.worker));
+  return remote_error(reply.why.code, std::move(reply.why.type), std::move(reply.why.message),
+                      std::move(reply.why.place), std::move(reply.why.remedy), reply.attempts, std::move(reply.worker));
 }
 
 template <class R>
@@ -31,7 +33,8 @@ outcome<R> to_outcome(call_reply&& reply) {
     try {
       return outcome<R>(decode<R>(reply.value), std::move(reply.worker), reply.attempts);
     } catch (const std::exception& e) {
-      return outcome<R>(remote_error(errc::decode_failed, {}, std::string("the result cannot be decoded: ") + e.what(), reply.worker, {}, reply.attempts, reply.worker));
+      return outcome<R>(remote_error(errc::decode_failed, {}, std::string("the result cannot be decoded: ") + e.what(),
+                                     reply.worker, {}, reply.attempts, reply.worker));
     }
   }
 }
@@ -43,7 +46,8 @@ task<call_reply> wait_end(single_call& call) {
   co_return reply;
 }
 
-/// The end of a call that is under way. Under stop it is cancelled, and its end awaited out of reach of the stop: the client's machine bounds that.
+/// The end of a call that is under way. Under stop it is cancelled, and its end awaited out of reach of the stop: the
+/// client's machine bounds that.
 template <class = void>
 task<call_reply> await_end(std::shared_ptr<client_port> client, std::shared_ptr<single_call> call) {
   std::exception_ptr stopped;

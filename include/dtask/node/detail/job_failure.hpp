@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <cxxabi.h>
 
@@ -21,7 +22,8 @@ namespace detail {
 inline std::string type_in_words(const std::type_info* type) {
   if (type == nullptr) return "an exception of unknown type";
   int status = 0;
-  const std::unique_ptr<char, void (*)(void*)> text(abi::__cxa_demangle(type->name(), nullptr, nullptr, &status), &std::free);
+  const std::unique_ptr<char, void (*)(void*)> text(abi::__cxa_demangle(type->name(), nullptr, nullptr, &status),
+                                                    &std::free);
   return status == 0 ? text.get() : type->name();
 }
 

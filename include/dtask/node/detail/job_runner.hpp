@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <chrono>
 #include <condition_variable>
@@ -40,7 +41,8 @@ struct attempt {
     reported_.store(true, std::memory_order_release);
     reported_.notify_one();
   }
-  /// Blocks until then, which is a matter of microseconds: the node's thread reports right after it has started the attempt.
+  /// Blocks until then, which is a matter of microseconds: the node's thread reports right after it has started the
+  /// attempt.
   void wait_reported() const noexcept { reported_.wait(false, std::memory_order_acquire); }
 
  private:
@@ -59,8 +61,16 @@ class job_runner : public std::enable_shared_from_this<job_runner> {
  public:
   using report = std::function<void(attempt_end)>;
 
-  job_runner(std::span<const job_entry> entries, std::string name, std::uint32_t slots, const codec_limits& limits, report ended)
-      : entries_(entries), name_(std::move(name)), slots_(slots), limits_(limits), ended_(std::move(ended)), objects_(slots), pool_(slots), children_(pool_) {}
+  job_runner(std::span<const job_entry> entries, std::string name, std::uint32_t slots, const codec_limits& limits,
+             report ended)
+      : entries_(entries),
+        name_(std::move(name)),
+        slots_(slots),
+        limits_(limits),
+        ended_(std::move(ended)),
+        objects_(slots),
+        pool_(slots),
+        children_(pool_) {}
 
   /// From the node's thread, which then calls `report` of the attempt.
   void start(std::shared_ptr<attempt> which) {
@@ -71,12 +81,11 @@ class job_runner : public std::enable_shared_from_this<job_runner> {
     spawn(children_, &job_runner::run<>, this, std::move(which));
   }
   /// Destroys the job objects of a session, where their destructors may take their time.
-  void end_session(std::uint64_t session) {
-    spawn(children_, &job_runner::forget<>, this, session);
-  }
+  void end_session(std::uint64_t session) { spawn(children_, &job_runner::forget<>, this, session); }
 
-  /// Waits until nothing runs here, or gives the threads up where jobs ignore stop: they and what they hold stay behind until the process ends (false).
-  /// Gives them a moment first, since they have just been told to stop. Not from the node's thread or a job.
+  /// Waits until nothing runs here, or gives the threads up where jobs ignore stop: they and what they hold stay behind
+  /// until the process ends (false). Gives them a moment first, since they have just been told to stop. Not from the
+  /// node's thread or a job.
   static bool retire(std::shared_ptr<job_runner> runner) {
     {
       const std::lock_guard hold(runner->guard_);
@@ -92,7 +101,9 @@ class job_runner : public std::enable_shared_from_this<job_runner> {
       sync_wait(runner->close());
       return true;
     }
-    log(log_level::warning, "jobs_left_behind", std::to_string(left) + " jobs of worker " + runner->name_ + " ignore stop; their threads stay until the process ends");
+    log(log_level::warning, "jobs_left_behind",
+        std::to_string(left) + " jobs of worker " + runner->name_ +
+            " ignore stop; their threads stay until the process ends");
     static std::mutex guard;
     static auto* const left_behind = new std::vector<std::shared_ptr<job_runner>>;
     const std::lock_guard hold(guard);
@@ -114,7 +125,8 @@ class job_runner : public std::enable_shared_from_this<job_runner> {
       if (entry.has_object) {
         const blob_table none;
         const blob_source& blobs = which->blobs ? *which->blobs : none;
-        object = self->objects_[what.slot].obtain(entry, what.type, what.session, blobs, self->name_, what.slot, self->slots_);
+        object = self->objects_[what.slot].obtain(entry, what.type, what.session, blobs, self->name_, what.slot,
+                                                  self->slots_);
       }
       job_context context(stop_token(which->stop), what.deadline, what.attempt, what.slot, self->name_);
       auto body = entry.run(object.get(), context, std::move(which->what.arguments), self->limits_);

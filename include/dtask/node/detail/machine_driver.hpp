@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <boost/asio/basic_waitable_timer.hpp>
 #include <chrono>
@@ -22,9 +23,11 @@
 DTASK_BEGIN
 namespace detail {
 
-/// Connects a state machine of control/ to links and a timer. It decides nothing: events go in, actions are carried out in order.
+/// Connects a state machine of control/ to links and a timer. It decides nothing: events go in, actions are carried out
+/// in order.
 ///
-/// `Self` derives from it and has `perform(action&)` for the actions of its own and `settled()`, called when no action is left. Everything happens on one io_context thread.
+/// `Self` derives from it and has `perform(action&)` for the actions of its own and `settled()`, called when no action
+/// is left. Everything happens on one io_context thread.
 template <class Self, class Machine, class Action>
 class machine_driver {
  public:
@@ -33,7 +36,8 @@ class machine_driver {
 
  protected:
   template <class... Args>
-  explicit machine_driver(net::executor where, Args&&... args) : machine_(std::forward<Args>(args)...), where_(where), timer_(std::in_place, where) {}
+  explicit machine_driver(net::executor where, Args&&... args)
+      : machine_(std::forward<Args>(args)...), where_(where), timer_(std::in_place, where) {}
   ~machine_driver() = default;
 
   static time_point now() noexcept { return std::chrono::time_point_cast<duration>(clock_type::now()); }
@@ -89,7 +93,8 @@ class machine_driver {
     self().settled();
     set_timer();
   }
-  /// No timer and no event from links any more. The timer is given up, since handles keep a node for longer than its thread lives.
+  /// No timer and no event from links any more. The timer is given up, since handles keep a node for longer than its
+  /// thread lives.
   void silence() {
     silent_ = true;
     timer_.reset();
@@ -160,8 +165,10 @@ class machine_driver {
   void carry_out(control::close_link& a) {
     attachment* const at = find(a.link);
     if (!at) return;
-    if (a.now) at->link->abort(a.why);
-    else at->link->close();
+    if (a.now)
+      at->link->abort(a.why);
+    else
+      at->link->close();
   }
   void carry_out(control::note& a) { log(a.level, a.event, a.text); }
   template <class Other>
@@ -184,7 +191,8 @@ class machine_driver {
   }
 
   net::executor where_;
-  std::optional<boost::asio::basic_waitable_timer<clock_type, boost::asio::wait_traits<clock_type>, net::executor>> timer_;
+  std::optional<boost::asio::basic_waitable_timer<clock_type, boost::asio::wait_traits<clock_type>, net::executor>>
+      timer_;
   time_point armed_for_ = never;
   std::vector<Action> actions_;
   std::vector<place> places_;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <memory>
 #include <span>
@@ -13,7 +14,8 @@ DTASK_BEGIN
 namespace detail {
 
 /// Throws `error`: `invalid_argument` (the address), `io_error` (a process that cannot be started, no port).
-std::shared_ptr<cluster_backend> make_backend(std::string_view url, wire::role role, std::span<const job_entry> entries, const cluster_options& options);
+std::shared_ptr<cluster_backend> make_backend(std::string_view url, wire::role role, std::span<const job_entry> entries,
+                                              const cluster_options& options);
 
 }  // namespace detail
 DTASK_END

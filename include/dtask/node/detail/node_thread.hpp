@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <boost/asio/post.hpp>
 #include <chrono>
@@ -14,8 +15,8 @@
 DTASK_BEGIN
 namespace detail {
 
-/// The thread on which nodes keep their links and take their decisions; no user code runs here, so nothing that a job does delays a heartbeat.
-/// Whatever lives on it is taken down before it is destroyed.
+/// The thread on which nodes keep their links and take their decisions; no user code runs here, so nothing that a job
+/// does delays a heartbeat. Whatever lives on it is taken down before it is destroyed.
 class node_thread {
  public:
   /// `polling`: see `io_thread::set_polling`; zero: never.
@@ -33,7 +34,8 @@ class node_thread {
   template <class F>
   std::invoke_result_t<F&> call(F f) {
     using R = std::invoke_result_t<F&>;
-    // Not std::packaged_task: libstdc++ makes its state in a static function template, which every unit that sees this would compile, used or not.
+    // Not std::packaged_task: libstdc++ makes its state in a static function template, which every unit that sees this
+    // would compile, used or not.
     std::promise<R> done;
     auto result = done.get_future();
     boost::asio::post(io_.context(), [f = std::move(f), done = std::move(done)]() mutable {

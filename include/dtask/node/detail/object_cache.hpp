@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -14,15 +15,18 @@
 DTASK_BEGIN
 namespace detail {
 
-/// The job objects of one slot: one per job type and client session, the least recently used dropped beyond `limit` sessions per type.
+/// The job objects of one slot: one per job type and client session, the least recently used dropped beyond `limit`
+/// sessions per type.
 ///
 /// Thread safety: all members; a slot runs one job at a time, but sessions end meanwhile.
 class object_cache {
  public:
   static constexpr std::size_t limit = 4;
 
-  /// The object for this type and session; made (or made anew, where a broadcast that its constructor read has changed) on the calling thread. Throws what the constructor throws.
-  std::shared_ptr<job_object> obtain(const job_entry& entry, std::uint32_t type, std::uint64_t session, const blob_source& blobs, std::string_view worker, std::uint32_t slot,
+  /// The object for this type and session; made (or made anew, where a broadcast that its constructor read has changed)
+  /// on the calling thread. Throws what the constructor throws.
+  std::shared_ptr<job_object> obtain(const job_entry& entry, std::uint32_t type, std::uint64_t session,
+                                     const blob_source& blobs, std::string_view worker, std::uint32_t slot,
                                      std::uint32_t slots) {
     std::shared_ptr<job_object> stale;
     {

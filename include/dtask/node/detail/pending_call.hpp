@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <atomic>
 #include <cstdint>
@@ -41,7 +42,8 @@ struct call_reply {
 class completion_batch {
  public:
   wake_batch wakes;
-  /// Sets the event of `owner` at the end of the batch, once for neighbours: a stream takes all that has arrived with one wake-up.
+  /// Sets the event of `owner` at the end of the batch, once for neighbours: a stream takes all that has arrived with
+  /// one wake-up.
   void set_later(std::shared_ptr<event> owner) {
     if (events_.empty() || events_.back() != owner) events_.push_back(std::move(owner));
   }
@@ -65,7 +67,7 @@ class pending_call {
   virtual void complete(call_reply&& reply, completion_batch& batch) = 0;
 
   call_form request;       ///< until it is accepted
-  time_point submitted{};              ///< when the caller submitted it
+  time_point submitted{};  ///< when the caller submitted it
   std::atomic<wire::job_state> state{wire::job_state::unsent};
   // Of the node's thread:
   std::uint64_t number = 0;  ///< 0: not yet accepted

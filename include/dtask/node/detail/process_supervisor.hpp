@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <fcntl.h>
 #include <poll.h>
@@ -36,21 +37,26 @@ struct launch_plan {
   std::vector<std::string> arguments;    ///< without the program; `{}` in one stands for the number of the process
   std::vector<std::string> environment;  ///< `NAME=value`, beside what is inherited
   std::uint32_t count = 1;
-  duration first_pause = std::chrono::milliseconds(100);  ///< before a process is started again; doubles up to the longest while it keeps dying young
+  duration first_pause = std::chrono::milliseconds(
+      100);  ///< before a process is started again; doubles up to the longest while it keeps dying young
   duration longest_pause = std::chrono::seconds(5);
 };
 
-/// Starts processes and keeps their number: each has its standard error passed on and its end reported, and gets a successor after a pause.
+/// Starts processes and keeps their number: each has its standard error passed on and its end reported, and gets a
+/// successor after a pause.
 ///
-/// A child holds the read end of a pipe (its standard input) whose write end only this process has: when this process ends, in whatever way, the children read the end of it and go.
-/// Works on a thread of its own; the destructor ends the children and waits at most `patience` for each before it kills.
+/// A child holds the read end of a pipe (its standard input) whose write end only this process has: when this process
+/// ends, in whatever way, the children read the end of it and go. Works on a thread of its own; the destructor ends the
+/// children and waits at most `patience` for each before it kills.
 class process_supervisor {
  public:
-  /// How a process ended: `killed by signal 9 (Killed)`, with the tail of its standard error. Called on the supervisor's thread.
+  /// How a process ended: `killed by signal 9 (Killed)`, with the tail of its standard error. Called on the
+  /// supervisor's thread.
   using ended = std::function<void(std::uint32_t pid, std::string how)>;
 
   process_supervisor(launch_plan plan, ended report) : plan_(std::move(plan)), report_(std::move(report)) {
-    if (::pipe2(wake_, O_CLOEXEC) != 0) throw error(errc::io_error, std::string("cannot make a pipe: ") + std::strerror(errno));
+    if (::pipe2(wake_, O_CLOEXEC) != 0)
+      throw error(errc::io_error, std::string("cannot make a pipe: ") + std::strerror(errno));
     children_.resize(plan_.count);
     for (std::uint32_t i = 0; i < plan_.count; ++i) {
       children_[i].number = i;
@@ -103,7 +109,8 @@ class process_supervisor {
 
   error start(child& c) {
     int lifeline[2], errors[2];
-    if (::pipe2(lifeline, O_CLOEXEC) != 0) return error(errc::io_error, std::string("cannot make a pipe: ") + std::strerror(errno));
+    if (::pipe2(lifeline, O_CLOEXEC) != 0)
+      return error(errc::io_error, std::string("cannot make a pipe: ") + std::strerror(errno));
     if (::pipe2(errors, O_CLOEXEC) != 0) {
       const int why = errno;
       ::close(lifeline[0]);
@@ -138,7 +145,8 @@ class process_supervisor {
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setsigdefault(&attributes, &usual);
     posix_spawnattr_setpgroup(&attributes, 0);
-    posix_spawnattr_setflags(&attributes, static_cast<short>(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP));
+    posix_spawnattr_setflags(
+        &attributes, static_cast<short>(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP));
     pid_t pid = 0;
     const int failed = ::posix_spawn(&pid, plan_.program.c_str(), &actions, &attributes, argv.data(), envp.data());
     posix_spawn_file_actions_destroy(&actions);
@@ -148,7 +156,8 @@ class process_supervisor {
     if (failed != 0) {
       ::close(lifeline[1]);
       ::close(errors[0]);
-      return error(errc::io_error, "cannot start a worker process: " + std::string(std::strerror(failed)), plan_.program, "check the command for spawn://");
+      return error(errc::io_error, "cannot start a worker process: " + std::string(std::strerror(failed)),
+                   plan_.program, "check the command for spawn://");
     }
     const std::lock_guard hold(guard_);
     c.pid = pid;
@@ -184,14 +193,18 @@ class process_supervisor {
       for (child& c : children_) {
         if (c.pid > 0) {
           if (c.errors >= 0) watched.push_back({c.errors, POLLIN, 0});
-          if (c.pidfd >= 0) watched.push_back({c.pidfd, POLLIN, 0});
-          else blind = true;
+          if (c.pidfd >= 0)
+            watched.push_back({c.pidfd, POLLIN, 0});
+          else
+            blind = true;
         } else if (!told) {
           wake = std::min(wake, c.again);
         }
       }
       int timeout = -1;
-      if (wake != never) timeout = static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(std::max(wake - now(), duration::zero())).count());
+      if (wake != never)
+        timeout = static_cast<int>(
+            std::chrono::ceil<std::chrono::milliseconds>(std::max(wake - now(), duration::zero())).count());
       // Without process descriptors the ends of processes are looked for.
       if (blind && (timeout < 0 || timeout > 50)) timeout = 50;
       if (told) watched.erase(watched.begin());
@@ -245,7 +258,8 @@ class process_supervisor {
     if (!c.tail.empty()) how += "; its last words: " + c.tail;
     close_files(c);
     const duration lived = now() - c.born;
-    c.pause = lived > plan_.longest_pause ? plan_.first_pause : std::clamp(c.pause * 2, plan_.first_pause, plan_.longest_pause);
+    c.pause = lived > plan_.longest_pause ? plan_.first_pause
+                                          : std::clamp(c.pause * 2, plan_.first_pause, plan_.longest_pause);
     c.again = deadline_after(now(), c.pause);
     {
       const std::lock_guard hold(guard_);
@@ -254,7 +268,8 @@ class process_supervisor {
     if (!told) report_(pid, std::move(how));
   }
   static std::string in_words(int status) {
-    if (WIFSIGNALED(status)) return "killed by signal " + std::to_string(WTERMSIG(status)) + " (" + ::strsignal(WTERMSIG(status)) + ")";
+    if (WIFSIGNALED(status))
+      return "killed by signal " + std::to_string(WTERMSIG(status)) + " (" + ::strsignal(WTERMSIG(status)) + ")";
     return "ended with exit code " + std::to_string(WEXITSTATUS(status));
   }
   static void hang_up(child& c) {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -21,7 +22,8 @@
 DTASK_BEGIN
 namespace detail {
 
-/// Makes a connection to the coordinator. Called on the node's thread; the answer comes there too, later. Destroying what it returns gives the attempt up.
+/// Makes a connection to the coordinator. Called on the node's thread; the answer comes there too, later. Destroying
+/// what it returns gives the attempt up.
 using link_taker = std::function<void(result<std::unique_ptr<net::link>>)>;
 using dialer = std::function<std::shared_ptr<void>(link_taker)>;
 
@@ -32,13 +34,18 @@ inline std::vector<wire::job_type> job_types(std::span<const job_entry> entries)
 }
 
 /// The worker's machine with its link and its jobs. All members on the node's thread.
-class worker_node : public std::enable_shared_from_this<worker_node>, machine_driver<worker_node, control::worker_state, control::worker_action> {
+class worker_node : public std::enable_shared_from_this<worker_node>,
+                    machine_driver<worker_node, control::worker_state, control::worker_action> {
   using base = machine_driver<worker_node, control::worker_state, control::worker_action>;
   friend base;
 
  public:
-  worker_node(net::executor where, std::span<const job_entry> entries, control::identity who, const control::worker_options& options, dialer dial, std::uint64_t seed)
-      : base(where, who, options, seed), where_(where), dial_(std::move(dial)), ends_(std::make_shared<mailbox<attempt_end>>(where)) {
+  worker_node(net::executor where, std::span<const job_entry> entries, control::identity who,
+              const control::worker_options& options, dialer dial, std::uint64_t seed)
+      : base(where, who, options, seed),
+        where_(where),
+        dial_(std::move(dial)),
+        ends_(std::make_shared<mailbox<attempt_end>>(where)) {
     codec_limits limits;
     limits.payload = options.limits.payload;
     limits.blobs = options.limits.blobs;
@@ -50,11 +57,12 @@ class worker_node : public std::enable_shared_from_this<worker_node>, machine_dr
 
   void start() {
     // One wake-up for all jobs that end before it is followed.
-    runner_ = std::make_shared<job_runner>(entries_, name_, slots_, limits_, [ends = ends_, weak = weak_from_this()](attempt_end end) {
-      ends->put(std::move(end), [weak] {
-        if (const auto self = weak.lock()) self->jobs_ended();
-      });
-    });
+    runner_ = std::make_shared<job_runner>(entries_, name_, slots_, limits_,
+                                           [ends = ends_, weak = weak_from_this()](attempt_end end) {
+                                             ends->put(std::move(end), [weak] {
+                                               if (const auto self = weak.lock()) self->jobs_ended();
+                                             });
+                                           });
     machine_.start(now());
     settle();
   }
@@ -70,7 +78,8 @@ class worker_node : public std::enable_shared_from_this<worker_node>, machine_dr
   }
   /// Called once, on the node's thread, when the machine has ended and its last words have been written.
   void when_ended(std::function<void(control::exit)> f) { ended_ = std::move(f); }
-  /// Ends everything without a word; nothing happens here any more. What runs the jobs comes back: `job_runner::retire` takes it, on another thread.
+  /// Ends everything without a word; nothing happens here any more. What runs the jobs comes back: `job_runner::retire`
+  /// takes it, on another thread.
   std::shared_ptr<job_runner> take_down() {
     down_ = true;
     silence();

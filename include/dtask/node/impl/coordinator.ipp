@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <condition_variable>
 #include <mutex>
@@ -20,7 +21,8 @@ struct coordinator::state {
   std::shared_ptr<detail::coordinator_node> node;
 };
 
-DTASK_INLINE coordinator::coordinator(const net::host_port& at, bool beyond_loopback, control::coordinator_options options, duration polling) {
+DTASK_INLINE coordinator::coordinator(const net::host_port& at, bool beyond_loopback,
+                                      control::coordinator_options options, duration polling) {
   if (const error bad = detail::check_options(options)) throw bad;
   state_ = std::make_unique<state>(polling);
   options.digest = &detail::xxh3_digest;

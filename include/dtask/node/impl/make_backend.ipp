@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include "dtask/net/url.hpp"
 #include "dtask/node/detail/cluster_core.hpp"
@@ -5,10 +6,13 @@
 DTASK_BEGIN
 namespace detail {
 
-DTASK_INLINE std::shared_ptr<cluster_backend> make_backend(std::string_view url, wire::role role, std::span<const job_entry> entries, const cluster_options& options) {
+DTASK_INLINE std::shared_ptr<cluster_backend> make_backend(std::string_view url, wire::role role,
+                                                           std::span<const job_entry> entries,
+                                                           const cluster_options& options) {
   const net::url where = net::parse_url(url).value();
   if (role == wire::role::observer && where.kind != net::url::scheme::tcp)
-    throw error(errc::invalid_argument, "only a coordinator that listens can be asked for its status", {}, "write tcp://HOST:PORT");
+    throw error(errc::invalid_argument, "only a coordinator that listens can be asked for its status", {},
+                "write tcp://HOST:PORT");
   return std::make_shared<cluster_core>(where, role, entries, options);
 }
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <algorithm>
 #include <condition_variable>
@@ -23,11 +24,13 @@ struct worker::state {
   bool retired = false;
   bool clean = true;
   detail::node_thread thread;
-  /// Set by the constructor and kept to the end: `drain` and `stop` come from any thread, also while the worker retires.
+  /// Set by the constructor and kept to the end: `drain` and `stop` come from any thread, also while the worker
+  /// retires.
   std::shared_ptr<detail::worker_node> node;
 };
 
-DTASK_INLINE worker::worker(const net::host_port& coordinator, std::span<const job_entry> jobs, std::uint32_t slots, std::string name, std::uint64_t cookie, control::worker_options options, duration polling)
+DTASK_INLINE worker::worker(const net::host_port& coordinator, std::span<const job_entry> jobs, std::uint32_t slots,
+                            std::string name, std::uint64_t cookie, control::worker_options options, duration polling)
     : state_(std::make_unique<state>(polling)) {
   options.digest = &detail::xxh3_digest;
   control::identity who = detail::self_identity(wire::role::worker, std::move(name));
@@ -35,7 +38,9 @@ DTASK_INLINE worker::worker(const net::host_port& coordinator, std::span<const j
   who.cookie = cookie;
   who.jobs = detail::job_types(jobs);
   state& s = *state_;
-  s.node = std::make_shared<detail::worker_node>(s.thread.executor(), jobs, std::move(who), options, detail::tcp_dialer(s.thread.executor(), coordinator, options.limits), detail::random_number());
+  s.node = std::make_shared<detail::worker_node>(s.thread.executor(), jobs, std::move(who), options,
+                                                 detail::tcp_dialer(s.thread.executor(), coordinator, options.limits),
+                                                 detail::random_number());
   s.thread.post([&s, node = s.node] {
     node->when_ended([&s](control::exit how) {
       const std::lock_guard hold(s.guard);

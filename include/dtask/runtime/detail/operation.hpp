@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <boost/asio/associated_allocator.hpp>
 #include <boost/asio/cancellation_signal.hpp>
@@ -49,7 +50,11 @@ class handler_allocator {
   explicit handler_allocator(handler_memory& memory) noexcept : memory_(&memory) {}
   template <class U>
   handler_allocator(const handler_allocator<U>& other) noexcept : memory_(other.memory_) {}
-  T* allocate(std::size_t n) requires(!std::is_void_v<T>) { return static_cast<T*>(memory_->take(n * sizeof(T))); }
+  T* allocate(std::size_t n)
+    requires(!std::is_void_v<T>)
+  {
+    return static_cast<T*>(memory_->take(n * sizeof(T)));
+  }
   void deallocate(T* at, std::size_t) noexcept { memory_->give_back(at); }
   template <class U>
   bool operator==(const handler_allocator<U>& other) const noexcept {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <coroutine>
 #include <utility>
@@ -18,7 +19,7 @@ template <class T, class Change>
 class [[nodiscard("dtask: this does nothing until it is awaited")]] changed_op {
  public:
   template <class... Args>
-  explicit changed_op(task<T> t, Args && ... args) : task_(std::move(t)), change_(std::forward<Args>(args)...) {}
+  explicit changed_op(task<T> t, Args&&... args) : task_(std::move(t)), change_(std::forward<Args>(args)...) {}
 
   class awaiter {
    public:
@@ -46,7 +47,7 @@ class [[nodiscard("dtask: this does nothing until it is awaited")]] changed_op {
     changed_op& op_;
     environment env_;
   };
-  awaiter operator co_await()&& noexcept { return awaiter(*this); }
+  awaiter operator co_await() && noexcept { return awaiter(*this); }
 
  private:
   task<T> task_;

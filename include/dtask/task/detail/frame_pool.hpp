@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <cstddef>
 #include <new>
@@ -36,7 +37,7 @@ class frame_pool {
       ++room_[size_class];
       return first;
     }
-    return ::operator new(size_class* granule);
+    return ::operator new(size_class * granule);
   }
   bool keep(void* frame, std::size_t size_class) noexcept {
     if (room_[size_class] == room_empty)
@@ -67,14 +68,13 @@ class frame_pool {
     make_frame_pool();
   }
   frame_pool* const pool = this_thread().frames;
-  return pool ? pool->take(size_class) : ::operator new(size_class* frame_pool::granule);
+  return pool ? pool->take(size_class) : ::operator new(size_class * frame_pool::granule);
 }
 // Out of line for clang like every access to a thread-local.
 #if defined(__clang__)
 [[gnu::noinline]]
 #endif
-inline void*
-allocate_frame(std::size_t size) {
+inline void* allocate_frame(std::size_t size) {
   const std::size_t size_class = (size + frame_pool::granule - 1) / frame_pool::granule;
   if (size_class >= frame_pool::classes) return ::operator new(size);
   frame_pool* const pool = tls_state.frames;
@@ -85,8 +85,7 @@ allocate_frame(std::size_t size) {
 #if defined(__clang__)
 [[gnu::noinline]]
 #endif
-inline void
-free_frame(void* frame, std::size_t size) noexcept {
+inline void free_frame(void* frame, std::size_t size) noexcept {
   const std::size_t size_class = (size + frame_pool::granule - 1) / frame_pool::granule;
   if (size_class < frame_pool::classes) {
     frame_pool* const pool = tls_state.frames;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <algorithm>
 #include <cstddef>
@@ -10,7 +11,8 @@
 DTASK_BEGIN
 namespace detail {
 
-/// Whether a tensor can have this shape: no negative extent, and strides and bytes that fit into 64 bits. An extent of 0 makes it empty, but strides are computed from all others.
+/// Whether a tensor can have this shape: no negative extent, and strides and bytes that fit into 64 bits. An extent of
+/// 0 makes it empty, but strides are computed from all others.
 inline bool shape_fits(std::span<const std::int64_t> shape, std::size_t element_size) noexcept {
   std::uint64_t size = element_size;
   for (const std::int64_t n : shape) {

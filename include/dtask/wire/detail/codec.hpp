@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <algorithm>
 #include <cstddef>
@@ -86,11 +87,13 @@ class writer {
   writer(append_buffer& out, std::vector<splice>& splices) : out_(out), splices_(splices) {}
 
   template <class Integer>
-  requires std::is_integral_v<Integer>
-  void operator()(Integer& value) { store_le(out_.grow(sizeof(Integer)), value); }
+    requires std::is_integral_v<Integer>
+  void operator()(Integer& value) {
+    store_le(out_.grow(sizeof(Integer)), value);
+  }
   void operator()(bool& value) { *out_.grow(1) = static_cast<std::byte>(value); }
   template <class Enum>
-  requires std::is_enum_v<Enum>
+    requires std::is_enum_v<Enum>
   void choice(Enum& value, Enum) {
     store_le(out_.grow(sizeof(Enum)), static_cast<std::underlying_type_t<Enum>>(value));
   }
@@ -185,15 +188,17 @@ class reader {
   }
 
   template <class Integer>
-  requires std::is_integral_v<Integer>
-  void operator()(Integer& value) { value = take<Integer>(); }
+    requires std::is_integral_v<Integer>
+  void operator()(Integer& value) {
+    value = take<Integer>();
+  }
   void operator()(bool& value) {
     const auto raw = take<std::uint8_t>();
     if (raw > 1) fail("a flag is neither 0 nor 1");
     value = raw == 1;
   }
   template <class Enum>
-  requires std::is_enum_v<Enum>
+    requires std::is_enum_v<Enum>
   void choice(Enum& value, Enum last) {
     const auto raw = take<std::underlying_type_t<Enum>>();
     if (raw > static_cast<std::underlying_type_t<Enum>>(last)) return fail("a choice is out of range");
