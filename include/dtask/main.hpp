@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-/// `dtask::main<jobs>` and what a program of every role needs.
-#ifndef DTASK_SEPARATE_COMPILATION
-#include "dtask/dtask.hpp"
-#else
+/// `dtask::main<jobs>` and what a program of every role needs. A program that goes beyond (threads, Asio) includes
+/// dtask/dtask.hpp too.
 #include "dtask/base.hpp"
+#include "dtask/cli/exit_code.hpp"
+#include "dtask/cli/main.hpp"
 #include "dtask/job.hpp"
 #include "dtask/node.hpp"
 #include "dtask/task.hpp"
-#endif
-#include "dtask/cli.hpp"

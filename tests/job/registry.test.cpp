@@ -63,8 +63,14 @@ const dtask::job_entry& entry() {
 template <class J, class... Us>
 auto run(dtask::detail::job_object* object, dtask::codec_limits limits, Us&&... us) {
   dtask::job_context context({}, dtask::never, 2, 0, "w");
-  auto t = entry<J>().run(object, context, dtask::encode_arguments<J>({}, std::forward<Us>(us)...), limits);
-  const dtask::payload p = dtask::sync_wait(std::move(t));
+  dtask::payload arguments = dtask::encode_arguments<J>({}, std::forward<Us>(us)...);
+  dtask::payload p;
+  if (entry<J>().call) {
+    p = entry<J>().call(object, context, std::move(arguments), limits);
+  } else {
+    auto t = entry<J>().run(object, context, std::move(arguments), limits);
+    p = dtask::sync_wait(std::move(t));
+  }
   if constexpr (!std::is_void_v<dtask::result_of<J>>) return dtask::decode<dtask::result_of<J>>(p);
 }
 
@@ -125,8 +131,7 @@ TEST_CASE("registry: what the job throws, and what the codec refuses") {
     CHECK(f.why().code() == dtask::errc::too_large);
   }
   dtask::job_context context({}, dtask::never, 1, 0, "w");
-  auto t = entry<score_job>().run(nullptr, context, dtask::encode(1), {});
-  CHECK_THROWS_AS(dtask::sync_wait(std::move(t)), dtask::detail::codec_failure);
+  CHECK_THROWS_AS(entry<score_job>().call(nullptr, context, dtask::encode(1), {}), dtask::detail::codec_failure);
 }
 
 TEST_CASE("registry: job names") {

@@ -11,7 +11,7 @@ from rooms import ROOMS, room_of
 from source import headers, includes, strip
 
 # Rooms in dtask.hpp, and those that are included by name only.
-IN_ROOT = ["base", "task", "wire", "control", "job", "runtime", "net", "node"]
+IN_ROOT = ["base", "task", "job", "runtime", "node"]
 
 
 # First lines of umbrellas that have to be made.

@@ -8,11 +8,14 @@
 /// - `DTASK_DEBUG` (0 or 1): a registry of live tasks with parent links, `dump_tasks`, and async backtraces. Default 0.
 /// - `DTASK_FRAME_POOL` (0 or 1): recycle coroutine frames per thread. Default 1, and 0 under AddressSanitizer and
 ///   ThreadSanitizer, which could not see into the pool.
-/// - `DTASK_SEPARATE_COMPILATION` (defined or not): the headers of node/ and cli/ declare only, and exactly one unit of
-///   the program includes `dtask/src.hpp`. Not defined: everything is in the headers.
+/// - `DTASK_SEPARATE_COMPILATION` (defined or not): the headers of control/, runtime/, net/, node/ and cli/ declare
+/// only,
+///   and the program links what src/*.cpp define (the CMake targets `dtask::compiled` and `dtask::main_compiled` do
+///   both). Not defined: everything is in the headers.
 ///
-/// Objects built with different values of the first two must not be linked together: the inline namespace and its ABI
-/// tag carry both, so such a link fails instead of the program.
+/// Objects built with different values of the first three must not be linked together: the inline namespace and its ABI
+/// tag carry them, so such a link fails instead of the program. The last one may differ from unit to unit: bodies and
+/// layouts are the same.
 #include <version>
 
 #include "dtask/base/version.hpp"
@@ -65,19 +68,28 @@
 #define DTASK_INLINE inline
 #endif
 
-#if DTASK_SYMMETRIC_TRANSFER && DTASK_DEBUG
-#define DTASK_ABI v0_sd
-#define DTASK_ABI_TAG "v0_sd"
-#elif DTASK_SYMMETRIC_TRANSFER
-#define DTASK_ABI v0_s
-#define DTASK_ABI_TAG "v0_s"
-#elif DTASK_DEBUG
-#define DTASK_ABI v0_ld
-#define DTASK_ABI_TAG "v0_ld"
+// v0, then s or l (symmetric transfer or the loop), d (debug), n (no frame pool).
+#if DTASK_SYMMETRIC_TRANSFER
+#define DTASK_ABI_TRANSFER s
 #else
-#define DTASK_ABI v0_l
-#define DTASK_ABI_TAG "v0_l"
+#define DTASK_ABI_TRANSFER l
 #endif
+#if DTASK_DEBUG
+#define DTASK_ABI_DEBUG d
+#else
+#define DTASK_ABI_DEBUG
+#endif
+#if DTASK_FRAME_POOL
+#define DTASK_ABI_POOL
+#else
+#define DTASK_ABI_POOL n
+#endif
+#define DTASK_ABI_JOINED(transfer, debug, pool) v0_##transfer##debug##pool
+#define DTASK_ABI_JOIN(transfer, debug, pool) DTASK_ABI_JOINED(transfer, debug, pool)
+#define DTASK_ABI DTASK_ABI_JOIN(DTASK_ABI_TRANSFER, DTASK_ABI_DEBUG, DTASK_ABI_POOL)
+#define DTASK_ABI_QUOTED(name) #name
+#define DTASK_ABI_QUOTE(name) DTASK_ABI_QUOTED(name)
+#define DTASK_ABI_TAG DTASK_ABI_QUOTE(DTASK_ABI)
 
 /// Open and close the library's namespace: `dtask` with an inline, tagged namespace inside. `wire`, `control`, `net`,
 /// `sim`, `cuda` and `detail` are opened between the two.

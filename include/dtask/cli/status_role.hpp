@@ -2,8 +2,8 @@
 #pragma once
 #include <string>
 
+#include "dtask/base/cluster_status.hpp"
 #include "dtask/base/config.hpp"
-#include "dtask/wire/message.hpp"
 
 DTASK_BEGIN
 
@@ -12,9 +12,9 @@ DTASK_BEGIN
 int status_role(int argc, const char* const* argv);
 
 /// A status as a readable table, several lines.
-std::string status_table(const wire::status_report& report);
+std::string status_table(const cluster_status& report);
 /// A status as one line of JSON.
-std::string status_json(const wire::status_report& report);
+std::string status_json(const cluster_status& report);
 
 DTASK_END
 

@@ -13,6 +13,7 @@
 #include "dtask/base/error.hpp"
 #include "dtask/base/log.hpp"
 #include "dtask/base/payload.hpp"
+#include "dtask/base/worker_exit.hpp"
 #include "dtask/wire/limits.hpp"
 #include "dtask/wire/message.hpp"
 
@@ -95,18 +96,9 @@ struct blob_available {
 struct session_ended {
   std::uint64_t session = 0;
 };
-enum class exit_reason : std::uint8_t {
-  drained,      ///< it was told to leave, and all its jobs have ended
-  stopped,      ///< at once, on demand
-  refused,      ///< the coordinator does not take this worker; `why` says what it answered
-  unreachable,  ///< no coordinator within the stated time
-  no_slots,     ///< all slots are held by jobs that ignore stop
-};
 /// The worker has ended: nothing follows.
-struct exit {
-  exit_reason reason = exit_reason::drained;
-  error why;
-};
+using exit = worker_exit;
+using dtask::exit_reason;
 
 using worker_action =
     std::variant<send, set_limits, close_link, note, dial, run_job, stop_job, blob_available, session_ended, exit>;

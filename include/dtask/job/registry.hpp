@@ -68,10 +68,10 @@ auto invoke_job(job_object* object, job_context& context, typename job_traits<J>
       arguments);
 }
 
-template <class T>
-T decode_or_fail(const payload& from) {
+/// To be called in a catch block: the exception in flight as a failure of the codec.
+[[noreturn]] inline void throw_undecodable() {
   try {
-    return decode<T>(from);
+    throw;
   } catch (const error& why) {
     throw codec_failure(
         error(errc::decode_failed, "the arguments cannot be decoded: " + why.cause(), why.place(), why.remedy()));
@@ -79,10 +79,9 @@ T decode_or_fail(const payload& from) {
     throw codec_failure(error(errc::decode_failed, std::string("the arguments cannot be decoded: ") + why.what()));
   }
 }
-template <class T>
-payload encode_or_fail(const T& value, const codec_limits& limits) {
+[[noreturn]] inline void throw_unencodable() {
   try {
-    return encode(value, limits);
+    throw;
   } catch (const error& why) {
     throw codec_failure(error(why.code() == errc::too_large ? errc::too_large : errc::encode_failed,
                               "the result cannot be encoded: " + why.cause(), why.place(), why.remedy()));
@@ -91,25 +90,49 @@ payload encode_or_fail(const T& value, const codec_limits& limits) {
   }
 }
 
+template <class T>
+T decode_or_fail(const payload& from) {
+  try {
+    return decode<T>(from);
+  } catch (...) {
+    throw_undecodable();
+  }
+}
+template <class T>
+payload encode_or_fail(const T& value, const codec_limits& limits) {
+  try {
+    return encode(value, limits);
+  } catch (...) {
+    throw_unencodable();
+  }
+}
+
+/// Of a job that is a plain function.
+template <class J>
+payload call_job(job_object* object, job_context& context, payload arguments, const codec_limits& limits) {
+  using result = result_of<J>;
+  auto values = decode_or_fail<typename job_traits<J>::tuple>(arguments);
+  arguments = payload{};
+  if constexpr (std::is_void_v<result>) {
+    invoke_job<J>(object, context, values);
+    return {};
+  } else {
+    const result value = invoke_job<J>(object, context, values);
+    return encode_or_fail(value, limits);
+  }
+}
+/// Of a job that is a coroutine.
 template <class J>
 task<payload> run_job(job_object* object, job_context& context, payload arguments, codec_limits limits) {
   using result = result_of<J>;
   auto values = decode_or_fail<typename job_traits<J>::tuple>(arguments);
   arguments = payload{};
-  if constexpr (job_traits<J>::call::awaits) {
-    auto running = invoke_job<J>(object, context, values);
-    if constexpr (std::is_void_v<result>) {
-      co_await std::move(running);
-      co_return payload{};
-    } else {
-      const result value = co_await std::move(running);
-      co_return encode_or_fail(value, limits);
-    }
-  } else if constexpr (std::is_void_v<result>) {
-    invoke_job<J>(object, context, values);
+  auto running = invoke_job<J>(object, context, values);
+  if constexpr (std::is_void_v<result>) {
+    co_await std::move(running);
     co_return payload{};
   } else {
-    const result value = invoke_job<J>(object, context, values);
+    const result value = co_await std::move(running);
     co_return encode_or_fail(value, limits);
   }
 }
@@ -122,9 +145,11 @@ struct job_entry {
   std::uint64_t schema = 0;
   std::string signature;
   effect effect_class = effect::at_most_once;
-  bool has_object = false;  ///< whether `make` is needed before `run`
+  bool has_object = false;  ///< whether `make` is needed before `call` or `run`
   std::unique_ptr<detail::job_object> (*make)(worker_context&) = nullptr;
-  /// Decodes, runs and encodes. The task throws what the job throws, or a `detail::codec_failure`.
+  /// Decodes, calls and encodes; throws what the job throws, or a `detail::codec_failure`. Null for a coroutine.
+  payload (*call)(detail::job_object*, job_context&, payload arguments, const codec_limits&) = nullptr;
+  /// The same as a task, for a coroutine; else null.
   task<payload> (*run)(detail::job_object*, job_context&, payload arguments, codec_limits) = nullptr;
 };
 
@@ -174,7 +199,10 @@ class registry {
       e.signature = signature_of<J>();
       e.schema = schema_hash(e.signature);
       e.effect_class = J::effect_class;
-      e.run = &detail::run_job<J>;
+      if constexpr (job_traits<J>::call::awaits)
+        e.run = &detail::run_job<J>;
+      else
+        e.call = &detail::call_job<J>;
       if constexpr (!detail::function_like<J>) {
         e.has_object = true;
         e.make = [](worker_context& context) -> std::unique_ptr<detail::job_object> {

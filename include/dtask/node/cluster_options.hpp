@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-#include <chrono>
 #include <cstdint>
 #include <span>
 #include <string_view>
 
+#include "dtask/base/client_options.hpp"
 #include "dtask/base/config.hpp"
+#include "dtask/base/coordinator_options.hpp"
 #include "dtask/base/deadline.hpp"
-#include "dtask/control/options.hpp"
+#include "dtask/base/worker_options.hpp"
 #include "dtask/node/call_options.hpp"
 
 DTASK_BEGIN
@@ -19,13 +20,14 @@ struct cluster_options {
   std::string_view command = {};  ///< of spawn://: the program that plays the role worker; `dtask::main` gives its own
   std::span<const std::string_view> arguments = {};  ///< of that program, before the ones of the role
   std::uint64_t cookie = 0;                          ///< what a coordinator asks its peers for; 0: nothing
-  duration polling =
-      duration::zero();  ///< how long the thread of the links looks for events before it sleeps, where nobody else
-                         ///< wants its core: shortens round trips, costs a core; at most 50 us is sensible
-  control::client_options client = {};
-  control::coordinator_options coordinator = {};  ///< of local:// and spawn://
-  control::worker_options worker =
-      {};  ///< of local://; with spawn:// the processes are given `limits.payload` and `broadcast_bytes`
+  /// How long the thread of the links looks for events before it sleeps, where nobody else wants its core: shortens
+  /// round trips, costs a core; at most 50 us is sensible.
+  duration polling = duration::zero();
+  client_options client = {};
+  coordinator_options coordinator = {};  ///< of local:// and spawn://
+  /// Of local://, its slots, name, cookie and polling aside; with spawn:// the processes are given `limits.payload` and
+  /// `broadcast_bytes`.
+  worker_options worker = {};
 };
 static_assert(require_options<cluster_options>());
 

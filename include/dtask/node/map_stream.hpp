@@ -1,27 +1,22 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-#include <cstddef>
 #include <cstdint>
-#include <deque>
-#include <exception>
-#include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
-#include <set>
-#include <unordered_map>
 #include <utility>
-#include <vector>
 
 #include "dtask/base/config.hpp"
+#include "dtask/base/payload.hpp"
 #include "dtask/job/outcome.hpp"
 #include "dtask/node/call_options.hpp"
-#include "dtask/node/detail/exchange.hpp"
-#include "dtask/task/event.hpp"
+#include "dtask/node/detail/call_reply.hpp"
+#include "dtask/node/detail/decode_reply.hpp"
 #include "dtask/task/task.hpp"
 
 DTASK_BEGIN
 namespace detail {
+
+class client_port;
 
 /// Where the arguments of a map's items come from.
 class item_source {
@@ -31,29 +26,45 @@ class item_source {
   virtual bool next(payload& arguments) = 0;
 };
 
-/// What the calls of one map and its stream share.
-struct map_arrivals {
-  std::mutex guard;
-  std::map<std::uint64_t, call_reply> ready;  // by position
-  /// Apart, since the end of a batch sets it when the stream may be gone.
-  std::shared_ptr<event> arrived = std::make_shared<event>();
-};
-
-class map_call final : public pending_call {
+/// A map without its types.
+class map_core {
  public:
-  map_call(std::shared_ptr<map_arrivals> to, std::uint64_t position) noexcept
-      : to_(std::move(to)), position_(position) {}
-  void complete(call_reply&& reply, completion_batch& batch) override {
-    {
-      const std::lock_guard hold(to_->guard);
-      to_->ready.emplace(position_, std::move(reply));
-    }
-    batch.set_later(to_->arrived);
-  }
+  map_core(std::shared_ptr<client_port> client, std::unique_ptr<item_source> items, call_form form,
+           const map_options& options);
+  map_core(map_core&&) noexcept;
+  map_core& operator=(map_core&&) = delete;
+  ~map_core();
+
+  task<std::optional<call_reply>> next();
+  std::uint64_t position() const noexcept;
+  void cancel();
 
  private:
-  std::shared_ptr<map_arrivals> to_;
-  std::uint64_t position_;
+  struct state;
+  std::unique_ptr<state> state_;
+};
+
+/// The next reply, decoded in the task that awaits it.
+template <class R>
+class [[nodiscard("dtask: next() does nothing until it is awaited")]] next_op {
+  using reply_awaiter = decltype(std::declval<task<std::optional<call_reply>>>().operator co_await());
+
+ public:
+  explicit next_op(task<std::optional<call_reply>> coming) noexcept : coming_(std::move(coming)) {}
+  class awaiter : public reply_awaiter {
+   public:
+    explicit awaiter(reply_awaiter a) noexcept : reply_awaiter(std::move(a)) {}
+    std::optional<outcome<R>> await_resume() {
+      std::optional<call_reply> reply = reply_awaiter::await_resume();
+      std::optional<outcome<R>> given;
+      if (reply) given.emplace(to_outcome<R>(std::move(*reply)));
+      return given;
+    }
+  };
+  awaiter operator co_await() && noexcept { return awaiter(std::move(coming_).operator co_await()); }
+
+ private:
+  task<std::optional<call_reply>> coming_;
 };
 
 }  // namespace detail
@@ -66,116 +77,26 @@ class map_call final : public pending_call {
 template <class R>
 class map_stream {
  public:
-  map_stream(std::shared_ptr<detail::client_port> client, std::unique_ptr<detail::item_source> items,
-             detail::call_form form, map_options options)
-      : client_(std::move(client)),
-        items_(std::move(items)),
-        form_(std::move(form)),
-        options_(options),
-        arrivals_(std::make_shared<detail::map_arrivals>()) {
-    if (options_.window == 0) options_.window = 1;
-  }
-  map_stream(map_stream&&) noexcept = default;
-  map_stream& operator=(map_stream&&) = delete;
-  ~map_stream() { cancel(); }
+  explicit map_stream(detail::map_core core) noexcept : core_(std::move(core)) {}
 
-  /// The next outcome: in the order of the items, or as they come; nothing after the last. `position()` then tells
-  /// which item it belongs to. Errors: what the range throws. Under stop all items under way are cancelled and
-  /// `error(cancelled)` is thrown.
-  task<std::optional<outcome<R>>> next() { return take(this); }
+  /// `std::optional<outcome<R>> r = co_await out.next();`: the next outcome, in the order of the items, or as they
+  /// come; nothing after the last. `position()` then tells which item it belongs to.
+  /// Errors: what the range throws; `closed` of a cluster that is not connected. Under stop all items under way are
+  /// cancelled and `error(cancelled)` is thrown.
+  detail::next_op<R> next() { return detail::next_op<R>(core_.next()); }
 
   /// The position in the range, from 0, of the item whose outcome `next()` gave last.
-  std::uint64_t position() const noexcept { return last_; }
+  std::uint64_t position() const noexcept { return core_.position(); }
   /// Cancels what is under way and takes nothing more from the range; `next()` still gives the outcomes of what was
   /// sent.
-  void cancel() {
-    if (!client_) return;
-    exhausted_ = true;
-    for (auto& [position, call] : open_) client_->cancel(call);
-  }
+  void cancel() { core_.cancel(); }
 
  private:
-  static task<std::optional<outcome<R>>> take(map_stream* self) {
-    const environment& env = co_await this_environment();
-    std::optional<outcome<R>> given;
-    for (;;) {
-      self->fill(env);
-      self->arrivals_->arrived->reset();
-      std::optional<detail::call_reply> reply = self->pick();
-      if (reply) {
-        given.emplace(detail::to_outcome<R>(std::move(*reply)));
-        break;
-      }
-      if (self->open_.empty()) break;
-      std::exception_ptr stopped;
-      try {
-        co_await self->arrivals_->arrived->wait();
-      } catch (...) {
-        stopped = std::current_exception();
-      }
-      if (stopped) {
-        self->cancel();
-        std::rethrow_exception(stopped);
-      }
-    }
-    co_return given;
-  }
-  /// Sends items until the window is full.
-  void fill(const environment& env) {
-    while (!exhausted_ && open_.size() < options_.window) {
-      payload arguments;
-      detail::call_reply failed;
-      try {
-        if (!items_->next(arguments)) {
-          exhausted_ = true;
-          items_.reset();
-          break;
-        }
-      } catch (const error& e) {
-        // An item that cannot be encoded is that item's outcome.
-        if (e.code() != errc::encode_failed && e.code() != errc::too_large) throw;
-        failed.why = detail::failure_of(e);
-      }
-      const std::uint64_t position = sent_++;
-      auto call = std::make_shared<detail::map_call>(arrivals_, position);
-      open_.emplace(position, call);
-      if (failed.why.code != errc::ok) {
-        // Before the node can hear of it: a cancel of what has ended completes nothing a second time.
-        call->ended = true;
-        detail::completion_batch here;
-        call->complete(std::move(failed), here);
-        continue;
-      }
-      call->request = form_;
-      call->request.arguments = std::move(arguments);
-      call->request.deadline = std::min(options_.deadline, env.remaining());
-      client_->submit(std::move(call));
-    }
-  }
-  std::optional<detail::call_reply> pick() {
-    std::optional<detail::call_reply> reply;
-    const std::lock_guard hold(arrivals_->guard);
-    const auto first = arrivals_->ready.begin();
-    if (first == arrivals_->ready.end()) return reply;
-    if (options_.order == map_order::ordered && first->first != taken_) return reply;
-    last_ = first->first;
-    ++taken_;
-    reply = std::move(first->second);
-    open_.erase(first->first);
-    arrivals_->ready.erase(first);
-    return reply;
-  }
-
-  std::shared_ptr<detail::client_port> client_;
-  std::unique_ptr<detail::item_source> items_;
-  detail::call_form form_;
-  map_options options_;
-  std::shared_ptr<detail::map_arrivals> arrivals_;
-  std::unordered_map<std::uint64_t, std::shared_ptr<detail::pending_call>> open_;
-  std::uint64_t sent_ = 0;
-  std::uint64_t taken_ = 0;
-  std::uint64_t last_ = 0;
-  bool exhausted_ = false;
+  detail::map_core core_;
 };
 
 DTASK_END
+
+#ifndef DTASK_SEPARATE_COMPILATION
+#include "dtask/node/impl/map_stream.ipp"
+#endif

@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-#include <cstdint>
 #include <memory>
 #include <span>
-#include <string>
+#include <string_view>
 
 #include "dtask/base/config.hpp"
-#include "dtask/base/deadline.hpp"
-#include "dtask/control/action.hpp"
-#include "dtask/control/options.hpp"
+#include "dtask/base/worker_exit.hpp"
+#include "dtask/base/worker_options.hpp"
 #include "dtask/job/registry.hpp"
-#include "dtask/net/url.hpp"
 
 DTASK_BEGIN
 
@@ -20,11 +17,9 @@ DTASK_BEGIN
 /// thread, also during and after `retire`, where they do nothing; `retire` and the destructor from one.
 class worker {
  public:
-  /// Starts it. `jobs`: `registry<...>::entries()`. `slots`: jobs at once; 0: one per core. `cookie`: what the
-  /// coordinator asks for; 0: nothing. `polling`: as `coordinator`'s.
-  worker(const net::host_port& coordinator, std::span<const job_entry> jobs, std::uint32_t slots = 0,
-         std::string name = {}, std::uint64_t cookie = 0, control::worker_options options = {},
-         duration polling = duration::zero());
+  /// Starts it for the coordinator at `tcp://HOST:PORT`. `jobs`: `registry<...>::entries()`, which lives as long as the
+  /// program. The views of `options` are copied. Throws `error(invalid_argument)` for what is no such address.
+  worker(std::string_view coordinator, std::span<const job_entry> jobs, const worker_options& options = {});
   worker(const worker&) = delete;
   worker& operator=(const worker&) = delete;
   /// Ends at once where it has not ended. Jobs that ignore stop keep their threads until the process ends.
@@ -35,7 +30,7 @@ class worker {
   /// Stops the running jobs and leaves.
   void stop();
   /// Until it has ended: because it was told to, was refused, found no coordinator in time, or has no slot left.
-  control::exit wait();
+  worker_exit wait();
   /// Takes everything down; jobs that run are stopped and given 2 s. False: jobs that ignore stop were left behind, and
   /// their threads still run.
   bool retire();

@@ -6,10 +6,13 @@
 #include <vector>
 
 #include "dtask/base/bytes.hpp"
+#include "dtask/base/cluster_status.hpp"
 #include "dtask/base/config.hpp"
 #include "dtask/base/deadline.hpp"
 #include "dtask/base/effect.hpp"
 #include "dtask/base/error.hpp"
+#include "dtask/base/failure.hpp"
+#include "dtask/base/job_state.hpp"
 #include "dtask/base/payload.hpp"
 #include "dtask/base/retry_policy.hpp"
 #include "dtask/wire/limits.hpp"
@@ -42,16 +45,9 @@ struct carried {
   std::vector<std::uint64_t> lengths;  ///< of an announced payload: body, blobs...
 };
 
-/// Why a job has no value. `type`, `message` and `place` are those of the exception, where there was one.
-struct failure {
-  errc code = errc::ok;
-  std::string type;
-  std::string message;
-  std::string place;  ///< host, worker, attempt
-  std::string remedy;
-};
-
-enum class job_state : std::uint8_t { unsent = 0, queued = 1, assigned = 2, running = 3, finished = 4 };
+using dtask::failure;
+using dtask::job_state;
+using dtask::worker_status;
 
 // ---- every link ----
 
@@ -263,26 +259,9 @@ struct known_calls {
 struct status_query {
   std::uint64_t request = 0;
 };
-struct worker_status {
-  std::uint64_t id = 0;
-  std::string name, host;
-  std::uint32_t pid = 0;
-  std::uint32_t slots = 0, lost_slots = 0, running = 0, prefetched = 0;
-  std::uint64_t done = 0;
-  std::string state;  ///< up, suspect, draining
-  duration silent{};  ///< since it was last heard from
-};
-struct status_report {
+/// coordinator → observer or client: the answer.
+struct status_report : cluster_status {
   std::uint64_t request = 0;
-  std::uint64_t epoch = 0;
-  duration up{};
-  std::uint64_t clients = 0;
-  std::uint64_t queued = 0, assigned = 0, running = 0, waiting_retry = 0;  ///< jobs by state
-  std::uint64_t succeeded = 0, failed = 0, cancelled = 0, placed_again = 0;
-  std::uint64_t payload_bytes = 0, payload_limit = 0;
-  std::uint64_t result_bytes = 0;  ///< values that their clients have not acknowledged; the limit is that of payloads
-  std::uint64_t broadcast_bytes = 0, broadcast_limit = 0;
-  std::vector<worker_status> workers;
 };
 
 /// Everything that can stand in a frame. The frame's type is the position here plus one: append only, never reorder.

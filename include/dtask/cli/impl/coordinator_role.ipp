@@ -18,7 +18,7 @@ DTASK_BEGIN
 namespace detail {
 
 /// The port for scripts: the file appears whole.
-inline void write_port_file(const std::string& path, std::uint16_t port) {
+inline void write_port_file(const std::string& path, const std::string& port) {
   const std::string draft = path + ".new";
   {
     std::ofstream out(draft);
@@ -38,13 +38,12 @@ DTASK_INLINE int coordinator_role(int argc, const char* const* argv) {
   const std::string program = detail::short_name(argv[0]);
   CLI::App app("Accepts jobs from clients and places them on workers.", program);
   std::string listen = "127.0.0.1:7700", port_file;
-  bool open_to_all = false;
-  control::coordinator_options options;
+  coordinator_options options;
   app.add_option("--listen", listen, "where clients and workers connect; port 0: any free one")
       ->type_name("HOST:PORT")
       ->capture_default_str();
   app.add_option("--port-file", port_file, "write the port there once it listens, for scripts")->type_name("FILE");
-  app.add_flag("--open-to-all", open_to_all,
+  app.add_flag("--open-to-all", options.beyond_loopback,
                "allow an address that other machines reach. There is no authentication: whoever reaches the port can "
                "run jobs and read results");
   detail::add_seconds(app, "--heartbeat", options.heartbeat, "how often peers must be heard from");
@@ -68,15 +67,13 @@ DTASK_INLINE int coordinator_role(int argc, const char* const* argv) {
       ->check(CLI::Range(1u, 64u << 20));
   detail::add_bytes(app, "--payload-bytes", options.limits.payload, 1024, "the largest argument or result of a job");
   detail::add_bytes(app, "--broadcast-bytes", options.broadcast_bytes, 0, "memory for broadcast values");
-  duration polling{};
-  detail::add_polling(app, polling);
+  detail::add_polling(app, options.polling);
   detail::add_log_level(app, log_level::info);
   app.footer(detail::exit_code_help());
   if (const auto end = detail::parse(app, argc, argv)) return *end;
   try {
-    const net::host_port at = net::parse_host_port(listen).value();
     options.cookie = take_cookie();
-    coordinator c(at, open_to_all, options, polling);
+    coordinator c(listen, options);
     detail::end_signals signals([&c](int signal, unsigned count) {
       if (count == 1)
         c.drain();
@@ -85,12 +82,12 @@ DTASK_INLINE int coordinator_role(int argc, const char* const* argv) {
       else
         std::_Exit(exit_code::by_signal + signal);
     });
-    const net::host_port got = c.address();
-    if (!port_file.empty()) detail::write_port_file(port_file, got.port);
-    log(log_level::info, "listening", "tcp://" + net::to_string(got));
-    if (open_to_all)
+    const std::string url = c.url();
+    if (!port_file.empty()) detail::write_port_file(port_file, url.substr(url.rfind(':') + 1));
+    log(log_level::info, "listening", url);
+    if (options.beyond_loopback)
       log(log_level::warning, "open_to_all",
-          "no authentication: whoever reaches " + net::to_string(got) + " can run jobs and read results");
+          "no authentication: whoever reaches " + url + " can run jobs and read results");
     c.wait();
     return exit_code::success;
   } catch (const error& e) {

@@ -56,7 +56,7 @@ inline std::string pad(std::string text, std::size_t width) {
 
 }  // namespace detail
 
-DTASK_INLINE std::string status_table(const wire::status_report& r) {
+DTASK_INLINE std::string status_table(const cluster_status& r) {
   using detail::bytes_text;
   const auto n = [](std::uint64_t v) { return std::to_string(v); };
   std::string out = "coordinator up " + detail::seconds_text(r.up) + ", clients " + n(r.clients) + ", workers " +
@@ -72,7 +72,7 @@ DTASK_INLINE std::string status_table(const wire::status_report& r) {
   out += detail::pad("worker", 32) + detail::pad("pid", 9) + detail::pad("state", 10) + detail::pad("slots", 7) +
          detail::pad("lost", 6) + detail::pad("running", 9) + detail::pad("ahead", 7) + detail::pad("done", 10) +
          "silent\n";
-  for (const wire::worker_status& w : r.workers) {
+  for (const worker_status& w : r.workers) {
     out += detail::pad(escaped(w.host + "/" + w.name, 64), 31) + " " + detail::pad(n(w.pid), 9) +
            detail::pad(escaped(w.state, 16), 10) + detail::pad(n(w.slots), 7) + detail::pad(n(w.lost_slots), 6) +
            detail::pad(n(w.running), 9) + detail::pad(n(w.prefetched), 7) + detail::pad(n(w.done), 10) +
@@ -81,7 +81,7 @@ DTASK_INLINE std::string status_table(const wire::status_report& r) {
   return out;
 }
 
-DTASK_INLINE std::string status_json(const wire::status_report& r) {
+DTASK_INLINE std::string status_json(const cluster_status& r) {
   std::string out;
   const auto number = [&out](const char* key, std::uint64_t v) {
     if (out.back() != '{') out += ",";
@@ -119,7 +119,7 @@ DTASK_INLINE std::string status_json(const wire::status_report& r) {
   number("broadcast_limit", r.broadcast_limit);
   out += "},\"workers\":[";
   for (std::size_t i = 0; i < r.workers.size(); ++i) {
-    const wire::worker_status& w = r.workers[i];
+    const worker_status& w = r.workers[i];
     out += i == 0 ? "{" : ",{";
     number("id", w.id);
     text("name", w.name);
@@ -153,7 +153,7 @@ DTASK_INLINE int status_role(int argc, const char* const* argv) {
     cluster_options options;
     options.client.connect_within = within;
     options.client.status_within = within;
-    const wire::status_report report = sync_wait(query_status(url, options));
+    const cluster_status report = sync_wait(query_status(url, options));
     const std::string text = json ? status_json(report) + "\n" : status_table(report);
     std::fputs(text.c_str(), stdout);
     detail::flush_stdout();

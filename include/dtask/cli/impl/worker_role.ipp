@@ -20,14 +20,14 @@ DTASK_INLINE int worker_role(int argc, const char* const* argv, std::span<const 
   const std::string program = detail::short_name(argv[0]);
   CLI::App app("Runs jobs for a coordinator until it is told to leave.", program);
   std::string url, name;
-  std::uint32_t slots = 0;
   bool until_stdin_ends = false;
-  control::worker_options options;
+  worker_options options;
   app.add_option("--connect", url, "the coordinator: tcp://HOST:PORT")->required()->type_name("URL");
-  app.add_option("--slots", slots, "jobs at once; 0: one per core")
+  app.add_option("--slots", options.slots, "jobs at once; 0: one per core")
       ->capture_default_str()
       ->check(CLI::Range(0u, 4096u));
-  app.add_option("--name", name, "the name of this worker in results and in the status; default: the program's")
+  app.add_option("--name", name,
+                 "the name of this worker in results and in the status; default: the program's with the process id")
       ->type_name("WORD");
   app.add_flag(
       "--until-stdin-ends", until_stdin_ends,
@@ -38,17 +38,14 @@ DTASK_INLINE int worker_role(int argc, const char* const* argv, std::span<const 
   detail::add_seconds(app, "--drain-within", options.drain_within, "an orderly end waits this long for running jobs");
   detail::add_bytes(app, "--payload-bytes", options.limits.payload, 1024, "the largest argument or result of a job");
   detail::add_bytes(app, "--broadcast-bytes", options.broadcast_bytes, 0, "memory for broadcast values");
-  duration polling{};
-  detail::add_polling(app, polling);
+  detail::add_polling(app, options.polling);
   detail::add_log_level(app, log_level::info);
   app.footer(detail::exit_code_help(", 4 all slots are held by jobs that ignore stop"));
   if (const auto end = detail::parse(app, argc, argv)) return *end;
   try {
-    const net::url where = net::parse_url(url).value();
-    if (where.kind != net::url::scheme::tcp)
-      throw error(errc::invalid_argument, "a worker connects to a coordinator that listens", {},
-                  "write --connect tcp://HOST:PORT");
-    worker w(where.at, jobs, slots, name, take_cookie(), options, polling);
+    options.name = name;
+    options.cookie = take_cookie();
+    worker w(url, jobs, options);
     detail::end_signals signals([&w](int signal, unsigned count) {
       if (count == 1)
         w.drain();
@@ -69,18 +66,18 @@ DTASK_INLINE int worker_role(int argc, const char* const* argv, std::span<const 
         std::_Exit(exit_code::cluster);
       }).detach();
     }
-    const control::exit how = w.wait();
+    const worker_exit how = w.wait();
     int code = exit_code::success;
     switch (how.reason) {
-      case control::exit_reason::drained:
-      case control::exit_reason::stopped:
+      case exit_reason::drained:
+      case exit_reason::stopped:
         break;
-      case control::exit_reason::refused:
-      case control::exit_reason::unreachable:
+      case exit_reason::refused:
+      case exit_reason::unreachable:
         detail::complain(program, how.why.what());
         code = exit_code::cluster;
         break;
-      case control::exit_reason::no_slots:
+      case exit_reason::no_slots:
         detail::complain(program,
                          "all slots are held by jobs that ignore stop: let such jobs ask ctx.stop().check(), and start "
                          "this worker anew");

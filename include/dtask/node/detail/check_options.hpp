@@ -5,15 +5,15 @@
 #include <string>
 
 #include "dtask/base/config.hpp"
+#include "dtask/base/coordinator_options.hpp"
 #include "dtask/base/deadline.hpp"
 #include "dtask/base/error.hpp"
-#include "dtask/control/options.hpp"
 
 DTASK_BEGIN
 namespace detail {
 
 /// What no coordinator can work with: `invalid_argument`, which names the options. Otherwise no error.
-inline error check_options(const control::coordinator_options& o) {
+inline error check_options(const coordinator_options& o) {
   // A worker that is heard from once per heartbeat would be suspect, or lost, between two of them.
   if (o.heartbeat > duration::zero() && o.heartbeat < o.suspect_after && o.suspect_after <= o.lost_after) return {};
   const auto seconds = [](duration d) {

@@ -74,8 +74,7 @@ class client_node final : public client_port,
   }
   void query_status(std::shared_ptr<pending_status> query) override {
     const auto kept = query;
-    if (!put(std::move(query)))
-      kept->done.set(result<wire::status_report>(error(errc::closed, "the cluster is closed")));
+    if (!put(std::move(query))) kept->done.set(result<cluster_status>(error(errc::closed, "the cluster is closed")));
   }
   void close(bool at_once) override {
     if (!put(begin_close{at_once})) closed.set();
@@ -101,14 +100,14 @@ class client_node final : public client_port,
       else if (auto* b = std::get_if<std::shared_ptr<pending_broadcast>>(&l))
         (*b)->done.set(failure_of(why_gone_));
       else if (auto* s = std::get_if<std::shared_ptr<pending_status>>(&l))
-        (*s)->done.set(result<wire::status_report>(why_gone_));
+        (*s)->done.set(result<cluster_status>(why_gone_));
     }
     arrived_.clear();
     fail_waiting(why_gone_);
     for (auto& [number, call] : std::exchange(open_, {})) fail(*call, why_gone_);
     for (auto& [number, b] : std::exchange(broadcasts_, {})) b->done.set_in(batch_.wakes, failure_of(why_gone_));
     for (auto& [number, s] : std::exchange(queries_, {}))
-      s->done.set_in(batch_.wakes, result<wire::status_report>(why_gone_));
+      s->done.set_in(batch_.wakes, result<cluster_status>(why_gone_));
     batch_.flush();
     dialing_.reset();
     drop_links();
@@ -165,7 +164,7 @@ class client_node final : public client_port,
   }
   void read(std::shared_ptr<pending_status>& s) {
     if (gone_) {
-      s->done.set_in(batch_.wakes, result<wire::status_report>(why_gone_));
+      s->done.set_in(batch_.wakes, result<cluster_status>(why_gone_));
       return;
     }
     queries_.emplace(machine_.query_status(now()), std::move(s));
@@ -190,7 +189,7 @@ class client_node final : public client_port,
     request.retry = form.retry;
     request.arguments = std::move(form.arguments);
     call->number = machine_.submit(std::move(request), when);
-    call->state.store(wire::job_state::queued, std::memory_order_relaxed);
+    call->state.store(job_state::queued, std::memory_order_relaxed);
     call->accepted(batch_);
     open_.emplace(call->number, std::move(call));
   }
@@ -201,7 +200,7 @@ class client_node final : public client_port,
     if (std::exchange(call.ended, true)) return;
     call_reply reply;
     reply.why = failure_of(why);
-    call.state.store(wire::job_state::finished, std::memory_order_relaxed);
+    call.state.store(job_state::finished, std::memory_order_relaxed);
     call.complete(std::move(reply), batch_);
   }
   /// Calls for which there is no room yet keep their deadlines too.
@@ -255,7 +254,7 @@ class client_node final : public client_port,
     const std::shared_ptr<pending_call> call = std::move(at->second);
     open_.erase(at);
     call->ended = true;
-    call->state.store(wire::job_state::finished, std::memory_order_relaxed);
+    call->state.store(job_state::finished, std::memory_order_relaxed);
     call->complete({std::move(a.why), std::move(a.value), a.attempts, std::move(a.worker)}, batch_);
   }
   void perform(control::call_changed& a) {
@@ -272,9 +271,9 @@ class client_node final : public client_port,
     const auto at = queries_.find(a.request);
     if (at == queries_.end()) return;
     if (a.why)
-      at->second->done.set_in(batch_.wakes, result<wire::status_report>(a.why));
+      at->second->done.set_in(batch_.wakes, result<cluster_status>(a.why));
     else
-      at->second->done.set_in(batch_.wakes, result<wire::status_report>(std::move(a.report)));
+      at->second->done.set_in(batch_.wakes, result<cluster_status>(std::move(a.report)));
     queries_.erase(at);
   }
   void perform(control::room&) {}  // it is asked after every event

@@ -5,18 +5,19 @@
 #include <utility>
 
 #include "dtask/base/bytes.hpp"
+#include "dtask/base/cluster_status.hpp"
 #include "dtask/base/config.hpp"
 #include "dtask/base/error.hpp"
+#include "dtask/base/failure.hpp"
 #include "dtask/base/result.hpp"
 #include "dtask/node/detail/pending_call.hpp"
 #include "dtask/task/one_shot.hpp"
-#include "dtask/wire/message.hpp"
 
 DTASK_BEGIN
 namespace detail {
 
-inline wire::failure failure_of(const error& e) {
-  wire::failure why;
+inline failure failure_of(const error& e) {
+  failure why;
   why.code = e.code();
   why.message = e.cause();
   why.place = e.place();
@@ -27,10 +28,10 @@ inline wire::failure failure_of(const error& e) {
 struct pending_broadcast {
   std::string name;
   bytes value;
-  one_shot<wire::failure> done;
+  one_shot<failure> done;
 };
 struct pending_status {
-  one_shot<result<wire::status_report>> done;
+  one_shot<result<cluster_status>> done;
 };
 
 /// The client of a cluster as its callers see it. All members from any thread.

@@ -35,7 +35,6 @@ class cluster_core final : public cluster_backend {
   cluster_core(const net::url& where, wire::role role, std::span<const job_entry> entries, cluster_options options)
       // Delegated, so that the destructor takes down what was there when something fails: nodes end on their thread.
       : cluster_core(options.polling) {
-    options.client.digest = options.coordinator.digest = options.worker.digest = &xxh3_digest;
     control::identity who = self_identity(role, std::string(options.name));
     who.cookie = options.cookie;
     who.jobs = job_types(entries);
@@ -51,7 +50,8 @@ class cluster_core final : public cluster_backend {
         options.coordinator.cookie = options.cookie = random_number() | 1;
       }
       if (const error bad = check_options(options.coordinator)) throw bad;
-      coordinator_ = std::make_shared<coordinator_node>(thread_.executor(), options.coordinator, random_number());
+      coordinator_ = std::make_shared<coordinator_node>(
+          thread_.executor(), control::coordinator_options{options.coordinator, &xxh3_digest}, random_number());
       dial = pipe_dialer(thread_.executor(), coordinator_, options.client.limits);
       const std::uint32_t count = where.count != 0 ? where.count : std::max(1u, std::thread::hardware_concurrency());
       if (where.kind == net::url::scheme::local)
@@ -59,7 +59,8 @@ class cluster_core final : public cluster_backend {
       else
         start_processes(count, options);
     }
-    client_ = std::make_shared<client_node>(thread_.executor(), std::move(who), options.client, std::move(dial),
+    client_ = std::make_shared<client_node>(thread_.executor(), std::move(who),
+                                            control::client_options{options.client, &xxh3_digest}, std::move(dial),
                                             random_number());
     thread_.post([client = client_] { client->start(); });
   }
@@ -97,8 +98,9 @@ class cluster_core final : public cluster_backend {
     who.name = "local";
     who.slots = slots;
     auto dial = pipe_dialer(thread_.executor(), coordinator_, options.worker.limits);
-    worker_ = std::make_shared<worker_node>(thread_.executor(), entries, std::move(who), options.worker,
-                                            std::move(dial), random_number());
+    worker_ = std::make_shared<worker_node>(thread_.executor(), entries, std::move(who),
+                                            control::worker_options{options.worker, &xxh3_digest}, std::move(dial),
+                                            random_number());
     thread_.post([worker = worker_] { worker->start(); });
   }
   void start_processes(std::uint32_t count, const cluster_options& options) {

@@ -10,26 +10,27 @@
 
 #include "dtask/base/config.hpp"
 #include "dtask/base/error.hpp"
+#include "dtask/base/failure.hpp"
+#include "dtask/base/readable_name.hpp"
 #include "dtask/job/registry.hpp"
 #include "dtask/node/detail/client_port.hpp"
 #include "dtask/task/stop.hpp"
-#include "dtask/wire/message.hpp"
 
 DTASK_BEGIN
 namespace detail {
 
-/// A type as the compiler writes it in C++.
+/// A type as it is written in C++.
 inline std::string type_in_words(const std::type_info* type) {
   if (type == nullptr) return "an exception of unknown type";
   int status = 0;
   const std::unique_ptr<char, void (*)(void*)> text(abi::__cxa_demangle(type->name(), nullptr, nullptr, &status),
                                                     &std::free);
-  return status == 0 ? text.get() : type->name();
+  return status == 0 ? readable_name(text.get()) : type->name();
 }
 
 /// What the exception in flight says about a job. To be called in a catch block.
-inline wire::failure failure_in_flight(stop_token stop) {
-  wire::failure why;
+inline failure failure_in_flight(stop_token stop) {
+  failure why;
   why.code = errc::job_failed;
   try {
     throw;

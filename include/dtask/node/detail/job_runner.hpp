@@ -20,6 +20,8 @@
 #include "dtask/node/detail/job_failure.hpp"
 #include "dtask/node/detail/object_cache.hpp"
 #include "dtask/runtime/work_pool.hpp"
+#include "dtask/task/environment.hpp"
+#include "dtask/task/promise.hpp"
 #include "dtask/task/scope.hpp"
 #include "dtask/task/shield.hpp"
 #include "dtask/task/stop.hpp"
@@ -129,9 +131,16 @@ class job_runner : public std::enable_shared_from_this<job_runner> {
                                                   self->slots_);
       }
       job_context context(stop_token(which->stop), what.deadline, what.attempt, what.slot, self->name_);
-      auto body = entry.run(object.get(), context, std::move(which->what.arguments), self->limits_);
-      auto guarded = with_stop(which->stop, std::move(body));
-      end.value = co_await std::move(guarded);
+      if (entry.call) {
+        environment env;
+        env.stop = &which->stop;
+        if (which->stop.stop_requested()) throw_stopped(env);
+        end.value = entry.call(object.get(), context, std::move(which->what.arguments), self->limits_);
+      } else {
+        auto body = entry.run(object.get(), context, std::move(which->what.arguments), self->limits_);
+        auto guarded = with_stop(which->stop, std::move(body));
+        end.value = co_await std::move(guarded);
+      }
     } catch (...) {
       end.why = failure_in_flight(stop_token(which->stop));
     }

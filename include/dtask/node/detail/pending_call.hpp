@@ -3,40 +3,18 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
-#include <string>
 #include <utility>
 #include <vector>
 
 #include "dtask/base/config.hpp"
 #include "dtask/base/deadline.hpp"
-#include "dtask/base/effect.hpp"
-#include "dtask/base/payload.hpp"
-#include "dtask/base/retry_policy.hpp"
+#include "dtask/base/job_state.hpp"
+#include "dtask/node/detail/call_reply.hpp"
 #include "dtask/task/event.hpp"
 #include "dtask/task/one_shot.hpp"
-#include "dtask/wire/message.hpp"
 
 DTASK_BEGIN
 namespace detail {
-
-/// A call as its caller wants it.
-struct call_form {
-  std::uint32_t type = 0;  ///< position in the client's list of jobs
-  effect effect_class = effect::at_most_once;
-  bool watch = false;  ///< keep `state` up to date
-  duration deadline = default_deadline;
-  duration no_worker_after{};
-  retry_policy retry;
-  payload arguments;
-};
-
-/// The one end of a call as it came, not yet decoded.
-struct call_reply {
-  wire::failure why;  ///< code ok: the value is there
-  payload value;
-  std::uint32_t attempts = 0;
-  std::string worker;
-};
 
 /// What is to be woken when a batch of completions is over.
 class completion_batch {
@@ -68,7 +46,7 @@ class pending_call {
 
   call_form request;       ///< until it is accepted
   time_point submitted{};  ///< when the caller submitted it
-  std::atomic<wire::job_state> state{wire::job_state::unsent};
+  std::atomic<job_state> state{job_state::unsent};
   // Of the node's thread:
   std::uint64_t number = 0;  ///< 0: not yet accepted
   bool ended = false;

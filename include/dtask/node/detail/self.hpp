@@ -2,6 +2,7 @@
 #pragma once
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -21,6 +22,15 @@ inline std::string host_name() {
 inline std::string program_name() {
   std::error_code ec;
   return std::filesystem::read_symlink("/proc/self/exe", ec).filename().string();
+}
+/// Unique on this host while this process lives: the program with its process id, and from its second worker on with
+/// a number.
+inline std::string default_worker_name() {
+  static std::atomic<unsigned> workers{0};
+  const unsigned before = workers.fetch_add(1, std::memory_order_relaxed);
+  std::string name = program_name() + "-" + std::to_string(::getpid());
+  if (before != 0) name += "." + std::to_string(before + 1);
+  return name;
 }
 /// What this process says of itself in a hello.
 inline control::identity self_identity(wire::role role, std::string name) {

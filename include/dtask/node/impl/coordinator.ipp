@@ -4,6 +4,7 @@
 #include <mutex>
 #include <utility>
 
+#include "dtask/net/url.hpp"
 #include "dtask/node/detail/check_options.hpp"
 #include "dtask/node/detail/coordinator_node.hpp"
 #include "dtask/node/detail/digest.hpp"
@@ -21,14 +22,14 @@ struct coordinator::state {
   std::shared_ptr<detail::coordinator_node> node;
 };
 
-DTASK_INLINE coordinator::coordinator(const net::host_port& at, bool beyond_loopback,
-                                      control::coordinator_options options, duration polling) {
-  if (const error bad = detail::check_options(options)) throw bad;
-  state_ = std::make_unique<state>(polling);
-  options.digest = &detail::xxh3_digest;
+DTASK_INLINE coordinator::coordinator(std::string_view listen, const coordinator_options& given) {
+  const net::host_port at = net::parse_host_port(listen).value();
+  if (const error bad = detail::check_options(given)) throw bad;
+  state_ = std::make_unique<state>(given.polling);
+  const control::coordinator_options options{given, &detail::xxh3_digest};
   state& s = *state_;
   s.node = std::make_shared<detail::coordinator_node>(s.thread.executor(), options, detail::random_number());
-  if (const error bad = s.thread.call([&] { return s.node->listen(at, beyond_loopback); })) {
+  if (const error bad = s.thread.call([&] { return s.node->listen(at, given.beyond_loopback); })) {
     s.thread.call([&s] { s.node->take_down(); });
     throw bad;
   }
@@ -44,8 +45,8 @@ DTASK_INLINE coordinator::~coordinator() {
   state_->thread.call([this] { state_->node->take_down(); });
   state_->node.reset();
 }
-DTASK_INLINE net::host_port coordinator::address() {
-  return state_->thread.call([this] { return state_->node->address(); });
+DTASK_INLINE std::string coordinator::url() {
+  return "tcp://" + net::to_string(state_->thread.call([this] { return state_->node->address(); }));
 }
 DTASK_INLINE void coordinator::drain() {
   state_->thread.post([node = state_->node] { node->drain(); });
@@ -53,8 +54,8 @@ DTASK_INLINE void coordinator::drain() {
 DTASK_INLINE void coordinator::stop() {
   state_->thread.post([node = state_->node] { node->stop(); });
 }
-DTASK_INLINE wire::status_report coordinator::status() {
-  return state_->thread.call([this] { return state_->node->status(); });
+DTASK_INLINE cluster_status coordinator::status() {
+  return state_->thread.call([this]() -> cluster_status { return state_->node->status(); });
 }
 DTASK_INLINE void coordinator::wait() {
   std::unique_lock hold(state_->guard);

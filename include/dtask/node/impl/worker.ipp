@@ -7,6 +7,8 @@
 #include <thread>
 #include <utility>
 
+#include "dtask/base/error.hpp"
+#include "dtask/net/url.hpp"
 #include "dtask/node/detail/dialing.hpp"
 #include "dtask/node/detail/digest.hpp"
 #include "dtask/node/detail/node_thread.hpp"
@@ -20,7 +22,7 @@ struct worker::state {
   explicit state(duration polling) : thread(polling) {}
   std::mutex guard;
   std::condition_variable changed;
-  std::optional<control::exit> how;
+  std::optional<worker_exit> how;
   bool retired = false;
   bool clean = true;
   detail::node_thread thread;
@@ -29,20 +31,24 @@ struct worker::state {
   std::shared_ptr<detail::worker_node> node;
 };
 
-DTASK_INLINE worker::worker(const net::host_port& coordinator, std::span<const job_entry> jobs, std::uint32_t slots,
-                            std::string name, std::uint64_t cookie, control::worker_options options, duration polling)
-    : state_(std::make_unique<state>(polling)) {
-  options.digest = &detail::xxh3_digest;
-  control::identity who = detail::self_identity(wire::role::worker, std::move(name));
-  who.slots = slots != 0 ? slots : std::max(1u, std::thread::hardware_concurrency());
-  who.cookie = cookie;
+DTASK_INLINE worker::worker(std::string_view coordinator, std::span<const job_entry> jobs,
+                            const worker_options& given) {
+  const net::url where = net::parse_url(coordinator).value();
+  if (where.kind != net::url::scheme::tcp)
+    throw error(errc::invalid_argument, "a worker connects to a coordinator that listens", {}, "write tcp://HOST:PORT");
+  state_ = std::make_unique<state>(given.polling);
+  control::identity who = detail::self_identity(
+      wire::role::worker, given.name.empty() ? detail::default_worker_name() : std::string(given.name));
+  who.slots = given.slots != 0 ? given.slots : std::max(1u, std::thread::hardware_concurrency());
+  who.cookie = given.cookie;
   who.jobs = detail::job_types(jobs);
+  const control::worker_options options{given, &detail::xxh3_digest};
   state& s = *state_;
   s.node = std::make_shared<detail::worker_node>(s.thread.executor(), jobs, std::move(who), options,
-                                                 detail::tcp_dialer(s.thread.executor(), coordinator, options.limits),
+                                                 detail::tcp_dialer(s.thread.executor(), where.at, options.limits),
                                                  detail::random_number());
   s.thread.post([&s, node = s.node] {
-    node->when_ended([&s](control::exit how) {
+    node->when_ended([&s](worker_exit how) {
       const std::lock_guard hold(s.guard);
       s.how = std::move(how);
       s.changed.notify_all();
@@ -57,7 +63,7 @@ DTASK_INLINE void worker::drain() {
 DTASK_INLINE void worker::stop() {
   state_->thread.post([node = state_->node] { node->stop(); });
 }
-DTASK_INLINE control::exit worker::wait() {
+DTASK_INLINE worker_exit worker::wait() {
   std::unique_lock hold(state_->guard);
   state_->changed.wait(hold, [this] { return state_->how.has_value(); });
   return *state_->how;

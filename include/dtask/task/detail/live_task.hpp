@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include "dtask/base/config.hpp"
+#include "dtask/base/readable_name.hpp"
 
 #if DTASK_DEBUG
 #include <exception>
@@ -90,7 +91,7 @@ class live_task {
     if (const auto frame = function.find("::_Z"); frame != std::string::npos) {
       if (const auto open = function.find('('); open < frame) function = function.substr(open + 1, frame - open - 1);
     }
-    return function + " at " + at_.file_name() + ":" + std::to_string(at_.line());
+    return readable_name(function) + " at " + at_.file_name() + ":" + std::to_string(at_.line());
   }
   live_task* previous_ = nullptr;
   live_task* following_ = nullptr;

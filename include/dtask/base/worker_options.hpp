@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+#include <chrono>
+#include <cstdint>
+#include <string_view>
+#include <type_traits>
+
+#include "dtask/base/config.hpp"
+#include "dtask/base/deadline.hpp"
+#include "dtask/base/limits.hpp"
+
+DTASK_BEGIN
+
+/// What a worker is told at its start.
+struct worker_options {
+  std::uint32_t slots = 0;  ///< jobs at once; 0: one per core
+  /// In results, in the status and in the coordinator's log. Empty: the program's name with the process id, and with a
+  /// number where the process has more than one.
+  std::string_view name = {};
+  std::uint64_t cookie = 0;  ///< what the coordinator asks for; 0: nothing
+  /// How long its thread looks for events before it sleeps, where nobody else wants its core: shortens round trips,
+  /// costs a core; at most 50 us is sensible.
+  duration polling = duration::zero();
+
+  /// A job that ignores stop for this long is abandoned, its slot is lost.
+  duration abandon_after = std::chrono::seconds(5);
+  duration unreachable_after = std::chrono::seconds(60);  ///< without a coordinator for this long the worker ends
+  duration hello_within = std::chrono::seconds(5);        ///< an answer to its hello must come in this time
+  duration redial_min = std::chrono::milliseconds(50);    ///< pause before the second dial; doubles
+  duration redial_max = std::chrono::seconds(1);
+  /// An orderly end waits this long for running jobs, then stops them.
+  duration drain_within = std::chrono::seconds(30);
+  std::uint64_t broadcast_bytes = std::uint64_t{4} << 30;  ///< broadcast values held here
+  dtask::limits limits = {};
+};
+static_assert(std::is_trivially_destructible_v<worker_options>);
+
+DTASK_END
