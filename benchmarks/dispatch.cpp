@@ -173,36 +173,37 @@ dtask::task<void> fill_and_weigh(dtask::scope& running, dtask::cluster& c, proce
 }
 
 /// A coordinator of its own without a worker: everything stays queued.
-dtask::task<void> memory(dtask::scheduler& here) {
+dtask::task<void> memory() {
   cluster_processes without_worker;
-  auto c = co_await dtask::cluster::connect<jobs>(here, without_worker.url());
+  auto c = co_await dtask::cluster::connect<jobs>(without_worker.url());
   double bytes = 0;
   co_await dtask::with_scope(fill_and_weigh, std::ref(c), std::ref(without_worker.coordinator), std::ref(bytes));
   co_await c.close();
   bench::print({"coordinator memory per queued no-op job (1,000,000)", bytes, "bytes", "", 0});
 }
 
-dtask::task<void> measure(dtask::scheduler& here, const std::set<std::string>& wanted) {
+dtask::task<void> measure(const std::set<std::string>& wanted) {
   const auto asked = [&wanted](const char* name) { return wanted.empty() || wanted.count(name) != 0; };
   cluster_processes it;
   it.add_worker();
-  auto c = co_await dtask::cluster::connect<jobs>(here, it.url());
+  auto c = co_await dtask::cluster::connect<jobs>(it.url());
   if (asked("burst")) co_await burst(c);
   if (asked("round_trip")) co_await round_trip(c);
   if (asked("large")) co_await large(c);
   co_await c.close();
-  if (asked("memory")) co_await memory(here);
+  if (asked("memory")) co_await memory();
 }
 
 int run_coordinator() {
-  dtask::coordinator it(dtask::net::host_port{"127.0.0.1", 0});
-  std::printf("%u\n", unsigned{it.address().port});
+  dtask::coordinator it;
+  const std::string url = it.url();
+  std::printf("%s\n", url.substr(url.rfind(':') + 1).c_str());
   std::fflush(stdout);
   it.wait();
   return 0;
 }
 int run_worker(std::uint16_t port) {
-  dtask::worker it(dtask::net::host_port{"127.0.0.1", port}, jobs::entries());
+  dtask::worker it("tcp://127.0.0.1:" + std::to_string(port), jobs::entries());
   it.wait();
   return 0;
 }
@@ -221,6 +222,6 @@ int main(int argc, char** argv) {
 
   const std::set<std::string> wanted(argv + std::min(argc, 1), argv + argc);
   dtask::work_pool pool(1);
-  dtask::sync_wait(pool, measure(pool, wanted));
+  dtask::sync_wait(pool, measure(wanted));
   return 0;
 }

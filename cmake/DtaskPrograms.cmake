@@ -16,11 +16,16 @@ target_compile_definitions(dtask_warnings INTERFACE BOOST_ASIO_NO_DEPRECATED)
 # A unit with LibTorch takes over 1 GB: never more than two at once (Ninja).
 set_property(GLOBAL APPEND PROPERTY JOB_POOLS dtask_torch=2)
 
-# dtask_program(NAME [TORCH] SOURCES file... [LIBRARIES target...]): a program with our warnings. TORCH links dtask::torch.
+# dtask_program(NAME [TORCH] [HEADER_ONLY] SOURCES file... [LIBRARIES target...]): a program with our warnings, on the
+# compiled library unless HEADER_ONLY. TORCH links dtask::torch.
 function(dtask_program name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "TORCH" "" "SOURCES;LIBRARIES")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "TORCH;HEADER_ONLY" "" "SOURCES;LIBRARIES")
   add_executable(${name} ${arg_SOURCES})
-  target_link_libraries(${name} PRIVATE dtask_dtask ${arg_LIBRARIES} dtask_warnings)
+  set(library dtask_compiled)
+  if(arg_HEADER_ONLY)
+    set(library dtask_dtask)
+  endif()
+  target_link_libraries(${name} PRIVATE ${library} ${arg_LIBRARIES} dtask_warnings)
   if(arg_TORCH)
     target_link_libraries(${name} PRIVATE dtask_torch)
     set_target_properties(${name} PROPERTIES JOB_POOL_COMPILE dtask_torch)

@@ -3,6 +3,7 @@
 // jobs in jobs.hpp.
 #include <stdlib.h>
 
+#include <CLI/CLI.hpp>
 #include <dtask/main.hpp>
 #include <dtask/torch/keep_memory.hpp>
 

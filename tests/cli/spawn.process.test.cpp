@@ -62,7 +62,7 @@ void on_spawned(const char* url, Body body, dtask::cluster_options options = {})
   options.command = self;
   options.arguments = arguments;
   auto all = [](dtask::work_pool& p, const char* where, Body& b, dtask::cluster_options o) -> dtask::task<> {
-    auto connecting = dtask::cluster::connect<jobs>(p, where, o);
+    auto connecting = dtask::cluster::connect<jobs>(where, o);
     dtask::cluster c = co_await std::move(connecting);
     auto running = b(c);
     co_await std::move(running);
@@ -149,7 +149,7 @@ TEST_CASE("spawn: where a later process cannot be started, those before it end, 
     ::setrlimit(RLIMIT_NOFILE, &few);
     std::string said;
     try {
-      dtask::sync_wait(pool, dtask::cluster::connect<jobs>(pool, "spawn://16", options));
+      dtask::sync_wait(pool, dtask::cluster::connect<jobs>("spawn://16", options));
     } catch (const dtask::error& e) {
       said = e.what();
     }
@@ -164,7 +164,7 @@ TEST_CASE("spawn: a command that cannot be started is an error at once") {
   dtask::cluster_options options;
   options.command = "/no/such/program";
   try {
-    dtask::sync_wait(pool, dtask::cluster::connect<jobs>(pool, "spawn://1", options));
+    dtask::sync_wait(pool, dtask::cluster::connect<jobs>("spawn://1", options));
     FAIL("no error");
   } catch (const dtask::error& e) {
     CHECK(e.code() == dtask::errc::io_error);

@@ -6,13 +6,13 @@
 #include <string>
 
 namespace {
-dtask::wire::status_report report() {
-  dtask::wire::status_report r;
+dtask::cluster_status report() {
+  dtask::cluster_status r;
   r.up = std::chrono::seconds(2);
   r.queued = 7;
   r.payload_bytes = 3 << 20;
   r.payload_limit = 1 << 30;
-  dtask::wire::worker_status w;
+  dtask::worker_status w;
   w.id = 5;
   w.name = "one\n\"two\"";
   w.host = "host";

@@ -8,7 +8,7 @@ using namespace dtask::control;
 using namespace std::chrono_literals;
 
 TEST_CASE("a lease: up, suspect after 3 s of silence, lost after 5 s") {
-  const coordinator_options o;
+  const control::coordinator_options o;
   const time_point t0{1h};
   lease l;
   l.attach(t0);
@@ -31,7 +31,7 @@ TEST_CASE("a lease: up, suspect after 3 s of silence, lost after 5 s") {
 }
 
 TEST_CASE("a lease without a link lasts a second, and never longer than the silence allows") {
-  const coordinator_options o;
+  const control::coordinator_options o;
   const time_point t0{1h};
   lease l;
   l.attach(t0);

@@ -3,6 +3,7 @@
 // prints one line for each end as it comes: outcome KIND:ARGUMENT ok attempts=1 value=... worker=... outcome
 // KIND:ARGUMENT CODE attempts=1 type=... message=... place=... what=... Exit code: 0 when all ended with `ok`, else 1;
 // that of dtask::main where the cluster failed, and with `--strict` where a job did.
+#include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdio>
 #include <cstring>

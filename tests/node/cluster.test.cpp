@@ -18,6 +18,7 @@
 #include "dtask/node/coordinator.hpp"
 #include "dtask/node/query_status.hpp"
 #include "dtask/node/worker.hpp"
+#include "dtask/runtime/work_pool.hpp"
 #include "dtask/task/event.hpp"
 #include "dtask/task/sleep.hpp"
 #include "dtask/task/sync_wait.hpp"
@@ -130,14 +131,14 @@ using jobs = dtask::registry<classify, broken_object, score_job, nothing_job, ec
 template <class Body>
 void on(const char* url, Body body, dtask::cluster_options options = {}) {
   dtask::work_pool pool(2);
-  auto all = [](dtask::work_pool& p, const char* where, Body& b, dtask::cluster_options o) -> dtask::task<> {
-    auto connecting = dtask::cluster::connect<jobs>(p, where, o);
+  auto all = [](const char* where, Body& b, dtask::cluster_options o) -> dtask::task<> {
+    auto connecting = dtask::cluster::connect<jobs>(where, o);
     dtask::cluster c = co_await std::move(connecting);
     auto running = b(c);
     co_await std::move(running);
     co_await c.close();
   };
-  dtask::sync_wait(pool, dtask::with_timeout(all(pool, url, body, options), 100s));
+  dtask::sync_wait(pool, dtask::with_timeout(all(url, body, options), 100s));
 }
 
 }  // namespace
@@ -391,7 +392,7 @@ TEST_CASE("cluster: addresses that cannot be used") {
   for (const char* bad : {"", "nonsense", "http://x:1", "local://-1", "tcp://127.0.0.1"}) {
     CAPTURE(bad);
     try {
-      dtask::sync_wait(pool, dtask::cluster::connect<jobs>(pool, bad));
+      dtask::sync_wait(pool, dtask::cluster::connect<jobs>(bad));
       FAIL("no error");
     } catch (const dtask::error& e) {
       CHECK(e.code() == dtask::errc::invalid_argument);
@@ -399,40 +400,38 @@ TEST_CASE("cluster: addresses that cannot be used") {
     }
   }
   // A port on which nobody listens: one that was just given up.
-  std::uint16_t port = 0;
+  std::string url;
   {
-    dtask::coordinator gone({"127.0.0.1", 0});
-    port = gone.address().port;
+    dtask::coordinator gone;
+    url = gone.url();
   }
   dtask::cluster_options hasty;
   hasty.client.connect_within = 200ms;
-  const std::string url = "tcp://127.0.0.1:" + std::to_string(port);
   try {
-    dtask::sync_wait(pool, dtask::cluster::connect<jobs>(pool, url, hasty));
+    dtask::sync_wait(pool, dtask::cluster::connect<jobs>(url, hasty));
     FAIL("no error");
   } catch (const dtask::error& e) {
     CHECK(e.code() == dtask::errc::unreachable);
   }
   dtask::cluster_options spawn;
-  CHECK_THROWS_AS(dtask::sync_wait(pool, dtask::cluster::connect<jobs>(pool, "spawn://1", spawn)), dtask::error);
+  CHECK_THROWS_AS(dtask::sync_wait(pool, dtask::cluster::connect<jobs>("spawn://1", spawn)), dtask::error);
 }
 
 TEST_CASE("cluster: over TCP with workers that join late and leave") {
-  dtask::coordinator coordinator({"127.0.0.1", 0});
-  const dtask::net::host_port at = coordinator.address();
-  const std::string url = "tcp://127.0.0.1:" + std::to_string(at.port);
+  dtask::coordinator coordinator;
+  const std::string url = coordinator.url();
   std::optional<dtask::worker> first, second;
   on(url.c_str(), [&](dtask::cluster& c) -> dtask::task<> {
     co_await c.broadcast("weights", dtask::bytes::from(std::string(5'000'000, 'w')));
     auto early = co_await c.submit<classify>("a", dtask::bytes());
-    first.emplace(at, jobs::entries(), 1, "first");
+    first.emplace(url, jobs::entries(), dtask::worker_options{.slots = 1, .name = "first"});
     const auto a = co_await early.outcome();
     REQUIRE(a);
     CHECK(a->weights.size() == 5'000'000);
     CHECK(a.worker().find("/first#") != std::string::npos);
     first->drain();
-    CHECK(first->wait().reason == dtask::control::exit_reason::drained);
-    second.emplace(at, jobs::entries(), 1, "second");
+    CHECK(first->wait().reason == dtask::exit_reason::drained);
+    second.emplace(url, jobs::entries(), dtask::worker_options{.slots = 1, .name = "second"});
     const auto b = co_await c.try_call<classify>("b", dtask::bytes());
     REQUIRE(b);
     CHECK(b->weights.size() == 5'000'000);
@@ -449,11 +448,10 @@ TEST_CASE("cluster: over TCP with workers that join late and leave") {
 }
 
 TEST_CASE("cluster: offline for good, what waits for room ends with the cause, and what comes then at once") {
-  dtask::control::coordinator_options narrow;
+  dtask::coordinator_options narrow;
   narrow.session_bytes = 4000;
-  auto coordinator = std::make_unique<dtask::coordinator>(dtask::net::host_port{"127.0.0.1", 0}, false, narrow);
-  const dtask::net::host_port at = coordinator->address();
-  const std::string url = "tcp://127.0.0.1:" + std::to_string(at.port);
+  auto coordinator = std::make_unique<dtask::coordinator>("127.0.0.1:0", narrow);
+  const std::string url = coordinator->url();
   dtask::cluster_options options;
   options.client.unsent_bytes = 1500;
   on(
@@ -479,9 +477,9 @@ TEST_CASE("cluster: offline for good, what waits for room ends with the cause, a
           const auto report = co_await k.status();
           CHECK(report.queued < 60);
           coordinator.reset();
-          dtask::control::coordinator_options other;
+          dtask::coordinator_options other;
           other.cookie = 5;
-          coordinator = std::make_unique<dtask::coordinator>(at, false, other);
+          coordinator = std::make_unique<dtask::coordinator>(url, other);
           co_return 0;
         };
         const auto [refused, replaced] = co_await dtask::when_all(take_all(out), replace(c));
@@ -510,10 +508,10 @@ TEST_CASE("cluster: offline for good, what waits for room ends with the cause, a
 }
 
 TEST_CASE("coordinator: a port in use, and an address beyond loopback") {
-  dtask::coordinator one({"127.0.0.1", 0});
-  CHECK_THROWS_WITH_AS(dtask::coordinator(one.address()), doctest::Contains("cannot listen on 127.0.0.1"),
+  dtask::coordinator one;
+  CHECK_THROWS_WITH_AS(dtask::coordinator(one.url()), doctest::Contains("cannot listen on 127.0.0.1"),
                        dtask::error);
-  CHECK_THROWS_WITH_AS(dtask::coordinator({"0.0.0.0", 0}), doctest::Contains("no authentication"), dtask::error);
+  CHECK_THROWS_WITH_AS(dtask::coordinator("0.0.0.0:0"), doctest::Contains("no authentication"), dtask::error);
 }
 
 TEST_CASE("coordinator: times of a lease that contradict each other are refused, with the names of the options") {
@@ -525,26 +523,27 @@ TEST_CASE("coordinator: times of a lease that contradict each other are refused,
     options.coordinator.heartbeat = t.heartbeat;
     options.coordinator.suspect_after = t.suspect_after;
     options.coordinator.lost_after = t.lost_after;
-    CHECK_THROWS_WITH_AS(dtask::coordinator({"127.0.0.1", 0}, false, options.coordinator),
+    CHECK_THROWS_WITH_AS(dtask::coordinator("127.0.0.1:0", options.coordinator),
                          doctest::Contains("--heartbeat"), dtask::error);
     dtask::work_pool pool(1);
-    CHECK_THROWS_WITH_AS(dtask::sync_wait(pool, dtask::cluster::connect<jobs>(pool, "local://1", options)),
+    CHECK_THROWS_WITH_AS(dtask::sync_wait(pool, dtask::cluster::connect<jobs>("local://1", options)),
                          doctest::Contains("heartbeat"), dtask::error);
   }
-  dtask::control::coordinator_options same;
+  dtask::coordinator_options same;
   same.heartbeat = 1s;
   same.suspect_after = same.lost_after = 2s;
-  CHECK_NOTHROW(dtask::coordinator({"127.0.0.1", 0}, false, same));
+  CHECK_NOTHROW(dtask::coordinator("127.0.0.1:0", same));
 }
 
 TEST_CASE("worker: told to leave while it retires, and afterwards") {
-  dtask::coordinator coordinator({"127.0.0.1", 0});
-  const dtask::net::host_port at = coordinator.address();
-  const std::string url = "tcp://127.0.0.1:" + std::to_string(at.port);
+  dtask::coordinator coordinator;
+  const std::string url = coordinator.url();
   jobs_gate.shut();
-  dtask::control::worker_options options;
+  dtask::worker_options options;
+  options.slots = 1;
+  options.name = "w";
   options.abandon_after = 50ms;
-  dtask::worker w(at, jobs::entries(), 1, "w", 0, options);
+  dtask::worker w(url, jobs::entries(), options);
   on(url.c_str(), [&](dtask::cluster& c) -> dtask::task<> {
     auto stubborn = co_await c.submit<stubborn_job>();
     jobs_gate.wait_for_arrivals(1);
@@ -552,7 +551,7 @@ TEST_CASE("worker: told to leave while it retires, and afterwards") {
     const auto o = co_await stubborn.outcome();
     CHECK_FALSE(o);
   });
-  CHECK(w.wait().reason == dtask::control::exit_reason::no_slots);
+  CHECK(w.wait().reason == dtask::exit_reason::no_slots);
   std::atomic<bool> retired{false};
   std::thread teller([&] {
     // The job lets go after a good number of these.
@@ -570,19 +569,20 @@ TEST_CASE("worker: told to leave while it retires, and afterwards") {
   w.drain();
   w.stop();
   CHECK(w.retire());
-  CHECK(w.wait().reason == dtask::control::exit_reason::no_slots);
+  CHECK(w.wait().reason == dtask::exit_reason::no_slots);
 }
 
 TEST_CASE("worker: a coordinator that never comes is an end with a cause") {
-  std::uint16_t port = 0;
+  std::string url;
   {
-    dtask::coordinator gone({"127.0.0.1", 0});
-    port = gone.address().port;
+    dtask::coordinator gone;
+    url = gone.url();
   }
-  dtask::control::worker_options options;
+  dtask::worker_options options;
+  options.slots = 1;
   options.unreachable_after = 100ms;
-  dtask::worker w({"127.0.0.1", port}, jobs::entries(), 1, "w", 0, options);
+  dtask::worker w(url, jobs::entries(), options);
   const auto how = w.wait();
-  CHECK(how.reason == dtask::control::exit_reason::unreachable);
+  CHECK(how.reason == dtask::exit_reason::unreachable);
   CHECK(how.why.code() == dtask::errc::unreachable);
 }

@@ -53,8 +53,8 @@ TEST_CASE("map: one outcome for each item, also where a cancel meets items that 
                                                                      dtask::control::client_options(), silent, 1);
     client->start();
     {
-      dtask::map_stream<int> out(client, std::make_unique<some_items>(), dtask::detail::call_form(),
-                                 {.order = order, .window = all});
+      dtask::map_stream<int> out(dtask::detail::map_core(client, std::make_unique<some_items>(),
+                                                         dtask::detail::call_form(), {.order = order, .window = all}));
       REQUIRE(next_code(out) == dtask::errc::too_large);
       out.cancel();
       // Taken before the node hears of the cancel.

@@ -2,6 +2,7 @@
 // The generic tool: it needs no job types, so one binary serves any program.
 #include <cstdio>
 #include <dtask/cli/coordinator_role.hpp>
+#include <dtask/cli/exit_code.hpp>
 #include <dtask/cli/status_role.hpp>
 #include <string>
 #include <string_view>

@@ -32,13 +32,7 @@ class executor_scheduler final : public asio_scheduler {
   struct runner {
     executor_scheduler* self;
     work_item* item;
-    void operator()() const noexcept {
-      scheduler*& current = detail::this_thread().current;
-      scheduler* const outer = std::exchange(current, self);
-      // The last item may end the scheduler: `self` is not used after this.
-      item->run(*item);
-      current = outer;
-    }
+    void operator()() const noexcept;
   };
   boost::asio::any_io_executor executor_;
 };
@@ -75,3 +69,7 @@ class found_scheduler {
 }  // namespace detail
 
 DTASK_END
+
+#ifndef DTASK_SEPARATE_COMPILATION
+#include "dtask/runtime/impl/executor_scheduler.ipp"
+#endif

@@ -8,7 +8,6 @@
 
 #include "dtask/base/config.hpp"
 #include "dtask/base/deadline.hpp"
-#include "dtask/runtime/detail/adaptive_wait.hpp"
 #include "dtask/runtime/io_scheduler.hpp"
 #include "dtask/task/thread_state.hpp"
 
@@ -25,11 +24,7 @@ class io_thread {
       : scheduler_(&boost::asio::make_service<io_scheduler>(context_, true, true)), thread_([this] { run(); }) {}
   io_thread(const io_thread&) = delete;
   io_thread& operator=(const io_thread&) = delete;
-  ~io_thread() {
-    ending_.store(true, std::memory_order_release);
-    context_.stop();
-    thread_.join();
-  }
+  ~io_thread();
 
   boost::asio::io_context& context() noexcept { return context_; }
   boost::asio::io_context::executor_type get_executor() noexcept { return context_.get_executor(); }
@@ -39,44 +34,11 @@ class io_thread {
   /// core costs some 70 us, so looking for about two round trips shortens a call's way a lot, at the price of a core.
   /// The thread does it only where events follow each other that closely, as with calls in flight, and where nobody
   /// else wants its core. At most 50 us is sensible. Thread-safe.
-  void set_polling(duration longest) noexcept {
-    polling_ns_.store(longest.count(), std::memory_order_relaxed);
-    context_.stop();  // the loop looks at the new value and goes on
-  }
+  void set_polling(duration longest) noexcept;
 
  private:
-  void run() {
-    detail::this_thread().current = scheduler_;
-    const auto guard = boost::asio::make_work_guard(context_);
-    while (!ending_.load(std::memory_order_acquire)) {
-      const duration longest(polling_ns_.load(std::memory_order_relaxed));
-      if (longest == duration::zero())
-        context_.run();
-      else
-        run_polling(longest);
-      if (context_.stopped() && !ending_.load(std::memory_order_acquire)) context_.restart();
-    }
-    detail::this_thread().current = nullptr;
-  }
-  void run_polling(duration longest) {
-    detail::adaptive_wait wait(longest);
-    while (!context_.stopped()) {
-      while (context_.poll() != 0) {
-      }
-      const time_point idle_since = clock_type::now();
-      const duration window = wait.window(idle_since);
-      bool ran = false;
-      for (time_point now = idle_since; !ran && now - idle_since < window;) {
-        std::this_thread::yield();  // whoever wants this core gets it, and the gap shows it
-        ran = context_.poll() != 0;
-        const time_point after = clock_type::now();
-        if (!ran) wait.looked(after - now, after);
-        now = after;
-      }
-      if (!ran) context_.run_one();
-      wait.waited(clock_type::now() - idle_since);
-    }
-  }
+  void run();
+  void run_polling(duration longest);
 
   boost::asio::io_context context_{1};
   io_scheduler* scheduler_;
@@ -86,3 +48,7 @@ class io_thread {
 };
 
 DTASK_END
+
+#ifndef DTASK_SEPARATE_COMPILATION
+#include "dtask/runtime/impl/io_thread.ipp"
+#endif

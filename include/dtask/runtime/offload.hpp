@@ -31,14 +31,7 @@ class offload_pool {
   offload_pool(const offload_pool&) = delete;
   offload_pool& operator=(const offload_pool&) = delete;
   /// Runs what is queued and joins.
-  ~offload_pool() {
-    {
-      const std::lock_guard hold(guard_);
-      ending_ = true;
-    }
-    wake_.notify_all();
-    for (auto& t : threads_) t.join();
-  }
+  ~offload_pool();
 
   /// The one of the process. Never destroyed, so that a blocked call does not hold up the program's exit.
   static offload_pool& shared() {
@@ -47,40 +40,12 @@ class offload_pool {
   }
 
   /// Queues an item. False: the queue is full, or no thread runs and none could be started.
-  bool post(work_item& item) {
-    const std::lock_guard hold(guard_);
-    if (queue_.size() >= most_queued_) return false;
-    if (idle_ <= queue_.size() && threads_.size() < most_threads_ && !start_one() && threads_.empty()) return false;
-    queue_.push(item);
-    wake_.notify_one();
-    return true;
-  }
+  bool post(work_item& item);
 
  private:
   /// Under the lock. False: the system has no thread for us now, and those that run have to do.
-  bool start_one() {
-    try {
-      threads_.emplace_back([this] { run(); });
-      return true;
-    } catch (const std::system_error&) {
-      return false;
-    }
-  }
-  void run() noexcept {
-    std::unique_lock hold(guard_);
-    for (;;) {
-      if (work_item* const item = queue_.pop()) {
-        hold.unlock();
-        item->run(*item);
-        hold.lock();
-        continue;
-      }
-      if (ending_) return;
-      ++idle_;
-      wake_.wait(hold, [this] { return !queue_.empty() || ending_; });
-      --idle_;
-    }
-  }
+  bool start_one();
+  void run() noexcept;
   const std::size_t most_threads_, most_queued_;
   std::mutex guard_;
   std::condition_variable wake_;
@@ -164,3 +129,7 @@ auto offload(offload_pool& pool, F f) {
 }
 
 DTASK_END
+
+#ifndef DTASK_SEPARATE_COMPILATION
+#include "dtask/runtime/impl/offload.ipp"
+#endif

@@ -23,6 +23,7 @@ struct coordinator::state {
 };
 
 DTASK_INLINE coordinator::coordinator(std::string_view listen, const coordinator_options& given) {
+  if (listen.starts_with("tcp://")) listen.remove_prefix(6);
   const net::host_port at = net::parse_host_port(listen).value();
   if (const error bad = detail::check_options(given)) throw bad;
   state_ = std::make_unique<state>(given.polling);

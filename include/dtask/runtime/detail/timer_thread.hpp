@@ -19,27 +19,10 @@ class timer_thread {
   timer_thread() : wheel_(clock_type::now()) {}
   timer_thread(const timer_thread&) = delete;
   timer_thread& operator=(const timer_thread&) = delete;
-  ~timer_thread() {
-    {
-      const std::lock_guard hold(guard_);
-      ending_ = true;
-      wake_.notify_one();
-    }
-    if (thread_.joinable()) thread_.join();
-  }
+  ~timer_thread();
 
-  void arm(timer& t, time_point at) noexcept {
-    const std::lock_guard hold(guard_);
-    if (!thread_.joinable()) thread_ = std::thread([this] { run(); });
-    wheel_.arm(t, at);
-    if (at < sleeps_until_) wake_.notify_one();
-  }
-  bool cancel(timer& t) noexcept {
-    std::unique_lock hold(guard_);
-    if (wheel_.cancel(t)) return true;
-    if (std::this_thread::get_id() != thread_.get_id()) fired_.wait(hold, [&] { return firing_ != &t; });
-    return false;
-  }
+  void arm(timer& t, time_point at) noexcept;
+  bool cancel(timer& t) noexcept;
 
   /// The one of the process, for schedulers without threads of their own.
   static timer_thread& shared() {
@@ -48,26 +31,7 @@ class timer_thread {
   }
 
  private:
-  void run() noexcept {
-    std::unique_lock hold(guard_);
-    while (!ending_) {
-      if (timer* const t = wheel_.advance(clock_type::now())) {
-        firing_ = t;
-        hold.unlock();
-        t->expired(*t);
-        hold.lock();
-        firing_ = nullptr;
-        fired_.notify_all();
-        continue;
-      }
-      sleeps_until_ = wheel_.next_expiry();
-      if (sleeps_until_ == never)
-        wake_.wait(hold);
-      else
-        wake_.wait_until(hold, sleeps_until_);
-      sleeps_until_ = time_point::min();
-    }
-  }
+  void run() noexcept;
   std::mutex guard_;
   std::condition_variable wake_, fired_;
   timer_wheel wheel_;
@@ -79,3 +43,7 @@ class timer_thread {
 
 }  // namespace detail
 DTASK_END
+
+#ifndef DTASK_SEPARATE_COMPILATION
+#include "dtask/runtime/impl/timer_thread.ipp"
+#endif
