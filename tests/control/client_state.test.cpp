@@ -154,7 +154,7 @@ TEST_CASE("a client that gave its coordinator up while a hello was on its way be
   const auto said = [&](control::link_id link) {
     const wire::hello* found = nullptr;
     for (const control::client_action& a : actions)
-      if (const auto* s = std::get_if<control::send>(&a); s != nullptr && s->link == link)
+      if (const auto* s = a.get_if<control::send>(); s != nullptr && s->link == link)
         if (const auto* h = s->what.get_if<wire::hello>()) found = h;
     return found;
   };
@@ -188,15 +188,15 @@ TEST_CASE("a client that gave its coordinator up while a hello was on its way be
   now += 1s;
   c.tick(now);
   act();
-  CHECK(has([](const auto& a) { return std::holds_alternative<control::offline>(a); }));
-  CHECK(has([](const auto& a) { return std::holds_alternative<control::complete>(a); }));
-  CHECK(has([](const auto& a) {
-    const auto* const close = std::get_if<control::close_link>(&a);
+  CHECK(has([](const control::client_action& a) { return a.get_if<control::offline>() != nullptr; }));
+  CHECK(has([](const control::client_action& a) { return a.get_if<control::complete>() != nullptr; }));
+  CHECK(has([](const control::client_action& a) {
+    const auto* const close = a.get_if<control::close_link>();
     return close != nullptr && close->link == 2;
   }));
   c.received(2, w, now);  // too late
   act();
-  CHECK(!has([](const auto& a) { return std::holds_alternative<control::online>(a); }));
+  CHECK(!has([](const control::client_action& a) { return a.get_if<control::online>() != nullptr; }));
   now += 2s;
   c.tick(now);
   act();
@@ -427,12 +427,12 @@ TEST_CASE("status, asked by an observer") {
   for (int i = 0; i < 5; ++i) {
     observer.take_actions(out, c.now);
     for (auto& a : out) {
-      if (auto* s = std::get_if<control::send>(&a)) c.coordinator->received(500, std::move(s->what), c.now);
-      if (auto* s = std::get_if<control::status_arrived>(&a)) got = s->report;
+      if (auto* s = a.get_if<control::send>()) c.coordinator->received(500, std::move(s->what), c.now);
+      if (auto* s = a.get_if<control::status_arrived>()) got = s->report;
     }
     c.coordinator->take_actions(answers, c.now);
     for (auto& a : answers)
-      if (auto* s = std::get_if<control::send>(&a); s != nullptr && s->link == 500)
+      if (auto* s = a.get_if<control::send>(); s != nullptr && s->link == 500)
         observer.received(500, std::move(s->what), c.now);
   }
   CHECK(got.request == request);
@@ -468,15 +468,15 @@ struct lone_client {
     std::vector<control::client_action> out;
     for (state.take_actions(out, now); !out.empty(); state.take_actions(out, now))
       for (auto& a : out) {
-        if (auto* s = std::get_if<control::send>(&a))
+        if (auto* s = a.get_if<control::send>())
           sent.push_back(std::move(s->what));
-        else if (auto* e = std::get_if<control::complete>(&a))
+        else if (auto* e = a.get_if<control::complete>())
           ends.push_back(std::move(*e));
-        else if (auto* b = std::get_if<control::broadcast_complete>(&a))
+        else if (auto* b = a.get_if<control::broadcast_complete>())
           broadcasts.push_back(*b);
-        rooms += std::holds_alternative<control::room>(a);
-        dials += std::holds_alternative<control::dial>(a);
-        closes += std::holds_alternative<control::close_link>(a);
+        rooms += a.get_if<control::room>() != nullptr;
+        dials += a.get_if<control::dial>() != nullptr;
+        closes += a.get_if<control::close_link>() != nullptr;
       }
     if (violation.empty()) violation = state.check();
   }

@@ -790,7 +790,7 @@ TEST_CASE("strangers") {
   const auto refusal = [&](control::link_id link) {
     c.coordinator->take_actions(out, c.now);
     for (auto& a : out)
-      if (auto* s = std::get_if<control::send>(&a); s != nullptr && s->link == link)
+      if (auto* s = a.get_if<control::send>(); s != nullptr && s->link == link)
         if (auto* r = s->what.get_if<wire::refuse>()) return r->text + "/" + std::string(to_string(r->code));
     return std::string();
   };
@@ -818,7 +818,7 @@ TEST_CASE("strangers") {
     }
     c.coordinator->take_actions(out, c.now);
     bool closed = false;
-    for (auto& a : out) closed |= std::holds_alternative<control::close_link>(a);
+    for (auto& a : out) closed |= a.get_if<control::close_link>() != nullptr;
     CHECK(closed);
   }
   SUBCASE("are too many") {

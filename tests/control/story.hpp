@@ -7,7 +7,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <variant>
 #include <vector>
 
 #include "dtask/control.hpp"
@@ -241,13 +240,13 @@ class cluster {
     coordinator->take_actions(coordinator_actions_, now);
     if (coordinator_actions_.empty()) return false;
     for (control::coordinator_action& a : coordinator_actions_) {
-      if (auto* s = std::get_if<control::send>(&a))
+      if (auto* s = a.get_if<control::send>())
         to_node_[s->link].push_back(std::move(s->what));
-      else if (auto* n = std::get_if<control::note>(&a))
+      else if (auto* n = a.get_if<control::note>())
         log.push_back(std::string(n->event) + " " + n->text);
-      else if (auto* c = std::get_if<control::close_link>(&a))
+      else if (auto* c = a.get_if<control::close_link>())
         closing_.push_back(c->link);
-      else if (std::holds_alternative<control::stopped>(a))
+      else if (a.get_if<control::stopped>() != nullptr)
         stopped = true;
     }
     return true;
@@ -258,22 +257,22 @@ class cluster {
     w.state->take_actions(worker_actions_, now);
     for (control::worker_action& a : worker_actions_) {
       moved = true;
-      if (auto* s = std::get_if<control::send>(&a))
+      if (auto* s = a.get_if<control::send>())
         to_coordinator_[s->link].push_back(std::move(s->what));
-      else if (auto* n = std::get_if<control::note>(&a))
+      else if (auto* n = a.get_if<control::note>())
         log.push_back("worker " + std::string(n->event) + " " + n->text);
-      else if (std::holds_alternative<control::dial>(a))
+      else if (a.get_if<control::dial>() != nullptr)
         connect(w);
-      else if (auto* c = std::get_if<control::close_link>(&a))
+      else if (auto* c = a.get_if<control::close_link>())
         closing_.push_back(c->link);
-      else if (auto* s2 = std::get_if<control::stop_job>(&a))
+      else if (auto* s2 = a.get_if<control::stop_job>())
         w.stops.push_back(*s2);
-      else if (auto* b = std::get_if<control::blob_available>(&a)) {
+      else if (auto* b = a.get_if<control::blob_available>()) {
         w.blobs[b->name] = std::string(b->value.view());
         w.blob_log.push_back(b->name);
-      } else if (auto* e = std::get_if<control::exit>(&a))
+      } else if (auto* e = a.get_if<control::exit>())
         w.ended = *e;
-      else if (auto* r = std::get_if<control::run_job>(&a)) {
+      else if (auto* r = a.get_if<control::run_job>()) {
         w.ran.push_back(*r);
         w.running.push_back(std::move(*r));
         w.most_running = std::max(w.most_running, static_cast<std::uint32_t>(w.running.size()));
@@ -290,30 +289,30 @@ class cluster {
     c.state->take_actions(client_actions_, now);
     for (control::client_action& a : client_actions_) {
       moved = true;
-      if (auto* s = std::get_if<control::send>(&a))
+      if (auto* s = a.get_if<control::send>())
         to_coordinator_[s->link].push_back(std::move(s->what));
-      else if (auto* n = std::get_if<control::note>(&a))
+      else if (auto* n = a.get_if<control::note>())
         log.push_back("client " + std::string(n->event) + " " + n->text);
-      else if (std::holds_alternative<control::dial>(a))
+      else if (a.get_if<control::dial>() != nullptr)
         connect(c);
-      else if (auto* l = std::get_if<control::close_link>(&a))
+      else if (auto* l = a.get_if<control::close_link>())
         closing_.push_back(l->link);
-      else if (auto* d = std::get_if<control::complete>(&a)) {
+      else if (auto* d = a.get_if<control::complete>()) {
         if (c.done.contains(d->call)) violation = "a call was completed twice";
         c.done.emplace(d->call, std::move(*d));
-      } else if (auto* ch = std::get_if<control::call_changed>(&a))
+      } else if (auto* ch = a.get_if<control::call_changed>())
         c.changes.push_back(*ch);
-      else if (auto* b = std::get_if<control::broadcast_complete>(&a))
+      else if (auto* b = a.get_if<control::broadcast_complete>())
         c.broadcasts.emplace(b->number, b->why);
-      else if (auto* st = std::get_if<control::status_arrived>(&a))
+      else if (auto* st = a.get_if<control::status_arrived>())
         c.reports.push_back(std::move(*st));
-      else if (auto* off = std::get_if<control::offline>(&a))
+      else if (auto* off = a.get_if<control::offline>())
         c.offlines.push_back(*off);
-      else if (std::holds_alternative<control::online>(a))
+      else if (a.get_if<control::online>() != nullptr)
         ++c.onlines;
-      else if (std::holds_alternative<control::room>(a))
+      else if (a.get_if<control::room>() != nullptr)
         ++c.rooms;
-      else if (std::holds_alternative<control::closed>(a))
+      else if (a.get_if<control::closed>() != nullptr)
         c.closed = true;
     }
     return moved;
@@ -405,9 +404,9 @@ struct bare {
     std::vector<control::coordinator_action> out;
     for (state->take_actions(out, now); !out.empty(); state->take_actions(out, now))
       for (auto& a : out) {
-        if (auto* s = std::get_if<control::send>(&a))
+        if (auto* s = a.get_if<control::send>())
           sent.emplace_back(s->link, std::move(s->what));
-        else if (const auto* l = std::get_if<control::close_link>(&a))
+        else if (const auto* l = a.get_if<control::close_link>())
           closed.push_back(l->link);
       }
     if (violation.empty()) violation = state->check();

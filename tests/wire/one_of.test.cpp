@@ -25,6 +25,17 @@ TEST_CASE("one_of starts with its first type and holds what it is given") {
   static_assert(value::size == 3 && value::index_of<std::unique_ptr<int>> == 2 && value::index_of<int> == value::size);
 }
 
+TEST_CASE("one_of makes an aggregate in place") {
+  struct named {
+    int number = 0;
+    std::unique_ptr<int> held;
+  };
+  const wire::one_of<empty, named> v(std::in_place_type<named>, 3, std::make_unique<int>(4));
+  REQUIRE(v.get_if<named>() != nullptr);
+  CHECK(v.get_if<named>()->number == 3);
+  CHECK(*v.get_if<named>()->held == 4);
+}
+
 TEST_CASE("one_of moves its value and destroys it once") {
   const auto counted = std::make_shared<int>(7);
   {

@@ -7,7 +7,6 @@
 #include <random>
 #include <string>
 #include <type_traits>
-#include <variant>
 #include <vector>
 
 #include "dtask/wire.hpp"

@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <variant>
 #include <vector>
 
 #include "dtask/base/bytes.hpp"
@@ -16,6 +15,7 @@
 #include "dtask/base/worker_exit.hpp"
 #include "dtask/wire/limits.hpp"
 #include "dtask/wire/message.hpp"
+#include "dtask/wire/one_of.hpp"
 
 DTASK_BEGIN
 namespace control {
@@ -55,7 +55,7 @@ struct note {
 /// The coordinator has ended in order: nothing follows, the driver may go.
 struct stopped {};
 
-using coordinator_action = std::variant<send, set_limits, close_link, note, stopped>;
+using coordinator_action = wire::one_of<send, set_limits, close_link, note, stopped>;
 
 // ---- worker and client ----
 
@@ -101,7 +101,7 @@ using exit = worker_exit;
 using dtask::exit_reason;
 
 using worker_action =
-    std::variant<send, set_limits, close_link, note, dial, run_job, stop_job, blob_available, session_ended, exit>;
+    wire::one_of<send, set_limits, close_link, note, dial, run_job, stop_job, blob_available, session_ended, exit>;
 
 // ---- the client ----
 
@@ -146,7 +146,7 @@ struct status_arrived {
 /// The client has ended: every call and broadcast has been completed before it, nothing follows.
 struct closed {};
 
-using client_action = std::variant<send, set_limits, close_link, note, dial, online, offline, complete, call_changed,
+using client_action = wire::one_of<send, set_limits, close_link, note, dial, online, offline, complete, call_changed,
                                    broadcast_complete, room, status_arrived, closed>;
 
 }  // namespace control

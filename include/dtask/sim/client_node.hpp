@@ -9,7 +9,6 @@
 #include <string>
 #include <type_traits>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "dtask/base/config.hpp"
@@ -200,7 +199,7 @@ class client_node final : public process<control::client_action> {
     if (const auto* submitted = m.get_if<wire::submit>()) in_.book.sent(id(), submitted->call, coordinator_);
   }
   void carry_out(control::client_action& what) override {
-    std::visit([this](auto& a) { this->act(a); }, what);
+    what.visit([this](auto& a) { this->act(a); });
   }
   template <class Common>
   void act(Common& a) {

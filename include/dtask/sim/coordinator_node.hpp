@@ -6,7 +6,6 @@
 #include <map>
 #include <string>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "dtask/base/config.hpp"
@@ -235,20 +234,18 @@ class coordinator_node final : public process<control::coordinator_action> {
     peers_.erase(at);
   }
   void carry_out(control::coordinator_action& what) override {
-    std::visit(
-        [this](auto& a) {
-          using action = std::remove_cvref_t<decltype(a)>;
-          if constexpr (std::is_same_v<action, control::stopped>) {
-            stopped_ = true;
-            in_.log.event(name(), "stopped");
-            in_.net.unlisten(host());
-            end_in_order();
-          } else {
-            if constexpr (std::is_same_v<action, control::close_link>) forget(a.link);
-            carry(a);
-          }
-        },
-        what);
+    what.visit([this](auto& a) {
+      using action = std::remove_cvref_t<decltype(a)>;
+      if constexpr (std::is_same_v<action, control::stopped>) {
+        stopped_ = true;
+        in_.log.event(name(), "stopped");
+        in_.net.unlisten(host());
+        end_in_order();
+      } else {
+        if constexpr (std::is_same_v<action, control::close_link>) forget(a.link);
+        carry(a);
+      }
+    });
   }
   void turn_ended() override {
     if (++turns_ < check_every_) return;

@@ -10,7 +10,6 @@
 #include <string>
 #include <type_traits>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "dtask/base/config.hpp"
@@ -112,7 +111,7 @@ class worker_node final : public process<control::worker_action> {
   time_point next_tick() const override { return machine_.next_tick(); }
   void take_actions(std::vector<control::worker_action>& out) override { machine_.take_actions(out, now()); }
   void carry_out(control::worker_action& what) override {
-    std::visit([this](auto& a) { this->act(a); }, what);
+    what.visit([this](auto& a) { this->act(a); });
   }
   template <class Common>
   void act(Common& a) {

@@ -37,6 +37,13 @@ class one_of {
   one_of(Type&& value) : index_(static_cast<std::uint8_t>(index_of<Value>)) {
     ::new (static_cast<void*>(store_)) Value(std::forward<Type>(value));
   }
+  /// A `Type` made in place from the arguments.
+  template <class Type, class... Arguments>
+    requires(index_of<Type> < size)
+  explicit one_of(std::in_place_type_t<Type>, Arguments&&... arguments)
+      : index_(static_cast<std::uint8_t>(index_of<Type>)) {
+    ::new (static_cast<void*>(store_)) Type{std::forward<Arguments>(arguments)...};
+  }
   one_of(one_of&& other) noexcept : index_(other.index_) { move_in(other); }
   one_of& operator=(one_of&& other) noexcept {
     if (this != &other) {

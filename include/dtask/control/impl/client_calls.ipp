@@ -148,7 +148,7 @@ inline void client_state::end_call(std::uint32_t c, wire::failure why, payload v
   if (r.phase == call_phase::unsent || r.phase == call_phase::pausing) unsent_cost_ -= r.cost;
   timers_.disarm(calls_, c);
   --open_;
-  actions_.emplace_back(complete{calls_.id(c), std::move(why), std::move(value), attempts, std::move(worker)});
+  actions_.push_back(complete{calls_.id(c), std::move(why), std::move(value), attempts, std::move(worker)});
   if (!known_there) return calls_.erase(c);
   r.phase = call_phase::zombie;
   r.arguments = {};
@@ -229,7 +229,7 @@ inline void client_state::on(wire::abort_transfer&& m, time_point) {
 
 inline void client_state::on(wire::state&& m, time_point) {
   const std::uint32_t c = calls_.find(m.call);
-  if (c != none && calls_[c].phase == call_phase::sent) actions_.emplace_back(call_changed{m.call, m.now, m.attempt});
+  if (c != none && calls_[c].phase == call_phase::sent) actions_.push_back(call_changed{m.call, m.now, m.attempt});
 }
 
 // ---- broadcasts ----
@@ -255,13 +255,12 @@ inline std::uint64_t client_state::broadcast(std::string name, bytes value, wire
   const std::uint64_t number = ++last_broadcast_;
   if (ended_ || closing_ || gone_) {
     const errc code = gone_ && !closing_ ? errc::coordinator_lost : errc::closed;
-    actions_.emplace_back(
-        broadcast_complete{number, {code, {}, "the client has no coordinator, or is closed", {}, {}}});
+    actions_.push_back(broadcast_complete{number, {code, {}, "the client has no coordinator, or is closed", {}, {}}});
     return number;
   }
   wire::failure bad = unfit(name, value.size(), options_.limits);
   if (bad.code != errc::ok) {
-    actions_.emplace_back(broadcast_complete{number, std::move(bad)});
+    actions_.push_back(broadcast_complete{number, std::move(bad)});
     return number;
   }
   to_broadcast_.push_back({number, std::move(name), hash, std::move(value), false});
@@ -294,7 +293,7 @@ inline void client_state::send_broadcasts() {
     wire::failure bad = unfit(first.name, first.value.size(), out_.limits());
     if (bad.code == errc::ok) break;
     if (!first.told)
-      actions_.emplace_back(broadcast_complete{first.number, std::move(bad)});
+      actions_.push_back(broadcast_complete{first.number, std::move(bad)});
     else
       say(log_level::error, "broadcast_lost",
           "'" + first.name + "' could not be sent again to a new coordinator: " + bad.message);
@@ -323,7 +322,7 @@ inline void client_state::on(wire::broadcast_done&& m, time_point) {
   to_broadcast_.pop_front();
   broadcasting_ = false;
   out_.remove(0, m.why, [&](wire::message&& other) { emit(std::move(other)); });
-  if (!v.told) actions_.emplace_back(broadcast_complete{m.number, m.why});
+  if (!v.told) actions_.push_back(broadcast_complete{m.number, m.why});
   if (m.why.code != errc::ok) {
     if (v.told)
       say(log_level::error, "broadcast_lost",
@@ -340,8 +339,7 @@ inline void client_state::on(wire::broadcast_done&& m, time_point) {
 inline std::uint64_t client_state::query_status(time_point now) {
   const std::uint64_t request = ++last_request_;
   if (ended_ || closing_ || gone_)
-    actions_.emplace_back(
-        status_arrived{request, error(errc::closed, "the client has no coordinator, or is closed"), {}});
+    actions_.push_back(status_arrived{request, error(errc::closed, "the client has no coordinator, or is closed"), {}});
   else
     queries_.push_back({request, deadline_after(now, options_.status_within), false});
   return request;
@@ -358,7 +356,7 @@ inline void client_state::on(wire::status_report&& m, time_point) {
   if (at == queries_.end()) return;
   queries_.erase(at);
   const std::uint64_t request = m.request;
-  actions_.emplace_back(status_arrived{request, {}, std::move(m)});
+  actions_.push_back(status_arrived{request, {}, std::move(m)});
 }
 
 inline std::string client_state::check() const {

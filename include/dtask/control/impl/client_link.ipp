@@ -2,7 +2,6 @@
 // Bodies of client_state: the way to the coordinator, sessions, and the end. Included by client_state.hpp only.
 #include <algorithm>
 #include <utility>
-#include <variant>
 
 DTASK_BEGIN
 namespace control {
@@ -22,7 +21,7 @@ inline void client_state::start(time_point now) {
 
 inline void client_state::connected(link_id link, time_point now) {
   if (ended_ || up_.now() != uplink::phase::dialing) {
-    actions_.emplace_back(close_link{link, error(errc::closed, "not needed any more"), true});
+    actions_.push_back(close_link{link, error(errc::closed, "not needed any more"), true});
     return;
   }
   up_.connected(link, now);
@@ -71,7 +70,7 @@ inline void client_state::violation(std::string_view what, time_point now) {
   last_error_ = error(errc::protocol_error, "the coordinator sent " + std::string(what), {},
                       "is it a dtask program of this version?");
   say(log_level::error, "protocol_error", last_error_.what());
-  actions_.emplace_back(close_link{up_.link(), last_error_, true});
+  actions_.push_back(close_link{up_.link(), last_error_, true});
   link_broken(now);
 }
 
@@ -94,7 +93,7 @@ inline void client_state::received(link_id link, wire::message&& what, time_poin
 inline void client_state::on(wire::welcome&& m, time_point now) {
   if (up_.ready()) return violation("a second welcome", now);
   up_.welcomed(m, now);
-  actions_.emplace_back(set_limits{up_.link(), m.limits});
+  actions_.push_back(set_limits{up_.link(), m.limits});
   out_.set_limits(m.limits);
   credit_ = static_cast<std::int64_t>(m.credit);
   window_ = m.window;
@@ -105,7 +104,7 @@ inline void client_state::on(wire::welcome&& m, time_point now) {
   epoch_ = m.epoch;
   was_online_ = true;
   gone_ = false;
-  actions_.emplace_back(control::online{epoch_, m.resumed});
+  actions_.push_back(control::online{epoch_, m.resumed});
   if (m.resumed) {
     syncing_ = true;
     for (std::uint32_t c = 0; c < calls_.bound(); ++c)
@@ -183,7 +182,7 @@ inline void client_state::on(wire::known_calls&& m, time_point) {
 inline void client_state::on(wire::refuse&& m, time_point now) {
   last_error_ = error(m.code, "the coordinator refused this client: " + m.text);
   const bool final = is_final_refusal(m.code);
-  actions_.emplace_back(close_link{up_.link(), last_error_, true});
+  actions_.push_back(close_link{up_.link(), last_error_, true});
   link_broken(now);
   if (final) coordinator_gone(last_error_, true, now);
 }
@@ -191,18 +190,18 @@ inline void client_state::on(wire::refuse&& m, time_point now) {
 inline void client_state::on(wire::goodbye&& m, time_point now) {
   last_error_ = error(errc::coordinator_lost, "the coordinator ended: " + m.reason);
   if (!closing_) say(log_level::warning, "coordinator_away", last_error_.what());
-  actions_.emplace_back(close_link{up_.link(), last_error_, false});
+  actions_.push_back(close_link{up_.link(), last_error_, false});
   link_broken(now);
 }
 
 /// No coordinator: everything that waits for one ends.
 inline void client_state::coordinator_gone(const error& why, bool final, time_point now) {
-  if (!gone_) actions_.emplace_back(offline{why, final});
+  if (!gone_) actions_.push_back(offline{why, final});
   gone_ = true;
   session_ = key_ = 0;
   // The answer to a hello that is on its way would bring the session back, with calls that have just ended here.
   if (!final && up_.now() == uplink::phase::greeting) {
-    actions_.emplace_back(close_link{up_.link(), why, true});
+    actions_.push_back(close_link{up_.link(), why, true});
     link_broken(now);
   }
   const wire::failure cause{why.code(), {}, why.cause(), why.place(), why.remedy()};
@@ -219,11 +218,11 @@ inline void client_state::coordinator_gone(const error& why, bool final, time_po
   }
   // What was never held is given up; what was, is sent again should a coordinator come.
   std::erase_if(to_broadcast_, [&](const value_record& v) {
-    if (!v.told) actions_.emplace_back(broadcast_complete{v.number, cause});
+    if (!v.told) actions_.push_back(broadcast_complete{v.number, cause});
     return !v.told;
   });
   rebroadcast();
-  for (const query& q : queries_) actions_.emplace_back(status_arrived{q.request, why, {}});
+  for (const query& q : queries_) actions_.push_back(status_arrived{q.request, why, {}});
   queries_.clear();
   if (!final) return;
   closing_ = true;
@@ -238,7 +237,7 @@ inline void client_state::tick(time_point now) {
   timers_.advance(calls_, now, [&](std::uint32_t c) { expired(c, now); });
   switch (up_.due(now)) {
     case uplink::need::dial:
-      actions_.emplace_back(dial{});
+      actions_.push_back(dial{});
       break;
     case uplink::need::ping:
       emit(wire::ping{static_cast<std::uint64_t>(now.time_since_epoch().count())});
@@ -246,7 +245,7 @@ inline void client_state::tick(time_point now) {
     case uplink::need::give_up_link:
       last_error_ = error(errc::coordinator_lost, "the coordinator is silent");
       say(log_level::warning, "coordinator_away", last_error_.what());
-      actions_.emplace_back(close_link{up_.link(), last_error_, true});
+      actions_.push_back(close_link{up_.link(), last_error_, true});
       link_broken(now);
       break;
     case uplink::need::nothing:
@@ -267,7 +266,7 @@ inline void client_state::tick(time_point now) {
   }
   for (const query& q : queries_)
     if (now >= q.until)
-      actions_.emplace_back(status_arrived{
+      actions_.push_back(status_arrived{
           q.request, error(errc::deadline_exceeded, "the coordinator did not answer within the stated time"), {}});
   std::erase_if(queries_, [&](const query& q) { return now >= q.until; });
   if (closing_) finish_close(now);
@@ -292,14 +291,13 @@ inline void client_state::close(time_point now) {
   for (std::uint32_t c = 0; c < calls_.bound(); ++c)
     if (calls_.live(c)) cancel(calls_.id(c), now);
   for (const value_record& v : to_broadcast_)
-    if (!v.told)
-      actions_.emplace_back(broadcast_complete{v.number, {errc::closed, {}, "the client was closed", {}, {}}});
+    if (!v.told) actions_.push_back(broadcast_complete{v.number, {errc::closed, {}, "the client was closed", {}, {}}});
   to_broadcast_.clear();
   // The coordinator need not take in the rest of a value that no job will see.
   if (std::exchange(broadcasting_, false) && up_.ready())
     out_.remove(0, {errc::cancelled, {}, "the client closes", {}, {}}, [&](wire::message&& m) { emit(std::move(m)); });
   for (const query& q : queries_)
-    actions_.emplace_back(status_arrived{q.request, error(errc::closed, "the client was closed"), {}});
+    actions_.push_back(status_arrived{q.request, error(errc::closed, "the client was closed"), {}});
   queries_.clear();
   finish_close(now);
 }
@@ -323,11 +321,11 @@ inline void client_state::leave() {
   if (ended_) return;
   if (up_.link() != 0) {
     emit(wire::goodbye{"the client closes"});
-    actions_.emplace_back(close_link{up_.link(), error(errc::closed, "the client closes"), false});
+    actions_.push_back(close_link{up_.link(), error(errc::closed, "the client closes"), false});
   }
   up_.end();
   ended_ = true;
-  actions_.emplace_back(control::closed{});
+  actions_.push_back(control::closed{});
 }
 
 inline void client_state::take_actions(std::vector<client_action>& out, time_point now) {
@@ -353,7 +351,7 @@ inline void client_state::take_actions(std::vector<client_action>& out, time_poi
     sending_ = false;
     if (was_full_ && has_room()) {
       was_full_ = false;
-      actions_.emplace_back(room{});
+      actions_.push_back(room{});
     }
   }
   out.clear();

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <type_traits>
 #include <utility>
-#include <variant>
 
 DTASK_BEGIN
 namespace control {
@@ -43,7 +42,7 @@ inline void coordinator_state::touch(peer& p) {
 }
 
 inline void coordinator_state::say(log_level level, std::string_view event, std::string text) {
-  actions_.emplace_back(std::in_place_type<note>, level, event, std::move(text));
+  actions_.push_back(note{level, event, std::move(text)});
 }
 
 inline void coordinator_state::opened(link_id link, std::string address, bool trusted, time_point now) {
@@ -134,7 +133,7 @@ inline void coordinator_state::drop_link(peer& p, const error& why, bool at_once
   if (p.role == kind::closing) return;
   say(p.role == kind::stranger ? log_level::warning : log_level::info, p.role == kind::stranger ? "refused" : "closing",
       why.what());
-  actions_.emplace_back(std::in_place_type<close_link>, p.link, why, at_once);
+  actions_.push_back(close_link{p.link, why, at_once});
   // What the link stood for is let go now; the driver's `closed` then only removes the entry.
   const kind was = std::exchange(p.role, kind::closing);
   if (was == kind::stranger) --strangers_;
@@ -206,7 +205,7 @@ inline void coordinator_state::send_welcome(peer& p, const wire::hello& m, std::
   w.credit = credit;
   w.window = window;
   emit(p, std::move(w));
-  actions_.emplace_back(std::in_place_type<set_limits>, p.link, agreed);
+  actions_.push_back(set_limits{p.link, agreed});
   p.out.set_limits(agreed);
   if (m.role == wire::role::client) p.out.start_when_starved();
 }

@@ -164,7 +164,7 @@ inline void coordinator_state::stop(time_point) {
     drop_link(*p, error(errc::closed, "the coordinator ends", p->address), false);
   }
   stopped_ = true;
-  actions_.emplace_back(stopped{});
+  actions_.push_back(stopped{});
 }
 
 inline wire::status_report coordinator_state::report(time_point now) const {

@@ -94,7 +94,7 @@ inline void worker_state::start_jobs(time_point now) {
     a.now = phase::running;
     ++sessions_[a.session].running;
     emit(wire::started{id.job, id.fence});
-    actions_.emplace_back(
+    actions_.push_back(
         run_job{id.job, id.fence, n, a.type, a.session, a.number, a.effect_class, a.deadline, std::move(a.content)});
     a.content = {};
   }
@@ -211,7 +211,7 @@ inline void worker_state::request_stop(slot& s, errc why, time_point now) {
   if (s.stopping) return;
   s.stopping = true;
   s.stop_at = now;
-  actions_.emplace_back(stop_job{s.who.job, s.who.fence, why});
+  actions_.push_back(stop_job{s.who.job, s.who.fence, why});
 }
 
 // ---- payloads ----
@@ -290,7 +290,7 @@ inline void worker_state::blob_arrived(wire::blob&& b, payload&& value, time_poi
     number = b.number;
     bytes_held = size;
     bytes content = value.blobs.empty() ? value.body : value.blobs.front();
-    actions_.emplace_back(blob_available{b.session, b.number, b.name, std::move(content)});
+    actions_.push_back(blob_available{b.session, b.number, b.name, std::move(content)});
     emit(wire::blob_done{b.session, b.number, {}});
   } else {
     emit(wire::blob_done{b.session, b.number, {}});
@@ -316,7 +316,7 @@ inline void worker_state::leave_session(std::uint64_t s) {
   if (at == sessions_.end() || !at->second.ended || at->second.running != 0) return;
   for (const auto& [name, value] : at->second.held) blob_bytes_ -= value.second;
   sessions_.erase(at);
-  actions_.emplace_back(session_ended{s});
+  actions_.push_back(session_ended{s});
 }
 
 inline std::vector<std::uint64_t> worker_state::open_sessions() const {

@@ -2,7 +2,6 @@
 // Bodies of worker_state: the way to the coordinator, and the end. Included by worker_state.hpp only.
 #include <algorithm>
 #include <utility>
-#include <variant>
 
 DTASK_BEGIN
 namespace control {
@@ -22,7 +21,7 @@ inline void worker_state::start(time_point now) {
 
 inline void worker_state::connected(link_id link, time_point now) {
   if (exited_ || up_.now() != uplink::phase::dialing) {
-    actions_.emplace_back(close_link{link, error(errc::closed, "not needed any more"), true});
+    actions_.push_back(close_link{link, error(errc::closed, "not needed any more"), true});
     return;
   }
   up_.connected(link, now);
@@ -104,7 +103,7 @@ inline void worker_state::violation(std::string_view what, time_point now) {
                   "is it a dtask program of this version?");
   last_error_ = why;
   say(log_level::error, "protocol_error", why.what());
-  actions_.emplace_back(close_link{up_.link(), why, true});
+  actions_.push_back(close_link{up_.link(), why, true});
   link_broken(now);
 }
 
@@ -127,7 +126,7 @@ inline void worker_state::received(link_id link, wire::message&& what, time_poin
 inline void worker_state::on(wire::welcome&& m, time_point now) {
   if (up_.ready()) return violation("a second welcome", now);
   up_.welcomed(m, now);
-  actions_.emplace_back(set_limits{up_.link(), m.limits});
+  actions_.push_back(set_limits{up_.link(), m.limits});
   out_.set_limits(m.limits);
   credit_ = window_ = static_cast<std::int64_t>(m.credit);
   if (id_ != 0 && !m.resumed) forget_everything(now);
@@ -147,14 +146,14 @@ inline void worker_state::on(wire::welcome&& m, time_point now) {
 inline void worker_state::on(wire::refuse&& m, time_point now) {
   last_error_ = error(m.code, "the coordinator refused this worker: " + m.text, who_.host + "/" + who_.name);
   if (is_final_refusal(m.code)) return leave(exit_reason::refused, last_error_);
-  actions_.emplace_back(close_link{up_.link(), last_error_, true});
+  actions_.push_back(close_link{up_.link(), last_error_, true});
   link_broken(now);
 }
 
 inline void worker_state::on(wire::goodbye&& m, time_point now) {
   last_error_ = error(errc::coordinator_lost, "the coordinator ended: " + m.reason);
   say(log_level::warning, "coordinator_away", last_error_.what());
-  actions_.emplace_back(close_link{up_.link(), last_error_, false});
+  actions_.push_back(close_link{up_.link(), last_error_, false});
   link_broken(now);
 }
 
@@ -194,7 +193,7 @@ inline void worker_state::tick(time_point now) {
   if (exited_) return;
   switch (up_.due(now)) {
     case uplink::need::dial:
-      actions_.emplace_back(dial{});
+      actions_.push_back(dial{});
       break;
     case uplink::need::ping:
       emit(wire::ping{static_cast<std::uint64_t>(now.time_since_epoch().count())});
@@ -202,7 +201,7 @@ inline void worker_state::tick(time_point now) {
     case uplink::need::give_up_link:
       last_error_ = error(errc::coordinator_lost, "the coordinator is silent");
       say(log_level::warning, "coordinator_away", last_error_.what());
-      actions_.emplace_back(close_link{up_.link(), last_error_, true});
+      actions_.push_back(close_link{up_.link(), last_error_, true});
       link_broken(now);
       break;
     case uplink::need::nothing:
@@ -308,11 +307,11 @@ inline void worker_state::leave(exit_reason reason, error why) {
     emit(wire::goodbye{reason == exit_reason::no_slots  ? "it has no slots left"
                        : reason == exit_reason::drained ? "it has drained"
                                                         : "it was stopped"});
-    actions_.emplace_back(close_link{up_.link(), error(errc::closed, "the worker ends"), false});
+    actions_.push_back(close_link{up_.link(), error(errc::closed, "the worker ends"), false});
   }
   up_.end();
   exited_ = true;
-  actions_.emplace_back(exit{reason, std::move(why)});
+  actions_.push_back(exit{reason, std::move(why)});
 }
 
 inline void worker_state::take_actions(std::vector<worker_action>& out, time_point now) {

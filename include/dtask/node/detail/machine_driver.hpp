@@ -8,7 +8,6 @@
 #include <optional>
 #include <string>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "dtask/base/config.hpp"
@@ -80,7 +79,7 @@ class machine_driver {
     for (;;) {
       machine_.take_actions(actions_, now());
       if (actions_.empty()) break;
-      for (Action& a : actions_) std::visit([this](auto& each) { this->carry_out(each); }, a);
+      for (Action& a : actions_) a.visit([this](auto& each) { this->carry_out(each); });
       for (const control::link_id id : touched_) {
         if (attachment* a = find(id)) {
           a->touched = false;
