@@ -61,14 +61,14 @@ void on_spawned(const char* url, Body body, dtask::cluster_options options = {})
   static constexpr std::array<std::string_view, 1> arguments{"--role=spawned"};
   options.command = self;
   options.arguments = arguments;
-  auto all = [](dtask::work_pool& p, const char* where, Body& b, dtask::cluster_options o) -> dtask::task<> {
+  auto all = [](const char* where, Body& b, dtask::cluster_options o) -> dtask::task<> {
     auto connecting = dtask::cluster::connect<jobs>(where, o);
     dtask::cluster c = co_await std::move(connecting);
     auto running = b(c);
     co_await std::move(running);
     co_await c.close();
   };
-  dtask::sync_wait(pool, dtask::with_timeout(all(pool, url, body, options), 100s));
+  dtask::sync_wait(pool, dtask::with_timeout(all(url, body, options), 100s));
 }
 
 }  // namespace

@@ -1289,8 +1289,8 @@ TEST_CASE("what is too large for a peer is not sent to it") {
     c.get(3000, wire::status_query{1});
     REQUIRE(c.all<wire::status_report>(3000).size() == 1);
     wire::status_report r = c.all<wire::status_report>(3000)[0];
-    CHECK(r.workers.size() > 200);
-    CHECK(r.workers.size() < 300);
+    CHECK(r.now.workers.size() > 200);
+    CHECK(r.now.workers.size() < 300);
     wire::limits agreed;
     agreed.frame_body = 128 << 10;
     wire::outbox out;
@@ -1309,7 +1309,7 @@ TEST_CASE("a name that is absurdly long is cut, not kept in every record") {
   h.slots = 1;
   c.state->opened(1, "peer", false, c.now);
   c.get(1, std::move(h));
-  const wire::status_report r = c.state->report(c.now);
+  const cluster_status r = c.state->report(c.now);
   REQUIRE(r.workers.size() == 1);
   CHECK(r.workers[0].name.size() == control::max_peer_name);
   CHECK(r.workers[0].host.size() == control::max_peer_name);

@@ -191,7 +191,7 @@ class cluster {
       if (line.find(what) != std::string::npos) return true;
     return false;
   }
-  wire::status_report report() { return coordinator->report(now); }
+  cluster_status report() { return coordinator->report(now); }
 
   /// Carries out all actions and delivers all messages until nothing moves.
   void settle() {

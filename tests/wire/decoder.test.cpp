@@ -467,7 +467,7 @@ TEST_CASE("frames built to be large in memory and small on the wire stay within 
   s.arguments.whole.blobs.assign(60, bytes::copy(std::string(16385, 'x')));
   measure(test::encode(wire::message(s)), wire::side::connecting);
   wire::status_report r;
-  r.workers.resize(15000);
+  r.now.workers.resize(15000);
   measure(test::encode(wire::message(r)), wire::side::connecting);
   wire::acknowledge a;
   a.calls.resize(100000);

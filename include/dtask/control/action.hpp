@@ -141,7 +141,7 @@ struct room {};
 struct status_arrived {
   std::uint64_t request = 0;
   error why;  ///< set where no report came
-  wire::status_report report;
+  cluster_status report;
 };
 /// The client has ended: every call and broadcast has been completed before it, nothing follows.
 struct closed {};

@@ -92,7 +92,7 @@ class coordinator_state {
   void take_actions(std::vector<coordinator_action>& out, time_point now);
 
   /// Counters of jobs, queues and bytes, and all workers.
-  wire::status_report report(time_point now) const;
+  cluster_status report(time_point now) const;
   std::uint64_t epoch() const noexcept { return epoch_; }
 
   /// Checks everything that must hold between events and returns the first violation in words, or an empty string.
@@ -219,7 +219,7 @@ class coordinator_state {
   void remove_worker(std::uint32_t w, time_point now);
   void serve(std::uint32_t w, std::uint32_t s);
   void reattach(std::uint32_t w, const wire::hello& m, time_point now);
-  wire::worker_status describe(std::uint32_t w, time_point now) const;
+  worker_status describe(std::uint32_t w, time_point now) const;
 
   // impl/coordinator_sessions.ipp
   std::uint32_t job_of(const session_record& s, std::uint64_t call) const noexcept;

@@ -155,7 +155,7 @@ class chaos {
   /// What the coordinator says about its jobs.
   std::string counts() {
     if (!all_.coordinator_up()) return "no coordinator is up";
-    const wire::status_report r = all_.coordinator().report();
+    const cluster_status r = all_.coordinator().report();
     return "the coordinator has " + std::to_string(r.queued) + " jobs queued, " + std::to_string(r.assigned) +
            " assigned, " + std::to_string(r.running) + " running, " + std::to_string(r.waiting_retry) +
            " waiting to retry, and " + std::to_string(r.result_bytes) + " bytes of results";
@@ -309,7 +309,7 @@ class chaos {
       all_.book().violated("a client does not close");
     // Sessions of clients that were killed, and jobs that ignore being stopped, take their time.
     const auto nobody = [this] {
-      const wire::status_report r = all_.coordinator().report();
+      const cluster_status r = all_.coordinator().report();
       return r.clients == 0 && r.queued + r.assigned + r.running + r.waiting_retry == 0 && r.payload_bytes == 0 &&
              r.broadcast_bytes == 0;
     };

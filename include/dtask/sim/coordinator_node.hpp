@@ -57,7 +57,7 @@ class coordinator_node final : public process<control::coordinator_action> {
     });
   }
   bool stopped() const noexcept { return stopped_; }
-  wire::status_report report() const { return machine_.report(now()); }
+  cluster_status report() const { return machine_.report(now()); }
   const control::coordinator_options& options() const noexcept { return options_; }
 
   /// How many turns there are from one look at the whole machine to the next.
@@ -65,21 +65,21 @@ class coordinator_node final : public process<control::coordinator_action> {
   /// What the machine says about itself against its limits and against the books.
   void check() {
     if (const std::string wrong = machine_.check(); !wrong.empty()) in_.book.violated(name() + ": " + wrong);
-    const wire::status_report r = report();
+    const cluster_status r = report();
     if (r.payload_bytes > options_.queue_bytes)
       in_.book.violated(name() + " holds " + std::to_string(r.payload_bytes) + " bytes of jobs, over its limit of " +
                         std::to_string(options_.queue_bytes));
     if (r.broadcast_bytes > options_.broadcast_bytes)
       in_.book.violated(name() + " holds " + std::to_string(r.broadcast_bytes) +
                         " bytes of broadcasts, over its limit");
-    for (const wire::worker_status& w : r.workers)
+    for (const worker_status& w : r.workers)
       if (w.running > w.slots)
         in_.book.violated(name() + " counts " + std::to_string(w.running) + " running jobs on " +
                           std::to_string(w.slots) + " slots");
   }
   /// Nothing is left of any job, session or broadcast.
   void check_empty() {
-    const wire::status_report r = report();
+    const cluster_status r = report();
     if (r.queued + r.assigned + r.running + r.waiting_retry != 0)
       in_.book.violated(name() + " still has jobs: " + std::to_string(r.queued) + " queued, " +
                         std::to_string(r.assigned) + " assigned, " + std::to_string(r.running) + " running, " +

@@ -260,8 +260,9 @@ struct status_query {
   std::uint64_t request = 0;
 };
 /// coordinator → observer or client: the answer.
-struct status_report : cluster_status {
+struct status_report {
   std::uint64_t request = 0;
+  cluster_status now;
 };
 
 /// Everything that can stand in a frame. The frame's type is the position here plus one: append only, never reorder.

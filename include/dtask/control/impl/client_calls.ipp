@@ -355,8 +355,7 @@ inline void client_state::on(wire::status_report&& m, time_point) {
       std::find_if(queries_.begin(), queries_.end(), [&](const query& q) { return q.request == m.request; });
   if (at == queries_.end()) return;
   queries_.erase(at);
-  const std::uint64_t request = m.request;
-  actions_.push_back(status_arrived{request, {}, std::move(m)});
+  actions_.push_back(status_arrived{m.request, {}, std::move(m.now)});
 }
 
 inline std::string client_state::check() const {

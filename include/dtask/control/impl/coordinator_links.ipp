@@ -279,12 +279,11 @@ inline void coordinator_state::on(peer& p, wire::goodbye&& m, time_point now) {
 inline void coordinator_state::on(peer& p, wire::ping&& m, time_point) { emit(p, wire::pong{m.stamp}); }
 
 inline void coordinator_state::on(peer& p, wire::status_query&& m, time_point now) {
-  wire::status_report r = report(now);
-  r.request = m.request;
+  cluster_status r = report(now);
   // As many workers as a frame of this link holds; the sums are over all of them.
   constexpr std::size_t others = 1024, each = 64 + 16;  // bytes besides their names
   std::size_t size = others, fit = 0;
-  for (const wire::worker_status& w : r.workers) {
+  for (const worker_status& w : r.workers) {
     size += each + w.name.size() + w.host.size();
     if (size > p.out.limits().frame_body) break;
     ++fit;
@@ -295,7 +294,7 @@ inline void coordinator_state::on(peer& p, wire::status_query&& m, time_point no
             " workers: a frame of " + std::to_string(p.out.limits().frame_body) +
             " bytes holds no more; raise limits.frame_body in the options of coordinator and worker");
   r.workers.resize(fit);
-  emit(p, std::move(r));
+  emit(p, wire::status_report{m.request, std::move(r)});
 }
 
 // ---- payloads on their way in ----

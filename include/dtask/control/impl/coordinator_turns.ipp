@@ -167,8 +167,8 @@ inline void coordinator_state::stop(time_point) {
   actions_.push_back(stopped{});
 }
 
-inline wire::status_report coordinator_state::report(time_point now) const {
-  wire::status_report r;
+inline cluster_status coordinator_state::report(time_point now) const {
+  cluster_status r;
   r.epoch = epoch_;
   r.up = now - began_;
   r.clients = sessions_.size();

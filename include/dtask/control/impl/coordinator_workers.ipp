@@ -436,9 +436,9 @@ inline void coordinator_state::on(peer& p, wire::pong&& m, time_point) {
   w.ends_confirmed += count;
 }
 
-inline wire::worker_status coordinator_state::describe(std::uint32_t w, time_point now) const {
+inline worker_status coordinator_state::describe(std::uint32_t w, time_point now) const {
   const worker_record& r = workers_[w];
-  wire::worker_status out;
+  worker_status out;
   out.id = workers_.id(w);
   out.name = r.name;
   out.host = r.host;

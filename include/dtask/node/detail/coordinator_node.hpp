@@ -65,7 +65,7 @@ class coordinator_node : public std::enable_shared_from_this<coordinator_node>,
     machine_.stop(now());
     settle();
   }
-  wire::status_report status() const { return machine_.report(now()); }
+  cluster_status status() const { return machine_.report(now()); }
 
   /// Called once, on the node's thread, when the machine has ended and its last words have been written.
   void when_ended(std::function<void()> f) { ended_ = std::move(f); }

@@ -56,7 +56,7 @@ DTASK_INLINE void coordinator::stop() {
   state_->thread.post([node = state_->node] { node->stop(); });
 }
 DTASK_INLINE cluster_status coordinator::status() {
-  return state_->thread.call([this]() -> cluster_status { return state_->node->status(); });
+  return state_->thread.call([this] { return state_->node->status(); });
 }
 DTASK_INLINE void coordinator::wait() {
   std::unique_lock hold(state_->guard);

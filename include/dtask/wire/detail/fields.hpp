@@ -168,10 +168,11 @@ void fields(A& a, status_query& m) {
 }
 template <class A>
 void fields(A& a, status_report& m) {
-  a.id(m.request), a(m.epoch), a(m.up), a(m.clients), a(m.queued), a(m.assigned), a(m.running), a(m.waiting_retry),
-      a(m.succeeded), a(m.failed), a(m.cancelled), a(m.placed_again), a(m.payload_bytes), a(m.payload_limit),
-      a(m.result_bytes), a(m.broadcast_bytes), a(m.broadcast_limit);
-  a.template list<56>(m.workers, no_limit, [](A& each, worker_status& w) {
+  cluster_status& n = m.now;
+  a.id(m.request), a(n.epoch), a(n.up), a(n.clients), a(n.queued), a(n.assigned), a(n.running), a(n.waiting_retry),
+      a(n.succeeded), a(n.failed), a(n.cancelled), a(n.placed_again), a(n.payload_bytes), a(n.payload_limit),
+      a(n.result_bytes), a(n.broadcast_bytes), a(n.broadcast_limit);
+  a.template list<56>(n.workers, no_limit, [](A& each, worker_status& w) {
     each(w.id), each.text(w.name), each.text(w.host), each(w.pid), each(w.slots), each(w.lost_slots), each(w.running),
         each(w.prefetched), each(w.done), each.text(w.state), each(w.silent);
   });
