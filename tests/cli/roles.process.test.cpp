@@ -56,10 +56,17 @@ TEST_CASE("hello: in one process, on worker processes") {
   }
 }
 
-TEST_CASE("hello with the library in a unit of its own: the same program") {
+TEST_CASE("hello header-only: the same program") {
   const finished f = run({(dtask_test::build_dir() / "tests/cli/dtask_hello_header_only").string(), "--on", "spawn://1"});
   CHECK(f.code == 0);
   CHECK(f.out == "primes below one million: 78498\n");
+  CHECK(f.err == "");
+}
+
+TEST_CASE("header-only and compiled units in one program share its objects and use each other's") {
+  const finished f = run({(dtask_test::build_dir() / "tests/cli/dtask_mixed").string()});
+  CHECK(f.code == 0);
+  CHECK(f.out == "42 42 42 one pool\n");
   CHECK(f.err == "");
 }
 

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: BSL-1.0
 """Runs the programs and commands of documents.
 
-usage: docs.py PAGE... --source DIR --build DIR --compiler CXX --flags FILE
+usage: docs.py PAGE... --source DIR --build DIR --compiler CXX --flags FILE [--libraries FILE...]
 
 A comment on the line before a fenced block says what the block is:
 
-  <!-- run: program [ARGUMENT...] -->  a whole program: compiled against dtask::main and run
+  <!-- run: program [ARGUMENT...] -->  a whole program: compiled against dtask::main_compiled and run
   <!-- run: compile -->                a whole program or header: compiled only
   <!-- run: part of FILE -->           lines of FILE, which is compiled elsewhere; compared, indentation aside
   <!-- run: sh [data] -->              commands, run by bash from the top of the repository; `data`: left out without DTASK_TEST_DATA
@@ -56,6 +56,7 @@ class Page:
     def __init__(self, args):
         self.source, self.build = pathlib.Path(args.source), pathlib.Path(args.build)
         self.compiler, self.flags = args.compiler, pathlib.Path(args.flags).read_text().split()
+        self.libraries = args.libraries
         self.left_out = []
 
     def command(self, what, arguments, folder=None, **options):
@@ -71,7 +72,7 @@ class Page:
         source, program = folder / "program.cpp", folder / "program"
         source.write_text(text)
         self.command("compiler", [self.compiler, *self.flags, "-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion",
-                                  str(source), *(["-c", "-o", os.devnull] if arguments is None else ["-o", str(program)])])
+                                  str(source), *(["-c", "-o", os.devnull] if arguments is None else [*self.libraries, "-o", str(program)])])
         return None if arguments is None else self.command("program", [str(program), *arguments])
 
     def run(self, mark, language, text, folder):
@@ -126,6 +127,7 @@ def main():
     parser.add_argument("pages", nargs="+")
     for name in ("source", "build", "compiler", "flags"):
         parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--libraries", nargs="*", default=[])
     args = parser.parse_args()
     page = Page(args)
     problems = [(name, line, what) for name in args.pages for line, what in page.check((page.source / name).read_text())]

@@ -13,7 +13,7 @@ class Driver(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             (pathlib.Path(folder) / "flags").write_text("-std=c++20\n")
             (pathlib.Path(folder) / "part.cpp").write_text("int f() {\n  return 1;\n}\n")
-            page = docs.Page(types.SimpleNamespace(source=folder, build=folder + "/build/x", compiler="c++", flags=folder + "/flags"))
+            page = docs.Page(types.SimpleNamespace(source=folder, build=folder + "/build/x", compiler="c++", flags=folder + "/flags", libraries=[]))
             return page.check(text)
 
     def test_commands(self):

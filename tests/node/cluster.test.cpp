@@ -2,13 +2,21 @@
 #include "dtask/node/cluster.hpp"
 
 #include <doctest/doctest.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/use_future.hpp>
 #include <chrono>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
 #include <ranges>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -18,6 +26,7 @@
 #include "dtask/node/coordinator.hpp"
 #include "dtask/node/query_status.hpp"
 #include "dtask/node/worker.hpp"
+#include "dtask/runtime/co_spawn.hpp"
 #include "dtask/runtime/work_pool.hpp"
 #include "dtask/task/event.hpp"
 #include "dtask/task/sleep.hpp"
@@ -123,10 +132,12 @@ using fails_job = dtask::function_job<"fails/1", &fails>;
 using numbers_job = dtask::function_job<"numbers/1", &big_numbers, dtask::pure>;
 using unspeakable_job = dtask::function_job<"unspeakable/1", &unspeakable>;
 using waiting_job = dtask::function_job<"waiting/1", &waits_for_stop>;
+void throws_ours() { throw dtask::error(dtask::errc::io_error, "no paper"); }
+using throws_ours_job = dtask::function_job<"throws_ours/1", &throws_ours>;
 using stubborn_job = dtask::function_job<"stubborn/1", &ignores_stop>;
 using stranger_job = dtask::function_job<"stranger/1", &nothing>;
 using jobs = dtask::registry<classify, broken_object, score_job, nothing_job, echo_job, fails_job, numbers_job,
-                             unspeakable_job, waiting_job, stubborn_job>;
+                             unspeakable_job, waiting_job, stubborn_job, throws_ours_job>;
 
 template <class Body>
 void on(const char* url, Body body, dtask::cluster_options options = {}) {
@@ -509,8 +520,7 @@ TEST_CASE("cluster: offline for good, what waits for room ends with the cause, a
 
 TEST_CASE("coordinator: a port in use, and an address beyond loopback") {
   dtask::coordinator one;
-  CHECK_THROWS_WITH_AS(dtask::coordinator(one.url()), doctest::Contains("cannot listen on 127.0.0.1"),
-                       dtask::error);
+  CHECK_THROWS_WITH_AS(dtask::coordinator(one.url()), doctest::Contains("cannot listen on 127.0.0.1"), dtask::error);
   CHECK_THROWS_WITH_AS(dtask::coordinator("0.0.0.0:0"), doctest::Contains("no authentication"), dtask::error);
 }
 
@@ -523,8 +533,8 @@ TEST_CASE("coordinator: times of a lease that contradict each other are refused,
     options.coordinator.heartbeat = t.heartbeat;
     options.coordinator.suspect_after = t.suspect_after;
     options.coordinator.lost_after = t.lost_after;
-    CHECK_THROWS_WITH_AS(dtask::coordinator("127.0.0.1:0", options.coordinator),
-                         doctest::Contains("--heartbeat"), dtask::error);
+    CHECK_THROWS_WITH_AS(dtask::coordinator("127.0.0.1:0", options.coordinator), doctest::Contains("--heartbeat"),
+                         dtask::error);
     dtask::work_pool pool(1);
     CHECK_THROWS_WITH_AS(dtask::sync_wait(pool, dtask::cluster::connect<jobs>("local://1", options)),
                          doctest::Contains("heartbeat"), dtask::error);
@@ -585,4 +595,111 @@ TEST_CASE("worker: a coordinator that never comes is an end with a cause") {
   const auto how = w.wait();
   CHECK(how.reason == dtask::exit_reason::unreachable);
   CHECK(how.why.code() == dtask::errc::unreachable);
+}
+
+TEST_CASE("worker: names of their own by default, unique on a host") {
+  dtask::coordinator coordinator;
+  dtask::worker one(coordinator.url(), jobs::entries(), {.slots = 1}),
+      two(coordinator.url(), jobs::entries(), {.slots = 1});
+  std::set<std::string> seen;
+  on(coordinator.url().c_str(), [&](dtask::cluster& c) -> dtask::task<> {
+    // Both have come when both have answered; each takes what the other one leaves.
+    while (seen.size() < 2) {
+      auto status = co_await c.status();
+      for (const dtask::worker_status& w : status.workers) seen.insert(w.name);
+    }
+  });
+  CHECK(seen.size() == 2);
+  for (const std::string& name : seen) CHECK(name.find(std::to_string(::getpid())) != std::string::npos);
+}
+
+TEST_CASE("worker: only a coordinator that listens is an address for it") {
+  for (const char* bad : {"local://1", "spawn://2", "127.0.0.1:7700", ""})
+    CHECK_THROWS_AS(dtask::worker(bad, jobs::entries()), dtask::error);
+}
+
+TEST_CASE("cluster: not connected, everything it is asked for ends as closed") {
+  dtask::cluster none;
+  const auto closed = [](auto& e) { return e.code() == dtask::errc::closed; };
+  const auto ask = [&](dtask::cluster& c) -> dtask::task<int> {
+    int ended = 0;
+    const auto called = co_await c.try_call<score_job>(1.0, 2.0);
+    ended += !called && closed(called.error());
+    try {
+      auto handle = co_await c.submit<nothing_job>();
+    } catch (const dtask::error& e) {
+      ended += closed(e);
+    }
+    try {
+      co_await c.broadcast("word", dtask::bytes());
+    } catch (const dtask::error& e) {
+      ended += closed(e);
+    }
+    try {
+      const auto status = co_await c.status();
+      ended -= status.workers.empty();
+    } catch (const dtask::error& e) {
+      ended += closed(e);
+    }
+    co_await c.close();
+    co_return ended;
+  };
+  CHECK(dtask::sync_wait(ask(none)) == 4);
+  CHECK_THROWS_AS(none.map<numbers_job>(std::views::iota(0u, 3u)), dtask::error);
+  CHECK(none.worker_pids().empty());
+  // One that was moved from is like it, and one can be given a connection later.
+  auto live = dtask::sync_wait(dtask::cluster::connect<jobs>("local://1"));
+  none = std::move(live);
+  CHECK(dtask::sync_wait(ask(live)) == 4);
+  CHECK(dtask::sync_wait(none.call<score_job>(2.0, 3.0)) == 6.0);
+}
+
+TEST_CASE("cluster: connect from other Asio code, with any completion token") {
+  boost::asio::io_context io;
+  const auto call = [](dtask::cluster c) -> dtask::task<double> {
+    const double score = co_await c.call<score_job>(2.0, 3.0);
+    co_await c.close();
+    co_return score;
+  };
+  std::vector<double> scores;
+  const auto scored = [&](std::exception_ptr failed, double score) {
+    CHECK_FALSE(failed);
+    scores.push_back(score);
+  };
+  SUBCASE("a handler") {
+    dtask::co_spawn(io.get_executor(), dtask::cluster::connect<jobs>("local://1"),
+                    [&](std::exception_ptr failed, dtask::cluster c) {
+                      REQUIRE_FALSE(failed);
+                      dtask::co_spawn(io.get_executor(), call(std::move(c)), scored);
+                    });
+    io.run();
+  }
+  SUBCASE("a future") {
+    auto coming =
+        dtask::co_spawn(io.get_executor(), dtask::cluster::connect<jobs>("local://1"), boost::asio::use_future);
+    io.run();
+    io.restart();
+    dtask::co_spawn(io.get_executor(), call(coming.get()), scored);
+    io.run();
+  }
+  SUBCASE("an Asio coroutine") {
+    const auto body = [&]() -> boost::asio::awaitable<void> {
+      dtask::cluster c = co_await dtask::co_spawn(io.get_executor(), dtask::cluster::connect<jobs>("local://1"),
+                                                  boost::asio::use_awaitable);
+      const double score = co_await dtask::co_spawn(io.get_executor(), call(std::move(c)), boost::asio::use_awaitable);
+      scores.push_back(score);
+    };
+    boost::asio::co_spawn(io.get_executor(), body(), boost::asio::detached);
+    io.run();
+  }
+  CHECK(scores == std::vector{6.0});
+}
+
+TEST_CASE("cluster: types in the errors of jobs read as they are written") {
+  on("local://1", [](dtask::cluster& c) -> dtask::task<> {
+    const auto end = co_await c.try_call<throws_ours_job>();
+    REQUIRE_FALSE(end);
+    CHECK(end.error().type() == "dtask::error");
+    CHECK(std::string(end.error().what()).find("v0_") == std::string::npos);
+  });
 }
