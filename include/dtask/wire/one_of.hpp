@@ -68,43 +68,47 @@ class one_of {
   void emplace_index(std::size_t index) {
     destroy();
     index_ = static_cast<std::uint8_t>(index);
-    each([this]<class Type>(Type*) { ::new (static_cast<void*>(store_)) Type(); });
+    static_cast<void>(((index_ == index_of<Types> && ::new (static_cast<void*>(store_)) Types()) || ...));
   }
   /// The value if it is a `Type`, else nullptr.
   template <class Type>
   Type* get_if() noexcept {
     static_assert(index_of<Type> < size);
-    return index_ == index_of<Type> ? std::launder(reinterpret_cast<Type*>(store_)) : nullptr;
+    return index_ == index_of<Type> ? __builtin_launder(reinterpret_cast<Type*>(store_)) : nullptr;
   }
   template <class Type>
   const Type* get_if() const noexcept {
-    return const_cast<one_of*>(this)->template get_if<Type>();
+    static_assert(index_of<Type> < size);
+    return index_ == index_of<Type> ? __builtin_launder(reinterpret_cast<const Type*>(store_)) : nullptr;
   }
 
   /// Calls `visitor` with the value.
   template <class Visitor>
   void visit(Visitor&& visitor) {
-    each([&]<class Type>(Type*) { visitor(*std::launder(reinterpret_cast<Type*>(store_))); });
+    static_cast<void>(
+        ((index_ == index_of<Types> && (visitor(*__builtin_launder(reinterpret_cast<Types*>(store_))), true)) || ...));
   }
   template <class Visitor>
   void visit(Visitor&& visitor) const {
-    each([&]<class Type>(Type*) { visitor(*std::launder(reinterpret_cast<const Type*>(store_))); });
+    static_cast<void>(
+        ((index_ == index_of<Types> && (visitor(*__builtin_launder(reinterpret_cast<const Types*>(store_))), true)) ||
+         ...));
   }
 
  private:
   using first = std::tuple_element_t<0, std::tuple<Types...>>;
-  template <class Call>
-  void each(Call&& call) const {
-    static_cast<void>(((index_ == index_of<Types> && (call(static_cast<Types*>(nullptr)), true)) || ...));
-  }
+  // Each operation is one expression over all types: with a lambda, or std::launder and std::move, each type would make
+  // functions of its own.
   void move_in(one_of& other) noexcept {
-    each([&]<class Type>(Type*) {
-      static_assert(std::is_nothrow_move_constructible_v<Type>);
-      ::new (static_cast<void*>(store_)) Type(std::move(*std::launder(reinterpret_cast<Type*>(other.store_))));
-    });
+    static_assert((std::is_nothrow_move_constructible_v<Types> && ...));
+    static_cast<void>(((index_ == index_of<Types> &&
+                        ::new (static_cast<void*>(store_))
+                            Types(static_cast<Types&&>(*__builtin_launder(reinterpret_cast<Types*>(other.store_))))) ||
+                       ...));
   }
   void destroy() noexcept {
-    each([this]<class Type>(Type*) { std::launder(reinterpret_cast<Type*>(store_))->~Type(); });
+    static_cast<void>(
+        ((index_ == index_of<Types> && (__builtin_launder(reinterpret_cast<Types*>(store_))->~Types(), true)) || ...));
   }
 
   alignas(Types...) std::byte store_[std::max({sizeof(Types)...})];
