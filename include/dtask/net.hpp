@@ -5,4 +5,5 @@
 #include "dtask/net/link.hpp"
 #include "dtask/net/listener.hpp"
 #include "dtask/net/pipe.hpp"
+#include "dtask/net/turn.hpp"
 #include "dtask/net/url.hpp"

@@ -16,6 +16,7 @@
 #include "dtask/base/result.hpp"
 #include "dtask/net/detail/tcp_core.hpp"
 #include "dtask/net/link.hpp"
+#include "dtask/net/turn.hpp"
 #include "dtask/net/url.hpp"
 
 DTASK_BEGIN
@@ -46,14 +47,16 @@ class connector_core : public std::enable_shared_from_this<connector_core> {
 
   void start() {
     total_.expires_after(std::chrono::duration_cast<std::chrono::steady_clock::duration>(options_.total_within));
-    total_.async_wait([self = shared_from_this()](const boost::system::error_code& ec) {
-      if (!ec) self->give_up("no answer in time");
-    });
+    wait(total_, turn(shared_from_this(), [](void* self, const boost::system::error_code& failed) {
+           if (!failed) static_cast<connector_core*>(self)->give_up("no answer in time");
+         }));
     boost::system::error_code ec;
     const auto address = boost::asio::ip::make_address(to_.host, ec);
     if (!ec) {
       addresses_.emplace_back(address, to_.port);
-      boost::asio::post(socket_.get_executor(), [self = shared_from_this()] { self->try_next(); });
+      net::post(socket_.get_executor(), turn(shared_from_this(), [](void* self, const boost::system::error_code&) {
+                  static_cast<connector_core*>(self)->try_next();
+                }));
       return;
     }
     resolver_.async_resolve(
@@ -78,7 +81,7 @@ class connector_core : public std::enable_shared_from_this<connector_core> {
     const tcp::endpoint at = addresses_[next_++];
     timed_out_ = false;
     attempt_.expires_after(std::chrono::duration_cast<std::chrono::steady_clock::duration>(options_.attempt_within));
-    attempt_.async_wait([self = shared_from_this(), attempt = next_](const boost::system::error_code& ec) {
+    wait(attempt_, [self = shared_from_this(), attempt = next_](const boost::system::error_code& ec) {
       if (ec || attempt != self->next_ || !self->take_) return;
       self->timed_out_ = true;
       boost::system::error_code ignored;

@@ -19,6 +19,7 @@
 #include "dtask/base/result.hpp"
 #include "dtask/net/detail/tcp_core.hpp"
 #include "dtask/net/link.hpp"
+#include "dtask/net/turn.hpp"
 #include "dtask/net/url.hpp"
 
 DTASK_BEGIN
@@ -78,8 +79,9 @@ class listener_core : public std::enable_shared_from_this<listener_core> {
   void accept() {
     if (closed_) return;
     next_ = tcp_socket(acceptor_.get_executor());
-    acceptor_.async_accept(next_,
-                           [self = shared_from_this()](const boost::system::error_code& ec) { self->on_accept(ec); });
+    acceptor_.async_accept(next_, turn(shared_from_this(), [](void* self, const boost::system::error_code& ec) {
+                             static_cast<listener_core*>(self)->on_accept(ec);
+                           }));
   }
   void on_accept(const boost::system::error_code& ec) {
     if (closed_) return;
@@ -95,9 +97,9 @@ class listener_core : public std::enable_shared_from_this<listener_core> {
       log(log_level::error, "accept_failed", to_string(address_) + ": " + ec.message() + "; trying again every 100 ms");
     if (!strangers_.empty()) turn_away_oldest("out of descriptors");
     pause_.expires_after(std::chrono::milliseconds(100));
-    pause_.async_wait([self = shared_from_this()](const boost::system::error_code& stopped) {
-      if (!stopped) self->accept();
-    });
+    wait(pause_, turn(shared_from_this(), [](void* self, const boost::system::error_code& stopped) {
+           if (!stopped) static_cast<listener_core*>(self)->accept();
+         }));
   }
   void admit() {
     boost::system::error_code ec;
@@ -134,14 +136,16 @@ class listener_core : public std::enable_shared_from_this<listener_core> {
     if (watching_ || strangers_.empty()) return;
     watching_ = true;
     hello_.expires_at(strangers_.front().until);
-    hello_.async_wait([self = shared_from_this()](const boost::system::error_code& ec) {
-      self->watching_ = false;
-      if (ec || self->closed_) return;
-      const auto now = std::chrono::steady_clock::now();
-      while (!self->strangers_.empty() && self->strangers_.front().until <= now)
-        self->turn_away_oldest("no hello in time");
-      self->watch();
-    });
+    wait(hello_, turn(shared_from_this(), [](void* self, const boost::system::error_code& ec) {
+           static_cast<listener_core*>(self)->on_hello_due(!ec);
+         }));
+  }
+  void on_hello_due(bool expired) {
+    watching_ = false;
+    if (!expired || closed_) return;
+    const auto now = std::chrono::steady_clock::now();
+    while (!strangers_.empty() && strangers_.front().until <= now) turn_away_oldest("no hello in time");
+    watch();
   }
 
   const listener_options options_;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <array>
-#include <boost/asio/post.hpp>
 #include <cstddef>
 #include <cstring>
 #include <memory>
@@ -15,6 +14,7 @@
 #include "dtask/net/detail/link_core.hpp"
 #include "dtask/net/detail/tcp_core.hpp"
 #include "dtask/net/link.hpp"
+#include "dtask/net/turn.hpp"
 
 DTASK_BEGIN
 namespace net {
@@ -39,7 +39,7 @@ struct pipe_state {
     const std::lock_guard hold(guard);
     if (!ends[which].open) return;
     // A weak pointer, so that a handler left in a queue never destroys an end on the wrong thread.
-    boost::asio::post(ends[which].where, [to = ends[which].core, action = std::move(action)] {
+    net::post(ends[which].where, [to = ends[which].core, action = std::move(action)] {
       if (const auto core = to.lock()) action(*core);
     });
   }
@@ -122,14 +122,18 @@ class pipe_core final : public link_core {
 
   void finish_sending() override {
     // All of it was taken, so nobody has to be waited for.
-    boost::asio::post(executor_,
-                      [self = shared_from_this(), this] { broke(error(errc::closed, "closed by this side", peer())); });
+    net::post(executor_, turn(shared_from_this(), [](void* self, const boost::system::error_code&) {
+                auto& core = *static_cast<pipe_core*>(static_cast<link_core*>(self));
+                core.broke(error(errc::closed, "closed by this side", core.peer()));
+              }));
   }
   void limit_end() override {
     grace_.expires_after(std::chrono::duration_cast<std::chrono::steady_clock::duration>(options_.close_grace));
-    grace_.async_wait([self = shared_from_this(), this](const boost::system::error_code& ec) {
-      if (!ec && !ended()) broke(error(errc::closed, "the peer did not take the last messages in time", peer()));
-    });
+    wait(grace_, turn(shared_from_this(), [](void* self, const boost::system::error_code& ec) {
+           auto& core = *static_cast<pipe_core*>(static_cast<link_core*>(self));
+           if (!ec && !core.ended())
+             core.broke(error(errc::closed, "the peer did not take the last messages in time", core.peer()));
+         }));
   }
   void shut() noexcept override {
     try {

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-#include <boost/asio/post.hpp>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -12,6 +11,7 @@
 #include "dtask/base/error.hpp"
 #include "dtask/base/log.hpp"
 #include "dtask/net/link.hpp"
+#include "dtask/net/turn.hpp"
 #include "dtask/wire/decoder.hpp"
 #include "dtask/wire/link.hpp"
 #include "dtask/wire/outbox.hpp"
@@ -33,7 +33,7 @@ class link_core : public std::enable_shared_from_this<link_core> {
 
   void start(wire::link_events& events) {
     events_ = &events;
-    boost::asio::post(executor_, [self = shared_from_this()] { self->begin(); });
+    post_turn<&link_core::begin>();
   }
   /// Receives one message and keeps it for `start`; `heard` is told when it is there, or why none comes.
   void await_greeting(std::function<void(const error&)> heard) {
@@ -64,7 +64,7 @@ class link_core : public std::enable_shared_from_this<link_core> {
     ended_ = true;
     why_ = why;
     shut();
-    boost::asio::post(executor_, [self = shared_from_this()] { self->report_end(); });
+    post_turn<&link_core::report_end>();
   }
   /// The owner's link is gone.
   void detach() {
@@ -135,6 +135,13 @@ class link_core : public std::enable_shared_from_this<link_core> {
     shut();
     report_end();
   }
+  /// Calls the member function from the queue of the executor; keeps this alive until then.
+  template <auto Member>
+  void post_turn() {
+    net::post(executor_, turn(shared_from_this(), [](void* self, const boost::system::error_code&) {
+                (static_cast<link_core*>(self)->*Member)();
+              }));
+  }
   void wrote(std::size_t count) noexcept { outbox_->consumed(count); }
   bool discarding() const noexcept { return ending_; }
   bool ended() const noexcept { return ended_; }
@@ -192,10 +199,11 @@ class link_core : public std::enable_shared_from_this<link_core> {
   void schedule_flush() {
     if (corked_ || flush_posted_ || ended_) return;
     flush_posted_ = true;
-    boost::asio::post(executor_, [self = shared_from_this()] {
-      self->flush_posted_ = false;
-      if (!self->ended_) self->pump();
-    });
+    post_turn<&link_core::posted_flush>();
+  }
+  void posted_flush() {
+    flush_posted_ = false;
+    if (!ended_) pump();
   }
   void report_end() {
     if (const auto heard = std::exchange(on_greeting_, nullptr)) return heard(why_);

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <boost/asio/basic_stream_socket.hpp>
-#include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -21,6 +20,7 @@
 #include "dtask/base/error.hpp"
 #include "dtask/net/detail/link_core.hpp"
 #include "dtask/net/link.hpp"
+#include "dtask/net/turn.hpp"
 #include "dtask/net/url.hpp"
 
 DTASK_BEGIN
@@ -28,8 +28,6 @@ namespace net::detail {
 
 using tcp = boost::asio::ip::tcp;
 using tcp_socket = boost::asio::basic_stream_socket<tcp, executor>;
-using timer = boost::asio::basic_waitable_timer<std::chrono::steady_clock,
-                                                boost::asio::wait_traits<std::chrono::steady_clock>, executor>;
 
 inline std::string to_string(const tcp::endpoint& at) {
   return net::to_string(host_port{at.address().to_string(), at.port()});
@@ -139,10 +137,13 @@ class tcp_core final : public link_core {
   }
   void limit_end() override {
     grace_.expires_after(std::chrono::duration_cast<std::chrono::steady_clock::duration>(options_.close_grace));
-    grace_.async_wait([this, keep = self()](const boost::system::error_code& ec) {
-      if (!ec && !ended())
-        broke(write_failed_ ? failure_ : error(errc::closed, "the peer did not end the connection in time", peer()));
-    });
+    wait(grace_, turn(self(), [](void* core, const boost::system::error_code& ec) {
+           if (!ec) static_cast<tcp_core*>(core)->grace_over();
+         }));
+  }
+  void grace_over() {
+    if (ended()) return;
+    broke(write_failed_ ? failure_ : error(errc::closed, "the peer did not end the connection in time", peer()));
   }
   void shut() noexcept override {
     boost::system::error_code ignored;

@@ -18,6 +18,7 @@
 #include "dtask/base/result.hpp"
 #include "dtask/control/client_state.hpp"
 #include "dtask/net/link.hpp"
+#include "dtask/net/turn.hpp"
 #include "dtask/node/detail/client_port.hpp"
 #include "dtask/node/detail/machine_driver.hpp"
 #include "dtask/node/detail/mailbox.hpp"
@@ -208,7 +209,7 @@ class client_node final : public client_port,
     if (watching_ || waiting_.empty() || !patience_) return;
     watching_ = true;
     patience_->expires_after(std::chrono::milliseconds(100));
-    patience_->async_wait([weak = weak_from_this()](const boost::system::error_code& ec) {
+    net::wait(*patience_, [weak = weak_from_this()](const boost::system::error_code& ec) {
       const auto self = weak.lock();
       if (ec || !self) return;
       self->watching_ = false;
@@ -229,7 +230,7 @@ class client_node final : public client_port,
     });
   }
   void dialed(result<std::unique_ptr<net::link>> made) {
-    boost::asio::post(where_, [done = std::move(dialing_)] {});
+    net::post(where_, [done = std::move(dialing_)] {});
     if (!made) {
       machine_.dial_failed(made.error(), now());
       return settle();

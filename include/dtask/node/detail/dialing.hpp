@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-#include <boost/asio/post.hpp>
 #include <memory>
 #include <utility>
 
@@ -9,6 +8,7 @@
 #include "dtask/net/connector.hpp"
 #include "dtask/net/link.hpp"
 #include "dtask/net/pipe.hpp"
+#include "dtask/net/turn.hpp"
 #include "dtask/net/url.hpp"
 #include "dtask/node/detail/coordinator_node.hpp"
 #include "dtask/node/detail/worker_node.hpp"
@@ -29,7 +29,7 @@ inline dialer pipe_dialer(net::executor where, std::weak_ptr<coordinator_node> t
   net::link_options options;
   options.limits = limits;
   return [where, to = std::move(to), options](link_taker take) -> std::shared_ptr<void> {
-    boost::asio::post(where, [where, to, options, take = std::move(take)] {
+    net::post(where, [where, to, options, take = std::move(take)] {
       const auto coordinator = to.lock();
       if (!coordinator) return take(error(errc::unreachable, "the coordinator of this process has ended"));
       net::pipe_ends ends = net::make_pipe(where, where, options);

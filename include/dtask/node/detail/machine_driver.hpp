@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-#include <boost/asio/basic_waitable_timer.hpp>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -16,6 +15,7 @@
 #include "dtask/base/log.hpp"
 #include "dtask/control/action.hpp"
 #include "dtask/net/link.hpp"
+#include "dtask/net/turn.hpp"
 #include "dtask/wire/link.hpp"
 #include "dtask/wire/message.hpp"
 
@@ -181,7 +181,7 @@ class machine_driver {
     if (next >= armed_for_) return;  // the one that is set comes first and sets the next
     armed_for_ = next;
     timer_->expires_at(std::chrono::time_point_cast<clock_type::duration>(next));
-    timer_->async_wait([this, alive = std::weak_ptr<int>(alive_)](const boost::system::error_code& ec) {
+    net::wait(*timer_, [this, alive = std::weak_ptr<int>(alive_)](const boost::system::error_code& ec) {
       if (ec || alive.expired() || silent_) return;
       armed_for_ = never;
       machine_.tick(now());
@@ -190,8 +190,7 @@ class machine_driver {
   }
 
   net::executor where_;
-  std::optional<boost::asio::basic_waitable_timer<clock_type, boost::asio::wait_traits<clock_type>, net::executor>>
-      timer_;
+  std::optional<net::timer> timer_;
   time_point armed_for_ = never;
   std::vector<Action> actions_;
   std::vector<place> places_;

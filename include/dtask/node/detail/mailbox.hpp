@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-#include <boost/asio/post.hpp>
 #include <memory>
 #include <mutex>
 #include <utility>
@@ -8,6 +7,7 @@
 
 #include "dtask/base/config.hpp"
 #include "dtask/net/link.hpp"
+#include "dtask/net/turn.hpp"
 
 DTASK_BEGIN
 namespace detail {
@@ -27,7 +27,7 @@ class mailbox : public std::enable_shared_from_this<mailbox<Letter>> {
       letters_.push_back(std::move(letter));
       if (std::exchange(announced_, true)) return true;
       // Under the lock: after `close` nothing is posted any more.
-      boost::asio::post(where_, [self = this->shared_from_this(), reader] { reader(); });
+      net::post(where_, [self = this->shared_from_this(), reader] { reader(); });
     }
     return true;
   }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-#include <boost/asio/post.hpp>
 #include <chrono>
 #include <exception>
 #include <future>
@@ -10,6 +9,7 @@
 #include "dtask/base/config.hpp"
 #include "dtask/base/deadline.hpp"
 #include "dtask/net/link.hpp"
+#include "dtask/net/turn.hpp"
 #include "dtask/runtime/io_thread.hpp"
 
 DTASK_BEGIN
@@ -28,7 +28,7 @@ class node_thread {
 
   template <class F>
   void post(F f) {
-    boost::asio::post(io_.context(), std::move(f));
+    net::post(executor(), std::move(f));
   }
   /// Runs `f` on the thread and waits for its result. Not from the thread itself.
   template <class F>
@@ -38,7 +38,7 @@ class node_thread {
     // would compile, used or not.
     std::promise<R> done;
     auto result = done.get_future();
-    boost::asio::post(io_.context(), [f = std::move(f), done = std::move(done)]() mutable {
+    net::post(executor(), [f = std::move(f), done = std::move(done)]() mutable {
       try {
         if constexpr (std::is_void_v<R>) {
           f();

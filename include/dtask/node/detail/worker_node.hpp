@@ -15,6 +15,7 @@
 #include "dtask/base/result.hpp"
 #include "dtask/control/worker_state.hpp"
 #include "dtask/net/link.hpp"
+#include "dtask/net/turn.hpp"
 #include "dtask/node/detail/job_runner.hpp"
 #include "dtask/node/detail/machine_driver.hpp"
 #include "dtask/node/detail/mailbox.hpp"
@@ -100,7 +101,7 @@ class worker_node : public std::enable_shared_from_this<worker_node>,
   }
   void dialed(result<std::unique_ptr<net::link>> made) {
     // Not destroyed here: this is called by it.
-    boost::asio::post(where_, [done = std::move(dialing_)] {});
+    net::post(where_, [done = std::move(dialing_)] {});
     if (!made) {
       machine_.dial_failed(made.error(), now());
       return settle();
