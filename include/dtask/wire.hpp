@@ -10,4 +10,5 @@
 #include "dtask/wire/message.hpp"
 #include "dtask/wire/one_of.hpp"
 #include "dtask/wire/outbox.hpp"
+#include "dtask/wire/row.hpp"
 #include "dtask/wire/transfer.hpp"

@@ -11,6 +11,7 @@
 #include "dtask/control/options.hpp"
 #include "dtask/control/stream.hpp"
 #include "dtask/wire/message.hpp"
+#include "dtask/wire/row.hpp"
 
 DTASK_BEGIN
 namespace control {
@@ -35,11 +36,11 @@ class broadcast_cache {
   }
   /// Values verified so far.
   std::uint64_t verified() const noexcept { return order_; }
-  const std::vector<cached_value>& values() const noexcept { return values_; }
+  const wire::row<cached_value>& values() const noexcept { return values_; }
   /// Takes a verified value in; an older one of the name goes. Returns the bytes that were freed by that.
   std::uint64_t insert(cached_value value) {
     std::uint64_t freed = 0;
-    std::erase_if(values_, [&](const cached_value& v) {
+    values_.erase_if([&](const cached_value& v) {
       if (v.name != value.name) return false;
       freed += v.value->held.size();
       return true;
@@ -60,7 +61,7 @@ class broadcast_cache {
   }
 
  private:
-  std::vector<cached_value> values_;
+  wire::row<cached_value> values_;
   std::uint64_t order_ = 0;
   std::uint64_t settled_ = 0;
 };

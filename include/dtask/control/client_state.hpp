@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <memory>
 #include <string>
@@ -216,17 +215,17 @@ class client_state {
   std::uint64_t open_ = 0;
   std::uint64_t unsent_cost_ = 0;
   bool was_full_ = false;
-  std::vector<incoming> in_;
+  wire::row<incoming> in_;
   std::vector<std::uint64_t> acks_;
   time_point acks_at_ = never;  ///< when they are sent even alone
   bool sending_ = false;        ///< something was sent since the last `take_actions`
 
   std::uint64_t last_broadcast_ = 0;
-  std::deque<value_record> to_broadcast_;  ///< the first is on its way where `broadcasting_`
+  wire::row<value_record> to_broadcast_;  ///< the first is on its way where `broadcasting_`
   bool broadcasting_ = false;
-  std::vector<value_record> broadcasts_;  ///< held by the coordinator: the newest of each name
+  wire::row<value_record> broadcasts_;  ///< held by the coordinator: the newest of each name
   std::uint64_t last_request_ = 0;
-  std::vector<query> queries_;
+  wire::row<query> queries_;
 
   bool closing_ = false;
   bool ended_ = false;
@@ -239,3 +238,4 @@ DTASK_END
 
 #include "dtask/control/impl/client_calls.ipp"
 #include "dtask/control/impl/client_link.ipp"
+#include "dtask/wire/row.hpp"

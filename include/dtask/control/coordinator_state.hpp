@@ -122,7 +122,7 @@ class coordinator_state {
     time_point opened{};
     time_point heard{};
     send_queue out;
-    std::vector<incoming> in;
+    wire::row<incoming> in;
     std::vector<std::uint64_t> acks;
     bool acks_due = false;      ///< they do not wait for something to ride along with
     std::uint64_t sent_in = 0;  ///< the turn in which something was sent last
@@ -282,3 +282,4 @@ DTASK_END
 #include "dtask/control/impl/coordinator_sessions.ipp"
 #include "dtask/control/impl/coordinator_turns.ipp"
 #include "dtask/control/impl/coordinator_workers.ipp"
+#include "dtask/wire/row.hpp"

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -15,6 +14,7 @@
 #include "dtask/wire/limits.hpp"
 #include "dtask/wire/link.hpp"
 #include "dtask/wire/message.hpp"
+#include "dtask/wire/row.hpp"
 #include "dtask/wire/transfer.hpp"
 
 DTASK_BEGIN
@@ -85,11 +85,10 @@ class send_queue {
   /// what it has.
   template <class Emit>
   removed remove(std::uint64_t key, const wire::failure& why, Emit&& emit) {
-    for (auto it = waiting_.begin(); it != waiting_.end(); ++it)
-      if (it->key == key) {
-        waiting_.erase(it);
-        return removed::before_start;
-      }
+    if (entry* const unsent = waiting_.find_if([key](const entry& e) { return e.key == key; })) {
+      waiting_.erase(unsent);
+      return removed::before_start;
+    }
     for (std::size_t i = 0; i < active_.size(); ++i)
       if (active_[i].key == key) {
         emit(wire::message(wire::abort_transfer{active_[i].transfer, why}));
@@ -101,7 +100,7 @@ class send_queue {
   /// Takes back all entries of this group, as `remove` does with one.
   template <class Emit>
   void remove_group(std::uint64_t group, const wire::failure& why, Emit&& emit) {
-    std::erase_if(waiting_, [&](const entry& e) { return e.group == group; });
+    waiting_.erase_if([&](const entry& e) { return e.group == group; });
     for (std::size_t i = active_.size(); i-- > 0;)
       if (active_[i].group == group) {
         emit(wire::message(wire::abort_transfer{active_[i].transfer, why}));
@@ -211,12 +210,12 @@ class send_queue {
     return false;
   }
   void erase_active(std::size_t i) {
-    active_.erase(active_.begin() + static_cast<std::ptrdiff_t>(i));
+    active_.erase(active_.begin() + i);
     if (turn_ >= i && turn_ > 0) --turn_;
   }
 
-  std::deque<entry> waiting_;
-  std::vector<entry> active_;
+  wire::row<entry> waiting_;
+  wire::row<entry> active_;
   wire::limits limits_;
   std::size_t unsent_ = 0;
   std::size_t turn_ = 0;

@@ -27,6 +27,11 @@ class slab {
   /// `first`: where generations begin in ids, so that two tables (of a process and of the one that replaces it) do not
   /// give the same ids.
   explicit slab(std::uint32_t first) noexcept : first_(first & ~1U) {}
+  slab(const slab&) = delete;
+  slab& operator=(const slab&) = delete;
+  ~slab() {
+    for (void* const p : pages_) delete[] static_cast<T*>(p);
+  }
 
   /// A fresh record; its slot.
   std::uint32_t insert() {
@@ -36,7 +41,7 @@ class slab {
       free_.pop_back();
     } else {
       slot = used_++;
-      if (slot / page == pages_.size()) pages_.push_back(std::make_unique<T[]>(page));
+      if (slot / page == pages_.size()) add_page();
     }
     ++(*this)[slot].generation;
     ++size_;
@@ -52,8 +57,10 @@ class slab {
     --size_;
   }
 
-  T& operator[](std::uint32_t slot) noexcept { return pages_[slot / page][slot % page]; }
-  const T& operator[](std::uint32_t slot) const noexcept { return pages_[slot / page][slot % page]; }
+  T& operator[](std::uint32_t slot) noexcept { return static_cast<T*>(pages_[slot / page])[slot % page]; }
+  const T& operator[](std::uint32_t slot) const noexcept {
+    return static_cast<const T*>(pages_[slot / page])[slot % page];
+  }
 
   /// The name of a record in messages: never 0, never used twice within 2^31 uses of a slot.
   std::uint64_t id(std::uint32_t slot) const noexcept {
@@ -72,7 +79,14 @@ class slab {
   std::uint32_t bound() const noexcept { return used_; }
 
  private:
-  std::vector<std::unique_ptr<T[]>> pages_;
+  void add_page() {
+    std::unique_ptr<T[]> made(new T[page]());
+    pages_.push_back(made.get());
+    made.release();
+  }
+
+  /// Arrays of T: a vector of their owners would be one more kind of vector for each T.
+  std::vector<void*> pages_;
   std::vector<std::uint32_t> free_;
   std::uint32_t used_ = 0;
   std::uint32_t size_ = 0;

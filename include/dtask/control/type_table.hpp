@@ -10,6 +10,7 @@
 #include "dtask/control/job_table.hpp"
 #include "dtask/control/slab.hpp"
 #include "dtask/wire/message.hpp"
+#include "dtask/wire/row.hpp"
 
 DTASK_BEGIN
 namespace control {
@@ -37,8 +38,8 @@ struct type_record {
   std::string worker_label;   ///< the last worker that registered it, for the error of a mismatch
   lane* ring = nullptr;       ///< the lane whose turn it is
   std::uint32_t queued = 0;
-  std::uint32_t active_at = none;      ///< position among the types with queued jobs
-  std::vector<worker_class*> classes;  ///< kinds of workers that have it
+  std::uint32_t active_at = none;    ///< position among the types with queued jobs
+  wire::row<worker_class*> classes;  ///< kinds of workers that have it
 };
 
 /// All job types that peers registered, each once. Placement compares one number; names and schemas are compared only

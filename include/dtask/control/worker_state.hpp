@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <memory>
 #include <string>
@@ -130,7 +129,7 @@ class worker_state {
   };
   struct session {
     std::uint64_t announced = 0;
-    std::vector<blob_ref> missing;
+    wire::row<blob_ref> missing;
     std::map<std::string, std::pair<std::uint64_t, std::uint64_t>> held;  ///< name → number, bytes
     std::uint32_t running = 0;
     bool ended = false;
@@ -200,14 +199,14 @@ class worker_state {
 
   std::unordered_map<attempt_id, attempt, attempt_hash> attempts_;
   std::unordered_map<std::uint64_t, session> sessions_;
-  std::deque<attempt_id> ready_;     ///< waiting for a slot only; those that were taken back meanwhile are skipped
-  std::vector<attempt_id> held_up_;  ///< waiting for blobs
-  std::deque<attempt_id> answered_;  ///< not acknowledged, in the order of their ends
+  wire::row<attempt_id> ready_;     ///< waiting for a slot only; those that were taken back meanwhile are skipped
+  wire::row<attempt_id> held_up_;   ///< waiting for blobs
+  wire::row<attempt_id> answered_;  ///< not acknowledged, in the order of their ends
   std::vector<slot> slots_;
   std::vector<std::uint32_t> free_;
   std::uint32_t lost_ = 0;
   std::uint32_t orphans_ = 0;
-  std::vector<incoming> in_;
+  wire::row<incoming> in_;
   std::uint64_t blob_bytes_ = 0;
 
   bool draining_ = false;
@@ -222,3 +221,4 @@ DTASK_END
 
 #include "dtask/control/impl/worker_jobs.ipp"
 #include "dtask/control/impl/worker_link.ipp"
+#include "dtask/wire/row.hpp"

@@ -17,6 +17,7 @@
 #include "dtask/control/lease.hpp"
 #include "dtask/control/slab.hpp"
 #include "dtask/control/speed.hpp"
+#include "dtask/wire/row.hpp"
 
 DTASK_BEGIN
 namespace control {
@@ -57,7 +58,7 @@ struct worker_record {
   speed pace;
   list_node load;
   std::uint16_t level = 0xffff;  ///< in its class's lists; 0xffff: takes nothing now
-  std::vector<served_session> serves;
+  wire::row<served_session> serves;
   std::vector<std::uint64_t> ended;  ///< sessions whose end it has not confirmed, in the order of their ends
   std::uint64_t ends_confirmed = 0;  ///< ends that it has confirmed: those before the first of `ended`
   std::uint64_t owed_credit = 0;     ///< result bytes to give back

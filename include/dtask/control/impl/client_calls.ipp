@@ -214,8 +214,8 @@ inline void client_state::resulted(wire::result&& head, payload&& value, time_po
 }
 
 inline void client_state::on(wire::chunk&& m, time_point now) {
-  const auto at = std::find_if(in_.begin(), in_.end(), [&](const incoming& i) { return i.transfer == m.transfer; });
-  if (at == in_.end()) return;  // of a call that has ended here
+  incoming* const at = in_.find_if([&m](const incoming& i) { return i.transfer == m.transfer; });
+  if (at == nullptr) return;  // of a call that has ended here
   if (const error bad = at->from.accept(std::move(m))) return violation(bad.cause(), now);
   if (!at->from.complete()) return;
   incoming done = std::move(*at);
@@ -224,7 +224,7 @@ inline void client_state::on(wire::chunk&& m, time_point now) {
 }
 
 inline void client_state::on(wire::abort_transfer&& m, time_point) {
-  std::erase_if(in_, [&](const incoming& i) { return i.transfer == m.transfer; });
+  in_.erase_if([&](const incoming& i) { return i.transfer == m.transfer; });
 }
 
 inline void client_state::on(wire::state&& m, time_point) {
@@ -330,7 +330,7 @@ inline void client_state::on(wire::broadcast_done&& m, time_point) {
     return;
   }
   v.told = true;
-  std::erase_if(broadcasts_, [&](const value_record& old) { return old.name == v.name; });
+  broadcasts_.erase_if([&](const value_record& old) { return old.name == v.name; });
   broadcasts_.push_back(std::move(v));
 }
 
@@ -351,9 +351,8 @@ inline void client_state::send_queries() {
 }
 
 inline void client_state::on(wire::status_report&& m, time_point) {
-  const auto at =
-      std::find_if(queries_.begin(), queries_.end(), [&](const query& q) { return q.request == m.request; });
-  if (at == queries_.end()) return;
+  query* const at = queries_.find_if([&m](const query& q) { return q.request == m.request; });
+  if (at == nullptr) return;
   queries_.erase(at);
   actions_.push_back(status_arrived{m.request, {}, std::move(m.now)});
 }

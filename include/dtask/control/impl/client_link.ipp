@@ -155,9 +155,8 @@ inline void client_state::new_session(bool same_epoch, time_point now) {
 inline void client_state::rebroadcast() {
   std::sort(broadcasts_.begin(), broadcasts_.end(),
             [](const value_record& a, const value_record& b) { return a.number < b.number; });
-  to_broadcast_.insert(to_broadcast_.begin(), std::make_move_iterator(broadcasts_.begin()),
-                       std::make_move_iterator(broadcasts_.end()));
-  broadcasts_.clear();
+  for (value_record& v : to_broadcast_) broadcasts_.push_back(std::move(v));
+  to_broadcast_ = std::exchange(broadcasts_, {});
 }
 
 inline void client_state::on(wire::known_calls&& m, time_point) {
@@ -217,7 +216,7 @@ inline void client_state::coordinator_gone(const error& why, bool final, time_po
                {}, calls_[c].attempts, {}, false);
   }
   // What was never held is given up; what was, is sent again should a coordinator come.
-  std::erase_if(to_broadcast_, [&](const value_record& v) {
+  to_broadcast_.erase_if([&](const value_record& v) {
     if (!v.told) actions_.push_back(broadcast_complete{v.number, cause});
     return !v.told;
   });
@@ -268,7 +267,7 @@ inline void client_state::tick(time_point now) {
     if (now >= q.until)
       actions_.push_back(status_arrived{
           q.request, error(errc::deadline_exceeded, "the coordinator did not answer within the stated time"), {}});
-  std::erase_if(queries_, [&](const query& q) { return now >= q.until; });
+  queries_.erase_if([&](const query& q) { return now >= q.until; });
   if (closing_) finish_close(now);
 }
 

@@ -40,9 +40,10 @@ inline std::string coordinator_state::check() const {
     }
     if (r.rarely && r.rarely->answer) {
       const peer* const from = r.attempt_live ? at_link(workers_[r.worker].link) : nullptr;
-      if (from == nullptr ||
-          std::none_of(from->in.begin(), from->in.end(), [&](const incoming& i) { return i.from == r.rarely->answer; }))
-        return "a job waits for a result that does not come" + at(j);
+      bool comes = false;
+      if (from != nullptr)
+        for (const incoming& i : from->in) comes = comes || i.from == r.rarely->answer;
+      if (!comes) return "a job waits for a result that does not come" + at(j);
     }
     pausing += r.phase == job_phase::pausing;
     blocked += r.phase == job_phase::blocked;

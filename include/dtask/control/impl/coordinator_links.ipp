@@ -300,8 +300,8 @@ inline void coordinator_state::on(peer& p, wire::status_query&& m, time_point no
 // ---- payloads on their way in ----
 
 inline void coordinator_state::on(peer& p, wire::chunk&& m, time_point now) {
-  const auto at = std::find_if(p.in.begin(), p.in.end(), [&](const incoming& i) { return i.transfer == m.transfer; });
-  if (at == p.in.end()) {  // given up here; its sender has not heard of it yet
+  incoming* const at = p.in.find_if([&m](const incoming& i) { return i.transfer == m.transfer; });
+  if (at == nullptr) {  // given up here; its sender has not heard of it yet
     if (p.role == kind::worker) {
       workers_[p.index].owed_credit += m.data.size();
       touch(p);
@@ -356,8 +356,8 @@ inline void coordinator_state::on(peer& p, wire::chunk&& m, time_point now) {
 }
 
 inline void coordinator_state::on(peer& p, wire::abort_transfer&& m, time_point now) {
-  const auto at = std::find_if(p.in.begin(), p.in.end(), [&](const incoming& i) { return i.transfer == m.transfer; });
-  if (at == p.in.end()) return;
+  incoming* const at = p.in.find_if([&m](const incoming& i) { return i.transfer == m.transfer; });
+  if (at == nullptr) return;
   const incoming gone = std::move(*at);
   p.in.erase(at);
   const std::uint32_t j = gone.what == payload_of::broadcast ? none : jobs_.find(gone.job);

@@ -95,7 +95,7 @@ inline void coordinator_state::end_session(std::uint32_t s, std::string_view why
   for (std::uint32_t w = 0; w < workers_.bound(); ++w) {
     if (!workers_.live(w) || workers_[w].gone) continue;
     worker_record& to = workers_[w];
-    std::erase_if(to.serves, [&](const served_session& served) { return served.session == id; });
+    to.serves.erase_if([&](const served_session& served) { return served.session == id; });
     // Any worker may have run its jobs. One that is away is told when it comes back, and so is one whose link breaks
     // before it has said that it knows.
     to.ended.push_back(id);

@@ -375,7 +375,8 @@ inline void coordinator_state::remove_worker(std::uint32_t w, time_point) {
   r.gone = true;
   reload(w);
   if (worker_classes::release(*r.kind)) {
-    for (const auto& [type, position] : r.positions) std::erase(types_[type].classes, r.kind);
+    for (const auto& [type, position] : r.positions)
+      types_[type].classes.erase_if([&r](const worker_class* c) { return c == r.kind; });
     classes_.forget(*r.kind);
   }
   r.kind = nullptr;
@@ -403,7 +404,10 @@ inline void coordinator_state::serve(std::uint32_t w, std::uint32_t s) {
   const broadcast_cache& cache = sessions_[s].broadcasts;
   const std::uint64_t id = sessions_.id(s);
   served_session* served = r.serving(id);
-  if (served == nullptr) served = &r.serves.emplace_back(served_session{id, 0, {}});
+  if (served == nullptr) {
+    r.serves.push_back({id, 0, {}});
+    served = &r.serves.back();
+  }
   if (served->upto == cache.verified()) return;
   peer* const p = worker_peer(w);
   for (const cached_value& v : cache.values()) {

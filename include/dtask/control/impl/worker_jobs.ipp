@@ -44,8 +44,9 @@ inline void worker_state::on(wire::run&& m, time_point now) {
 inline bool worker_state::has_blobs(const attempt& a) const {
   const auto s = sessions_.find(a.session);
   if (s == sessions_.end()) return true;
-  return std::none_of(s->second.missing.begin(), s->second.missing.end(),
-                      [&](const blob_ref& b) { return b.order <= a.needs; });
+  for (const blob_ref& b : s->second.missing)
+    if (b.order <= a.needs) return false;
+  return true;
 }
 
 inline void worker_state::begin_waiting(const attempt_id& id) {
@@ -58,7 +59,7 @@ inline void worker_state::begin_waiting(const attempt_id& id) {
 }
 
 inline void worker_state::wake_waiting(std::uint64_t s) {
-  std::erase_if(held_up_, [&](const attempt_id& id) {
+  held_up_.erase_if([&](const attempt_id& id) {
     const auto at = attempts_.find(id);
     if (at == attempts_.end()) return true;
     if (at->second.session != s || !has_blobs(at->second)) return false;
@@ -177,9 +178,8 @@ inline void worker_state::on(wire::acknowledge&& m, time_point now) {
   for (const std::uint64_t job : m.calls) {
     // Attempts of a job are few here, mostly one; the acknowledged one is the answered one with the lowest fence, since
     // answers are sent in order.
-    const auto at =
-        std::find_if(answered_.begin(), answered_.end(), [&](const attempt_id& id) { return id.job == job; });
-    if (at == answered_.end()) continue;
+    attempt_id* const at = answered_.find_if([job](const attempt_id& id) { return id.job == job; });
+    if (at == nullptr) continue;
     attempts_.erase(*at);
     answered_.erase(at);
   }
@@ -189,7 +189,7 @@ inline void worker_state::on(wire::acknowledge&& m, time_point now) {
 /// An attempt that has not started goes back.
 inline void worker_state::give_back(attempt_id id) {
   attempts_.erase(id);
-  std::erase_if(in_, [&](const incoming& i) { return i.job == id; });
+  in_.erase_if([&](const incoming& i) { return i.job == id; });
   emit(wire::returned{id.job, id.fence});
 }
 
@@ -217,8 +217,8 @@ inline void worker_state::request_stop(slot& s, errc why, time_point now) {
 // ---- payloads ----
 
 inline void worker_state::on(wire::chunk&& m, time_point now) {
-  const auto at = std::find_if(in_.begin(), in_.end(), [&](const incoming& i) { return i.transfer == m.transfer; });
-  if (at == in_.end()) return;  // given back, or a value that is held already
+  incoming* const at = in_.find_if([&m](const incoming& i) { return i.transfer == m.transfer; });
+  if (at == nullptr) return;  // given back, or a value that is held already
   if (const error bad = at->from.accept(std::move(m))) return violation(bad.cause(), now);
   if (!at->from.complete()) return;
   incoming done = std::move(*at);
@@ -232,13 +232,13 @@ inline void worker_state::on(wire::chunk&& m, time_point now) {
 }
 
 inline void worker_state::on(wire::abort_transfer&& m, time_point) {
-  const auto at = std::find_if(in_.begin(), in_.end(), [&](const incoming& i) { return i.transfer == m.transfer; });
-  if (at == in_.end()) return;
+  incoming* const at = in_.find_if([&m](const incoming& i) { return i.transfer == m.transfer; });
+  if (at == nullptr) return;
   const attempt_id id = at->job;
   const wire::blob blob = std::move(at->blob);
   in_.erase(at);
   if (id.job != 0) return give_back(id);
-  std::erase_if(sessions_[blob.session].missing, [&](const blob_ref& b) { return b.number == blob.number; });
+  sessions_[blob.session].missing.erase_if([&](const blob_ref& b) { return b.number == blob.number; });
   wake_waiting(blob.session);
 }
 
@@ -250,7 +250,7 @@ inline void worker_state::on(wire::blob&& m, time_point now) {
     emit(wire::blob_done{m.session, m.number, {}});
     return;
   }
-  if (std::none_of(s.missing.begin(), s.missing.end(), [&](const blob_ref& b) { return b.number == m.number; }))
+  if (s.missing.find_if([&m](const blob_ref& b) { return b.number == m.number; }) == nullptr)
     s.missing.push_back({++s.announced, m.number});
   if (m.value.transfer == 0) {
     payload whole = std::move(m.value.whole);
@@ -273,7 +273,7 @@ inline void worker_state::blob_arrived(wire::blob&& b, payload&& value, time_poi
   if (options_.digest == nullptr || options_.digest(runs) != b.hash)
     return violation("a broadcast value that does not have its hash", now);
   session& s = sessions_[b.session];
-  std::erase_if(s.missing, [&](const blob_ref& m) { return m.number == b.number; });
+  s.missing.erase_if([&](const blob_ref& m) { return m.number == b.number; });
   const std::uint64_t size = value.size();
   auto& [number, bytes_held] = s.held[b.name];
   if (blob_bytes_ - bytes_held + size > options_.broadcast_bytes) {
@@ -306,7 +306,7 @@ inline void worker_state::on(wire::end_session&& m, time_point) {
   for (const auto& [id, a] : attempts_)
     if (a.session == m.session && (a.now == phase::arriving || a.now == phase::waiting)) waiting.push_back(id);
   for (const attempt_id& id : waiting) give_back(id);
-  std::erase_if(in_, [&](const incoming& i) { return i.job.job == 0 && i.blob.session == m.session; });
+  in_.erase_if([&](const incoming& i) { return i.job.job == 0 && i.blob.session == m.session; });
   leave_session(m.session);
 }
 

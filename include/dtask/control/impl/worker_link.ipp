@@ -62,7 +62,7 @@ inline void worker_state::name_attempts(wire::hello& h) {
       return named != phase::running;  // that is ended by its slot, whoever waits for it
     });
   if (unnamed == 0) return;
-  std::erase_if(answered_, [&](const attempt_id& id) { return !attempts_.contains(id); });
+  answered_.erase_if([&](const attempt_id& id) { return !attempts_.contains(id); });
   say(log_level::warning, "attempts_forgotten",
       std::to_string(unnamed) + " of " + std::to_string(unnamed + h.running.size()) +
           " attempts have no room in the hello and are placed again; run more workers with fewer slots each");

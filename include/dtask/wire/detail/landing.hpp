@@ -11,6 +11,7 @@
 #include "dtask/base/config.hpp"
 #include "dtask/wire/block_pool.hpp"
 #include "dtask/wire/message.hpp"
+#include "dtask/wire/row.hpp"
 
 DTASK_BEGIN
 namespace wire::detail {
@@ -23,9 +24,8 @@ class landing {
  public:
   /// Room for the `size` bytes of this chunk.
   mutable_bytes place(const chunk& piece, std::size_t size, std::size_t most, block_pool& pool) {
-    const auto at =
-        std::find_if(runs_.begin(), runs_.end(), [&](const run& r) { return r.transfer == piece.transfer; });
-    if (at != runs_.end()) {
+    run* const at = runs_.find_if([&piece](const run& r) { return r.transfer == piece.transfer; });
+    if (at != nullptr) {
       if (at->next == piece.offset && size <= at->room) {
         mutable_bytes here(at->owner, at->free, size);
         advance(*at, size);
@@ -36,8 +36,9 @@ class landing {
     }
     if (piece.part > size && runs_.size() < most) {
       if (std::pair<std::shared_ptr<void>, std::byte*> idle = pool.take_idle(piece.part); idle.first) {
-        run& r = runs_.emplace_back(run{piece.transfer, piece.offset, static_cast<std::size_t>(piece.part),
-                                        std::move(idle.first), idle.second});
+        runs_.push_back(
+            {piece.transfer, piece.offset, static_cast<std::size_t>(piece.part), std::move(idle.first), idle.second});
+        run& r = runs_.back();
         mutable_bytes here(r.owner, r.free, size);
         advance(r, size);
         return here;
@@ -46,7 +47,7 @@ class landing {
     return pool.take(size);
   }
   void forget(std::uint64_t transfer) {
-    std::erase_if(runs_, [transfer](const run& r) { return r.transfer == transfer; });
+    runs_.erase_if([transfer](const run& r) { return r.transfer == transfer; });
   }
 
  private:
@@ -62,7 +63,7 @@ class landing {
     r.room -= size;
     r.free += size;
   }
-  std::vector<run> runs_;
+  row<run> runs_;
 };
 
 }  // namespace wire::detail
