@@ -44,6 +44,9 @@ TEST_CASE("a row keeps its order when elements leave") {
   CHECK(r[1] == "f");
   REQUIRE(r.find_if([](const std::string& s) { return s == "f"; }) == r.begin() + 1);
   CHECK(r.find_if([](const std::string& s) { return s == "x"; }) == nullptr);
+  r.push_back("g");
+  r.cut(2);
+  CHECK(joined(r) == "cf");
   r.erase_if([](const std::string&) { return true; });
   CHECK(r.empty());
   CHECK(r.begin() == r.end());

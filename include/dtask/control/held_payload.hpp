@@ -6,13 +6,13 @@
 #include <cstring>
 #include <memory>
 #include <utility>
-#include <variant>
 
 #include "dtask/base/bytes.hpp"
 #include "dtask/base/config.hpp"
 #include "dtask/base/payload.hpp"
 #include "dtask/control/stream.hpp"
 #include "dtask/wire/frame.hpp"
+#include "dtask/wire/one_of.hpp"
 
 DTASK_BEGIN
 namespace control {
@@ -26,8 +26,8 @@ class held_payload {
   /// Bodies up to this size are copied out of the block in which they arrived.
   static constexpr std::size_t copied = 4096;
 
-  bool empty() const noexcept { return std::holds_alternative<std::monostate>(state_); }
-  void clear() noexcept { state_ = std::monostate{}; }
+  bool empty() const noexcept { return state_.get_if<nothing>() != nullptr; }
+  void clear() noexcept { state_ = nothing{}; }
 
   void put(payload&& whole) {
     if (whole.blobs.empty() && whole.body.size() <= inside) {
@@ -46,45 +46,45 @@ class held_payload {
 
   /// Whether it is a stream, or large enough to be sent as one.
   bool is_large(std::size_t small_limit) const noexcept {
-    return std::holds_alternative<std::shared_ptr<stream>>(state_) || size() > small_limit ||
-           blobs() > wire::blobs_in_frame;
+    return arriving() != nullptr || size() > small_limit || blobs() > wire::blobs_in_frame;
   }
   /// The stream, or nullptr.
-  const std::shared_ptr<stream>* arriving() const noexcept { return std::get_if<std::shared_ptr<stream>>(&state_); }
+  const std::shared_ptr<stream>* arriving() const noexcept { return state_.get_if<std::shared_ptr<stream>>(); }
   /// As a stream, whatever it is.
   std::shared_ptr<stream> as_stream() const {
     if (const auto* s = arriving()) return *s;
-    return std::make_shared<stream>(get());
+    return make_stream(get());
   }
   /// The whole payload. Precondition: not a stream.
   payload get() const {
     payload out;
-    if (const auto* here = std::get_if<small>(&state_))
+    if (const auto* here = state_.get_if<small>())
       out.body = bytes::copy(here->data.data(), here->size);
-    else if (const auto* kept = std::get_if<std::unique_ptr<payload>>(&state_))
+    else if (const auto* kept = state_.get_if<std::unique_ptr<payload>>())
       out = **kept;
     return out;
   }
   /// Its blocks besides the body.
   std::size_t blobs() const noexcept {
-    if (const auto* kept = std::get_if<std::unique_ptr<payload>>(&state_)) return (*kept)->blobs.size();
+    if (const auto* kept = state_.get_if<std::unique_ptr<payload>>()) return (*kept)->blobs.size();
     if (const auto* s = arriving()) return (*s)->held.lengths.empty() ? 0 : (*s)->held.lengths.size() - 1;
     return 0;
   }
   /// All of it, whether it has arrived or not.
   std::size_t size() const noexcept {
-    if (const auto* here = std::get_if<small>(&state_)) return here->size;
-    if (const auto* kept = std::get_if<std::unique_ptr<payload>>(&state_)) return (*kept)->size();
+    if (const auto* here = state_.get_if<small>()) return here->size;
+    if (const auto* kept = state_.get_if<std::unique_ptr<payload>>()) return (*kept)->size();
     if (const auto* s = arriving()) return static_cast<std::size_t>((*s)->held.size());
     return 0;
   }
 
  private:
+  struct nothing {};
   struct small {
     std::uint8_t size = 0;
     std::array<std::byte, inside> data;
   };
-  std::variant<std::monostate, small, std::unique_ptr<payload>, std::shared_ptr<stream>> state_;
+  wire::one_of<nothing, small, std::unique_ptr<payload>, std::shared_ptr<stream>> state_;
 };
 
 }  // namespace control

@@ -7,7 +7,6 @@
 #include <memory>
 #include <optional>
 #include <utility>
-#include <vector>
 
 #include "dtask/base/config.hpp"
 #include "dtask/control/stream.hpp"

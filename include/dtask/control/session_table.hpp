@@ -13,6 +13,7 @@
 #include "dtask/control/job_table.hpp"
 #include "dtask/control/slab.hpp"
 #include "dtask/control/type_table.hpp"
+#include "dtask/wire/row.hpp"
 
 DTASK_BEGIN
 namespace control {
@@ -29,7 +30,7 @@ class call_index {
   }
   void set(std::uint32_t position, std::uint32_t job) {
     const std::uint32_t p = position / page;
-    if (p >= pages_.size()) pages_.resize(p + 1);
+    while (p >= pages_.size()) pages_.push_back(nullptr);
     if (!pages_[p]) {
       pages_[p] = std::make_unique<std::uint32_t[]>(page);
       std::fill_n(pages_[p].get(), page, none);
@@ -46,7 +47,7 @@ class call_index {
   }
 
  private:
-  std::vector<std::unique_ptr<std::uint32_t[]>> pages_;
+  wire::row<std::unique_ptr<std::uint32_t[]>> pages_;
 };
 
 // clang-format off

@@ -202,7 +202,7 @@ class worker_state {
   wire::row<attempt_id> ready_;     ///< waiting for a slot only; those that were taken back meanwhile are skipped
   wire::row<attempt_id> held_up_;   ///< waiting for blobs
   wire::row<attempt_id> answered_;  ///< not acknowledged, in the order of their ends
-  std::vector<slot> slots_;
+  wire::row<slot> slots_;
   std::vector<std::uint32_t> free_;
   std::uint32_t lost_ = 0;
   std::uint32_t orphans_ = 0;

@@ -106,7 +106,8 @@ class connector_core : public std::enable_shared_from_this<connector_core> {
     try_next();
   }
   void succeed(const tcp::endpoint& at) {
-    auto core = std::make_shared<tcp_core>(std::move(socket_), wire::side::connecting, options_.links, to_string(at));
+    std::shared_ptr<tcp_core> core(
+        new tcp_core(std::move(socket_), wire::side::connecting, options_.links, to_string(at)));
     const auto take = std::exchange(take_, nullptr);
     finish();
     take(std::unique_ptr<link>(std::make_unique<owned_link>(std::move(core))));
@@ -155,7 +156,7 @@ class connector {
   using connected = std::function<void(result<std::unique_ptr<link>>)>;
 
   connector(executor ex, host_port to, const connector_options& options, connected take)
-      : core_(std::make_shared<detail::connector_core>(ex, std::move(to), options, std::move(take))) {
+      : core_(new detail::connector_core(ex, std::move(to), options, std::move(take))) {
     core_->start();
   }
   connector(const connector&) = delete;

@@ -108,8 +108,8 @@ class listener_core : public std::enable_shared_from_this<listener_core> {
     if (strangers_.size() >= options_.max_strangers) turn_away_oldest("too many connections without a hello");
     const auto until = std::chrono::steady_clock::now() +
                        std::chrono::duration_cast<std::chrono::steady_clock::duration>(options_.hello_within);
-    const auto core =
-        std::make_shared<tcp_core>(std::move(next_), wire::side::listening, options_.links, to_string(from));
+    const auto core = std::shared_ptr<tcp_core>(
+        new tcp_core(std::move(next_), wire::side::listening, options_.links, to_string(from)));
     const place at = strangers_.insert(strangers_.end(), stranger{core, until});
     core->await_greeting([weak = weak_from_this(), at](const error& why) {
       if (const auto self = weak.lock(); self && !self->closed_) self->greeted(at, why);
@@ -186,7 +186,7 @@ class listener {
                    "refusing to listen on " + to_string(at) + ", which other machines can reach", {},
                    "there is no authentication: whoever reaches the port can run jobs; use 127.0.0.1, or allow it with "
                    "--open-to-all (beyond_loopback)");
-    auto core = std::make_shared<detail::listener_core>(ex, options, std::move(take));
+    std::shared_ptr<detail::listener_core> core(new detail::listener_core(ex, options, std::move(take)));
     if (error bad = core->open(*where)) return bad;
     core->start();
     return std::unique_ptr<listener>(new listener(std::move(core)));

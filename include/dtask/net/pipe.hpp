@@ -166,9 +166,9 @@ struct pipe_ends {
 /// once. Each end lives on its own io_context (which may be the same one) and is used on its thread. An io_context must
 /// outlive its end.
 inline pipe_ends make_pipe(executor connecting, executor listening, const link_options& options = {}) {
-  const auto state = std::make_shared<detail::pipe_state>(connecting, listening);
-  const auto a = std::make_shared<detail::pipe_core>(state, std::size_t{0}, wire::side::connecting, options);
-  const auto b = std::make_shared<detail::pipe_core>(state, std::size_t{1}, wire::side::listening, options);
+  const std::shared_ptr<detail::pipe_state> state(new detail::pipe_state(connecting, listening));
+  const std::shared_ptr<detail::pipe_core> a(new detail::pipe_core(state, 0, wire::side::connecting, options));
+  const std::shared_ptr<detail::pipe_core> b(new detail::pipe_core(state, 1, wire::side::listening, options));
   state->ends[0].core = a;
   state->ends[1].core = b;
   return {std::make_unique<detail::owned_link>(a), std::make_unique<detail::owned_link>(b)};

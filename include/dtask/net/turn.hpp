@@ -66,14 +66,14 @@ inline void post(const executor& where, turn next) { boost::asio::post(where, st
 /// The same for any callable, which may be move-only; it costs one allocation more.
 template <class F>
 void post(const executor& where, F f) {
-  post(where, detail::turn_of(std::unique_ptr<detail::kept_call>(new detail::call_of<F>(std::move(f)))));
+  net::post(where, detail::turn_of(std::unique_ptr<detail::kept_call>(new detail::call_of<F>(std::move(f)))));
 }
 /// Calls `next` with the error when the timer expires, or with `operation_aborted` when it is cancelled or set anew.
 inline void wait(timer& on, turn next) { on.async_wait(std::move(next)); }
 /// The same for any callable.
 template <class F>
 void wait(timer& on, F f) {
-  wait(on, detail::turn_of(std::unique_ptr<detail::kept_call>(new detail::call_of<F>(std::move(f)))));
+  net::wait(on, detail::turn_of(std::unique_ptr<detail::kept_call>(new detail::call_of<F>(std::move(f)))));
 }
 
 }  // namespace net

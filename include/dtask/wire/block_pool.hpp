@@ -35,7 +35,7 @@ class block_pool {
   static constexpr std::size_t largest = std::size_t{1} << 30;
   static constexpr std::size_t default_cap = std::size_t{256} << 20;
 
-  explicit block_pool(std::size_t cap = default_cap) : core_(std::make_shared<core>(cap)) {}
+  explicit block_pool(std::size_t cap = default_cap) : core_(new core(cap)) {}
 
   /// The pool that links of this process use unless told otherwise.
   static block_pool& shared() {

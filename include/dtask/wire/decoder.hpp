@@ -11,7 +11,6 @@
 #include <span>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "dtask/base/bytes.hpp"
 #include "dtask/base/config.hpp"
@@ -23,6 +22,7 @@
 #include "dtask/wire/frame.hpp"
 #include "dtask/wire/limits.hpp"
 #include "dtask/wire/message.hpp"
+#include "dtask/wire/row.hpp"
 
 DTASK_BEGIN
 namespace wire {
@@ -264,9 +264,9 @@ class decoder {
   std::size_t capacity_ = 0;
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
-  std::size_t wanted_ = 0;                     // head and body of the frame that is being received
-  std::optional<message> current_;             // decoded, perhaps waiting for its blocks
-  std::vector<detail::outside_part> outside_;  // its blocks
+  std::size_t wanted_ = 0;             // head and body of the frame that is being received
+  std::optional<message> current_;     // decoded, perhaps waiting for its blocks
+  row<detail::outside_part> outside_;  // its blocks
   std::size_t next_outside_ = 0;
   mutable_bytes block_;
   detail::landing landing_;

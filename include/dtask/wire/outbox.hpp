@@ -15,6 +15,7 @@
 #include "dtask/wire/frame.hpp"
 #include "dtask/wire/limits.hpp"
 #include "dtask/wire/message.hpp"
+#include "dtask/wire/row.hpp"
 
 DTASK_BEGIN
 namespace wire {
@@ -133,10 +134,10 @@ class outbox {
  private:
   struct batch {
     detail::append_buffer small;
-    std::vector<detail::splice> large;
+    row<detail::splice> large;
     void cut(std::size_t bytes, std::size_t splices) noexcept {
       small.cut(bytes);
-      large.erase(large.begin() + static_cast<std::ptrdiff_t>(splices), large.end());
+      large.cut(splices);
     }
     void clear() noexcept {
       small.clear();

@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <new>
 #include <type_traits>
-#include <utility>
 
 #include "dtask/base/config.hpp"
 
@@ -81,7 +80,11 @@ class row {
       if (to != &each) *to = static_cast<T&&>(each);
       ++to;
     }
-    for (const std::size_t kept = static_cast<std::size_t>(to - begin()); size_ != kept;) store_[first_ + --size_].~T();
+    cut(static_cast<std::size_t>(to - begin()));
+  }
+  /// Leaves the first `size` of them. Precondition: there are as many.
+  void cut(std::size_t size) noexcept {
+    while (size_ != size) store_[first_ + --size_].~T();
   }
   /// The first for which `wanted` is true, else nullptr.
   template <class Predicate>
@@ -91,8 +94,8 @@ class row {
     return nullptr;
   }
   void clear() noexcept {
-    for (T& each : *this) each.~T();
-    first_ = size_ = 0;
+    cut(0);
+    first_ = 0;
   }
 
  private:

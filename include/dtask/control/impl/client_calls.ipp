@@ -111,7 +111,7 @@ inline void client_state::send_calls(time_point now) {
     m.retry = r.retry;
     if (r.arguments.size() > send_queue::small || r.arguments.blobs.size() > wire::blobs_in_frame) {
       const std::uint64_t id = m.call;
-      out_.push(std::move(m), std::make_shared<stream>(r.arguments), id);
+      out_.push(std::move(m), make_stream(r.arguments), id);
     } else {
       m.arguments.whole = r.arguments;
       emit(std::move(m));
@@ -309,7 +309,7 @@ inline void client_state::send_broadcasts() {
   m.name = v.name;
   m.hash = v.hash;
   if (v.value.size() > send_queue::small) {
-    out_.push(std::move(m), std::make_shared<stream>(whole), 0);
+    out_.push(std::move(m), make_stream(whole), 0);
     return;
   }
   m.value.whole = std::move(whole);

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
 // Bodies of coordinator_state: what must hold between events. Included by coordinator_state.hpp only.
-#include <algorithm>
 #include <set>
 #include <string>
 

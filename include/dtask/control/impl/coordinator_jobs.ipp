@@ -60,7 +60,7 @@ inline void coordinator_state::on(peer& p, wire::submit&& m, time_point now) {
   made.cost = cost;
   made.deadline = deadline_after(now, m.remaining);
   if (announced) {
-    auto arriving = std::make_shared<stream>(std::move(m.arguments.lengths));
+    auto arriving = make_stream(std::move(m.arguments.lengths));
     made.held.put(arriving);
     if (!arriving->complete()) {
       incoming in;

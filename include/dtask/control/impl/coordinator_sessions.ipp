@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
 // Bodies of coordinator_state: client sessions and their broadcasts. Included by coordinator_state.hpp only.
-#include <algorithm>
 #include <utility>
 
 DTASK_BEGIN
@@ -138,10 +137,10 @@ inline void coordinator_state::on(peer& p, wire::broadcast&& m, time_point now) 
   value.name = std::move(m.name);
   value.hash = m.hash;
   if (m.value.transfer == 0) {
-    value.value = std::make_shared<stream>(m.value.whole);
+    value.value = make_stream(m.value.whole);
     return verify(p.index, std::move(value), now);
   }
-  value.value = std::make_shared<stream>(std::move(m.value.lengths));
+  value.value = make_stream(std::move(m.value.lengths));
   if (value.value->complete()) return verify(p.index, std::move(value), now);
   r.receiving = m.number;
   std::shared_ptr<stream> from = value.value;

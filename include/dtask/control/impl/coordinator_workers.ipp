@@ -177,7 +177,7 @@ inline void coordinator_state::on(peer& p, wire::done&& m, time_point now) {
     m.value.transfer = 0;
   }
   if (m.value.transfer != 0) {
-    auto arriving = std::make_shared<stream>(std::move(m.value.lengths));
+    auto arriving = make_stream(std::move(m.value.lengths));
     if (jobs_[j].phase == job_phase::finished) {  // only its end matters now
       end_attempt(j);
       p.acks.push_back(m.job);

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
 // Bodies of worker_state: attempts, slots and broadcast values. Included by worker_state.hpp only.
-#include <algorithm>
 #include <utility>
 
 DTASK_BEGIN
@@ -171,7 +170,7 @@ inline void worker_state::answer(const attempt_id& id, attempt& a) {
     end.value.whole = a.content;
     return emit(std::move(end));
   }
-  out_.push(std::move(end), std::make_shared<stream>(a.content), id.job);
+  out_.push(std::move(end), make_stream(a.content), id.job);
 }
 
 inline void worker_state::on(wire::acknowledge&& m, time_point now) {

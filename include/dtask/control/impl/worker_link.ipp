@@ -9,7 +9,7 @@ namespace control {
 inline worker_state::worker_state(identity who, const worker_options& options, std::uint64_t seed)
     : who_(std::move(who)), options_(options), up_(options.redial_min, options.redial_max, options.hello_within, seed) {
   who_.role = wire::role::worker;
-  slots_.resize(std::max<std::uint32_t>(who_.slots, 1));
+  for (std::uint32_t n = std::max<std::uint32_t>(who_.slots, 1); n > 0; --n) slots_.push_back({});
   who_.slots = static_cast<std::uint32_t>(slots_.size());
   for (std::uint32_t s = who_.slots; s-- > 0;) free_.push_back(s);
 }
@@ -288,7 +288,7 @@ inline void worker_state::finish_drain(time_point now) {
   } else if (now >= drain_until_) {
     return leave(exit_reason::drained, error(errc::deadline_exceeded, "draining took longer than the stated time"));
   }
-  const bool quiet = std::all_of(slots_.begin(), slots_.end(), [](const slot& s) { return !s.busy || s.lost; });
+  const bool quiet = slots_.find_if([](const slot& s) { return s.busy && !s.lost; }) == nullptr;
   // Without a link there is nobody to acknowledge: a coordinator that has ended takes nothing more.
   if (quiet && (attempts_.empty() || (up_.link() == 0 && drain_stops_)) && out_.empty())
     leave(exit_reason::drained, {});

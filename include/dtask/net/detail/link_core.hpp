@@ -154,8 +154,9 @@ class link_core : public std::enable_shared_from_this<link_core> {
   const link_options options_;
   executor executor_;
   wire::decoder decoder_;
-  /// Shared, since a pipe's other end may still read it when this is gone.
-  const std::shared_ptr<wire::outbox> outbox_ = std::make_shared<wire::outbox>();
+  /// Shared, since a pipe's other end may still read it when this is gone. In this room nothing is made with
+  /// std::make_shared, whose control block takes forty functions more for each type.
+  const std::shared_ptr<wire::outbox> outbox_ = std::shared_ptr<wire::outbox>(new wire::outbox);
 
  private:
   void begin() {

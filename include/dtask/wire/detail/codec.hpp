@@ -18,6 +18,7 @@
 #include "dtask/base/deadline.hpp"
 #include "dtask/wire/frame.hpp"
 #include "dtask/wire/message.hpp"
+#include "dtask/wire/row.hpp"
 
 DTASK_BEGIN
 namespace wire::detail {
@@ -84,7 +85,7 @@ struct splice {
 /// Writes the fields of one message behind its head.
 class writer {
  public:
-  writer(append_buffer& out, std::vector<splice>& splices) : out_(out), splices_(splices) {}
+  writer(append_buffer& out, row<splice>& splices) : out_(out), splices_(splices) {}
 
   template <class Integer>
     requires std::is_integral_v<Integer>
@@ -164,7 +165,7 @@ class writer {
   }
 
   append_buffer& out_;
-  std::vector<splice>& splices_;
+  row<splice>& splices_;
   std::uint64_t id_ = 0;
   std::uint64_t blob_bytes_ = 0;
   std::uint32_t extra_ = 0;
@@ -182,7 +183,7 @@ struct outside_part {
 class reader {
  public:
   reader(const std::byte* from, std::size_t size, const frame_header& head, const limits& agreed,
-         std::vector<outside_part>& outside)
+         row<outside_part>& outside)
       : at_(from), end_(from + size), head_(head), limits_(agreed), outside_(outside) {
     outside_.clear();
   }
@@ -335,7 +336,7 @@ class reader {
   const std::byte* end_;
   const frame_header& head_;
   const limits& limits_;
-  std::vector<outside_part>& outside_;
+  row<outside_part>& outside_;
   std::uint64_t outside_bytes_ = 0;
   const char* fault_ = nullptr;
 };
