@@ -57,7 +57,8 @@ TEST_CASE("hello: in one process, on worker processes") {
 }
 
 TEST_CASE("hello header-only: the same program") {
-  const finished f = run({(dtask_test::build_dir() / "tests/cli/dtask_hello_header_only").string(), "--on", "spawn://1"});
+  const finished f =
+      run({(dtask_test::build_dir() / "tests/cli/dtask_hello_header_only").string(), "--on", "spawn://1"});
   CHECK(f.code == 0);
   CHECK(f.out == "primes below one million: 78498\n");
   CHECK(f.err == "");

@@ -568,7 +568,7 @@ TEST_CASE("worker: told to leave while it retires, and afterwards") {
     for (int i = 0; !retired; ++i) {
       w.drain();
       w.stop();
-      if (i == 1000) jobs_gate.open();
+      if (i == 100) jobs_gate.open();
       std::this_thread::yield();
     }
   });

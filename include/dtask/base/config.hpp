@@ -9,9 +9,8 @@
 /// - `DTASK_FRAME_POOL` (0 or 1): recycle coroutine frames per thread. Default 1, and 0 under AddressSanitizer and
 ///   ThreadSanitizer, which could not see into the pool.
 /// - `DTASK_SEPARATE_COMPILATION` (defined or not): the headers of control/, runtime/, net/, node/ and cli/ declare
-/// only,
-///   and the program links what src/*.cpp define (the CMake targets `dtask::compiled` and `dtask::main_compiled` do
-///   both). Not defined: everything is in the headers.
+///   only, and the program links what src/*.cpp define (the CMake targets `dtask::compiled` and `dtask::main_compiled`
+///   do both). Not defined: everything is in the headers.
 ///
 /// Objects built with different values of the first three must not be linked together: the inline namespace and its ABI
 /// tag carry them, so such a link fails instead of the program. The last one may differ from unit to unit: bodies and

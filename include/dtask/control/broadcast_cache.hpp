@@ -38,27 +38,9 @@ class broadcast_cache {
   std::uint64_t verified() const noexcept { return order_; }
   const wire::row<cached_value>& values() const noexcept { return values_; }
   /// Takes a verified value in; an older one of the name goes. Returns the bytes that were freed by that.
-  std::uint64_t insert(cached_value value) {
-    std::uint64_t freed = 0;
-    values_.erase_if([&](const cached_value& v) {
-      if (v.name != value.name) return false;
-      freed += v.value->held.size();
-      return true;
-    });
-    value.order = ++order_;
-    values_.push_back(std::move(value));
-    return freed;
-  }
-  bool holds(std::uint64_t number) const noexcept {
-    for (const cached_value& v : values_)
-      if (v.number == number) return true;
-    return false;
-  }
-  std::uint64_t bytes() const noexcept {
-    std::uint64_t total = 0;
-    for (const cached_value& v : values_) total += v.value->held.size();
-    return total;
-  }
+  std::uint64_t insert(cached_value value);
+  bool holds(std::uint64_t number) const noexcept;
+  std::uint64_t bytes() const noexcept;
 
  private:
   wire::row<cached_value> values_;
@@ -67,12 +49,11 @@ class broadcast_cache {
 };
 
 /// The hash of a complete stream's content.
-inline wire::digest digest_of(digest_function digest, const stream& from) {
-  std::vector<std::span<const std::byte>> runs;
-  runs.reserve(from.held.blocks.size());
-  for (const bytes& block : from.held.blocks) runs.push_back(block.span());
-  return digest(runs);
-}
+wire::digest digest_of(digest_function digest, const stream& from);
 
 }  // namespace control
 DTASK_END
+
+#ifndef DTASK_SEPARATE_COMPILATION
+#include "dtask/control/impl/broadcast_cache.ipp"
+#endif

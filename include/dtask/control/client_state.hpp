@@ -19,6 +19,7 @@
 #include "dtask/control/slab.hpp"
 #include "dtask/control/timer_wheel.hpp"
 #include "dtask/control/uplink.hpp"
+#include "dtask/wire/row.hpp"
 
 DTASK_BEGIN
 namespace control {
@@ -236,6 +237,7 @@ class client_state {
 }  // namespace control
 DTASK_END
 
+#ifndef DTASK_SEPARATE_COMPILATION
 #include "dtask/control/impl/client_calls.ipp"
 #include "dtask/control/impl/client_link.ipp"
-#include "dtask/wire/row.hpp"
+#endif

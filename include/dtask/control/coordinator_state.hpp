@@ -21,6 +21,7 @@
 #include "dtask/control/timer_wheel.hpp"
 #include "dtask/control/type_table.hpp"
 #include "dtask/control/worker_table.hpp"
+#include "dtask/wire/row.hpp"
 
 DTASK_BEGIN
 namespace control {
@@ -275,6 +276,7 @@ class coordinator_state {
 }  // namespace control
 DTASK_END
 
+#ifndef DTASK_SEPARATE_COMPILATION
 #include "dtask/control/impl/coordinator_check.ipp"
 #include "dtask/control/impl/coordinator_jobs.ipp"
 #include "dtask/control/impl/coordinator_links.ipp"
@@ -282,4 +284,4 @@ DTASK_END
 #include "dtask/control/impl/coordinator_sessions.ipp"
 #include "dtask/control/impl/coordinator_turns.ipp"
 #include "dtask/control/impl/coordinator_workers.ipp"
-#include "dtask/wire/row.hpp"
+#endif

@@ -29,19 +29,7 @@ class held_payload {
   bool empty() const noexcept { return state_.get_if<nothing>() != nullptr; }
   void clear() noexcept { state_ = nothing{}; }
 
-  void put(payload&& whole) {
-    if (whole.blobs.empty() && whole.body.size() <= inside) {
-      small& here = state_.emplace<small>();
-      here.size = static_cast<std::uint8_t>(whole.body.size());
-      if (here.size != 0) std::memcpy(here.data.data(), whole.body.data(), here.size);
-      return;
-    }
-    auto kept = std::make_unique<payload>(std::move(whole));
-    if (kept->body.size() <= copied) kept->body = bytes::copy(kept->body.span());
-    for (bytes& blob : kept->blobs)
-      if (blob.size() <= copied) blob = bytes::copy(blob.span());
-    state_ = std::move(kept);
-  }
+  void put(payload&& whole);
   void put(std::shared_ptr<stream> arriving) { state_ = std::move(arriving); }
 
   /// Whether it is a stream, or large enough to be sent as one.
@@ -51,32 +39,13 @@ class held_payload {
   /// The stream, or nullptr.
   const std::shared_ptr<stream>* arriving() const noexcept { return state_.get_if<std::shared_ptr<stream>>(); }
   /// As a stream, whatever it is.
-  std::shared_ptr<stream> as_stream() const {
-    if (const auto* s = arriving()) return *s;
-    return make_stream(get());
-  }
+  std::shared_ptr<stream> as_stream() const;
   /// The whole payload. Precondition: not a stream.
-  payload get() const {
-    payload out;
-    if (const auto* here = state_.get_if<small>())
-      out.body = bytes::copy(here->data.data(), here->size);
-    else if (const auto* kept = state_.get_if<std::unique_ptr<payload>>())
-      out = **kept;
-    return out;
-  }
+  payload get() const;
   /// Its blocks besides the body.
-  std::size_t blobs() const noexcept {
-    if (const auto* kept = state_.get_if<std::unique_ptr<payload>>()) return (*kept)->blobs.size();
-    if (const auto* s = arriving()) return (*s)->held.lengths.empty() ? 0 : (*s)->held.lengths.size() - 1;
-    return 0;
-  }
+  std::size_t blobs() const noexcept;
   /// All of it, whether it has arrived or not.
-  std::size_t size() const noexcept {
-    if (const auto* here = state_.get_if<small>()) return here->size;
-    if (const auto* kept = state_.get_if<std::unique_ptr<payload>>()) return (*kept)->size();
-    if (const auto* s = arriving()) return static_cast<std::size_t>((*s)->held.size());
-    return 0;
-  }
+  std::size_t size() const noexcept;
 
  private:
   struct nothing {};
@@ -89,3 +58,7 @@ class held_payload {
 
 }  // namespace control
 DTASK_END
+
+#ifndef DTASK_SEPARATE_COMPILATION
+#include "dtask/control/impl/held_payload.ipp"
+#endif

@@ -39,35 +39,18 @@ struct lease {
   time_point heard{};
   time_point detached_at{};
 
-  void hear(time_point now) noexcept {
-    heard = now;
-    if (state == lease_state::suspect) state = lease_state::up;
-  }
-  void detach(time_point now) noexcept {
-    state = lease_state::detached;
-    detached_at = now;
-  }
-  void attach(time_point now) noexcept {
-    state = lease_state::up;
-    heard = now;
-  }
+  void hear(time_point now) noexcept;
+  void detach(time_point now) noexcept;
+  void attach(time_point now) noexcept;
   /// When the state changes next if nothing is heard.
-  time_point due(const coordinator_options& o) const noexcept {
-    const time_point lost = deadline_after(heard, o.lost_after);
-    if (state == lease_state::detached) {
-      const time_point away = deadline_after(detached_at, o.reattach_within);
-      return away < lost ? away : lost;
-    }
-    return state == lease_state::up ? deadline_after(heard, o.suspect_after) : lost;
-  }
+  time_point due(const coordinator_options& o) const noexcept;
   /// Moves on with the time; true where the state changed.
-  bool advance(time_point now, const coordinator_options& o) noexcept {
-    const lease_state before = state;
-    if (state == lease_state::up && now >= deadline_after(heard, o.suspect_after)) state = lease_state::suspect;
-    if (state != lease_state::up && now >= due(o)) state = lease_state::lost;
-    return state != before;
-  }
+  bool advance(time_point now, const coordinator_options& o) noexcept;
 };
 
 }  // namespace control
 DTASK_END
+
+#ifndef DTASK_SEPARATE_COMPILATION
+#include "dtask/control/impl/lease.ipp"
+#endif

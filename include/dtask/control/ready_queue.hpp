@@ -18,30 +18,13 @@ class ready_queue {
  public:
   ready_queue(job_table& jobs, type_table& types) noexcept : jobs_(jobs), types_(types) {}
 
-  void push_back(lane& into, std::uint32_t job) {
-    into.jobs.push_back(jobs_, job);
-    added(into);
-  }
+  void push_back(lane& into, std::uint32_t job);
   /// For a job that had its turn before: a retry, or one that a worker gave back.
-  void push_front(lane& into, std::uint32_t job) {
-    into.jobs.push_front(jobs_, job);
-    added(into);
-  }
-  void erase(lane& from, std::uint32_t job) {
-    from.jobs.erase(jobs_, job);
-    --types_[from.type].queued;
-    --size_;
-    if (from.jobs.empty()) unlink(from);
-  }
+  void push_front(lane& into, std::uint32_t job);
+  void erase(lane& from, std::uint32_t job);
   /// The lane's jobs get no turn until `resume`.
-  void suspend(lane& which) {
-    which.suspended = true;
-    unlink(which);
-  }
-  void resume(lane& which) {
-    which.suspended = false;
-    if (!which.jobs.empty()) link(which);
-  }
+  void suspend(lane& which);
+  void resume(lane& which);
   /// After a job of the type's first lane was taken: the next session's turn.
   void rotate(std::uint16_t type) noexcept {
     if (types_[type].ring != nullptr) types_[type].ring = types_[type].ring->next;
@@ -52,46 +35,10 @@ class ready_queue {
   std::uint64_t size() const noexcept { return size_; }
 
  private:
-  void added(lane& into) {
-    ++types_[into.type].queued;
-    ++size_;
-    if (!into.suspended) link(into);
-  }
-  void unlink(lane& from) {
-    if (from.next == nullptr) return;
-    type_record& type = types_[from.type];
-    if (from.next == &from) {
-      type.ring = nullptr;
-      deactivate(from.type);
-    } else {
-      from.prev->next = from.next;
-      from.next->prev = from.prev;
-      if (type.ring == &from) type.ring = from.next;
-    }
-    from.next = from.prev = nullptr;
-  }
-  void link(lane& into) {
-    if (into.next != nullptr) return;
-    type_record& type = types_[into.type];
-    if (type.ring == nullptr) {
-      type.ring = into.next = into.prev = &into;
-      type.active_at = static_cast<std::uint32_t>(active_.size());
-      active_.push_back(into.type);
-      return;
-    }
-    // Before the lane whose turn it is: at the end of the round.
-    into.next = type.ring;
-    into.prev = type.ring->prev;
-    into.prev->next = &into;
-    into.next->prev = &into;
-  }
-  void deactivate(std::uint16_t type) {
-    const std::uint32_t at = types_[type].active_at;
-    active_[at] = active_.back();
-    types_[active_[at]].active_at = at;
-    active_.pop_back();
-    types_[type].active_at = none;
-  }
+  void added(lane& into);
+  void unlink(lane& from);
+  void link(lane& into);
+  void deactivate(std::uint16_t type);
 
   job_table& jobs_;
   type_table& types_;
@@ -101,3 +48,7 @@ class ready_queue {
 
 }  // namespace control
 DTASK_END
+
+#ifndef DTASK_SEPARATE_COMPILATION
+#include "dtask/control/impl/ready_queue.ipp"
+#endif

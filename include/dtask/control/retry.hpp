@@ -21,21 +21,9 @@ struct packed_retry {
   bool on_exception = false;
 
   packed_retry() = default;
-  explicit packed_retry(const retry_policy& policy) noexcept
-      : backoff_ms(pack(policy.backoff)),
-        max_backoff_ms(pack(policy.max_backoff)),
-        retries(static_cast<std::uint16_t>(std::min<std::uint32_t>(policy.retries, 0xffff))),
-        on_exception(policy.on_exception) {}
-  retry_policy unpacked() const noexcept {
-    return {.retries = retries,
-            .backoff = std::chrono::milliseconds(backoff_ms),
-            .max_backoff = std::chrono::milliseconds(max_backoff_ms),
-            .on_exception = on_exception};
-  }
-  static std::uint32_t pack(duration d) noexcept {
-    const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(d).count();
-    return static_cast<std::uint32_t>(std::clamp<std::int64_t>(ms, 0, 0xffffffffLL));
-  }
+  explicit packed_retry(const retry_policy& policy) noexcept;
+  retry_policy unpacked() const noexcept;
+  static std::uint32_t pack(duration d) noexcept;
 };
 
 /// Whether an attempt that ended like this may be followed by another: by the class of the error, the job's effect
@@ -57,3 +45,7 @@ constexpr bool may_retry(errc why, effect effect_class, std::uint32_t retries, b
 
 }  // namespace control
 DTASK_END
+
+#ifndef DTASK_SEPARATE_COMPILATION
+#include "dtask/control/impl/retry.ipp"
+#endif

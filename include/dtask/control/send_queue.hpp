@@ -52,13 +52,9 @@ class send_queue {
   /// Queues a message whose payload is still to be filled in: `from` is sent with it, whole where it is complete and
   /// fits in a frame, else announced and in chunks. `key` names the entry for `remove` and `progress`, `group` (not 0)
   /// those that are taken back together, for `remove_group`.
-  void push(wire::message head, std::shared_ptr<stream> from, std::uint64_t key, std::uint64_t group = 0) {
-    waiting_.push_back({std::move(head), std::move(from), key, group, {}, 0, 0});
-  }
+  void push(wire::message head, std::shared_ptr<stream> from, std::uint64_t key, std::uint64_t group = 0);
   /// Queues a whole message of about `size` bytes that waits for the window.
-  void push_whole(wire::message head, std::size_t size, std::uint64_t key) {
-    waiting_.push_back({std::move(head), nullptr, key, 0, {}, 0, size});
-  }
+  void push_whole(wire::message head, std::size_t size, std::uint64_t key);
   /// Whether a small message sent now would overtake an entry that has not been announced.
   bool would_overtake() const noexcept { return !waiting_.empty(); }
 
@@ -208,10 +204,7 @@ class send_queue {
     }
     return false;
   }
-  void erase_active(std::size_t i) {
-    active_.erase(active_.begin() + i);
-    if (turn_ >= i && turn_ > 0) --turn_;
-  }
+  void erase_active(std::size_t i);
 
   wire::row<entry> waiting_;
   wire::row<entry> active_;
@@ -224,3 +217,7 @@ class send_queue {
 
 }  // namespace control
 DTASK_END
+
+#ifndef DTASK_SEPARATE_COMPILATION
+#include "dtask/control/impl/send_queue.ipp"
+#endif

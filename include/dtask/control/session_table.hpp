@@ -24,27 +24,10 @@ class call_index {
  public:
   static constexpr std::uint32_t page = 1024;
   /// The job at this position, or `none`.
-  std::uint32_t at(std::uint32_t position) const noexcept {
-    const std::uint32_t p = position / page;
-    return p < pages_.size() && pages_[p] ? pages_[p][position % page] : none;
-  }
-  void set(std::uint32_t position, std::uint32_t job) {
-    const std::uint32_t p = position / page;
-    while (p >= pages_.size()) pages_.push_back(nullptr);
-    if (!pages_[p]) {
-      pages_[p] = std::make_unique<std::uint32_t[]>(page);
-      std::fill_n(pages_[p].get(), page, none);
-    }
-    pages_[p][position % page] = job;
-  }
+  std::uint32_t at(std::uint32_t position) const noexcept;
+  void set(std::uint32_t position, std::uint32_t job);
   /// All jobs, in the order of their positions.
-  std::vector<std::uint32_t> jobs() const {
-    std::vector<std::uint32_t> out;
-    for (const auto& p : pages_)
-      for (std::uint32_t i = 0; p && i < page; ++i)
-        if (p[i] != none) out.push_back(p[i]);
-    return out;
-  }
+  std::vector<std::uint32_t> jobs() const;
 
  private:
   wire::row<std::unique_ptr<std::uint32_t[]>> pages_;
@@ -83,3 +66,7 @@ using session_table = slab<session_record>;
 
 }  // namespace control
 DTASK_END
+
+#ifndef DTASK_SEPARATE_COMPILATION
+#include "dtask/control/impl/session_table.ipp"
+#endif

@@ -49,34 +49,8 @@ class type_table {
   static constexpr std::uint32_t limit = 0xfff0;
 
   /// The number of this type, with one more reference; `none` where the table is full.
-  std::uint32_t acquire(const wire::job_type& what) {
-    std::vector<std::uint32_t>& same_name = by_name_[what.name];
-    for (const std::uint32_t t : same_name)
-      if (types_[t].schema == what.schema) {
-        ++types_[t].refs;
-        return t;
-      }
-    if (types_.size() >= limit) {
-      if (same_name.empty()) by_name_.erase(what.name);
-      return none;
-    }
-    const std::uint32_t t = types_.insert();
-    type_record& r = types_[t];
-    r.name = what.name;
-    r.schema = what.schema;
-    r.signature = what.signature;
-    r.refs = 1;
-    same_name.push_back(t);
-    return t;
-  }
-  void release(std::uint32_t t) {
-    type_record& r = types_[t];
-    if (--r.refs != 0) return;
-    const auto found = by_name_.find(r.name);
-    std::erase(found->second, t);
-    if (found->second.empty()) by_name_.erase(found);
-    types_.erase(t);
-  }
+  std::uint32_t acquire(const wire::job_type& what);
+  void release(std::uint32_t t);
   /// All types of this name, whatever their schema.
   const std::vector<std::uint32_t>& named(const std::string& name) const {
     static const std::vector<std::uint32_t> nothing;
@@ -84,11 +58,7 @@ class type_table {
     return found == by_name_.end() ? nothing : found->second;
   }
   /// A type of the same name and another schema that has workers, or `none`.
-  std::uint32_t rival(std::uint32_t t) const {
-    for (const std::uint32_t other : named(types_[t].name))
-      if (other != t && types_[other].workers != 0) return other;
-    return none;
-  }
+  std::uint32_t rival(std::uint32_t t) const;
   type_record& operator[](std::uint32_t t) noexcept { return types_[t]; }
   const type_record& operator[](std::uint32_t t) const noexcept { return types_[t]; }
   std::uint32_t size() const noexcept { return types_.size(); }
@@ -100,3 +70,7 @@ class type_table {
 
 }  // namespace control
 DTASK_END
+
+#ifndef DTASK_SEPARATE_COMPILATION
+#include "dtask/control/impl/type_table.ipp"
+#endif

@@ -30,11 +30,7 @@ class uplink {
   /// What is due.
   enum class need : std::uint8_t { nothing, dial, ping, give_up_link };
 
-  uplink(duration redial_min, duration redial_max, duration hello_within, std::uint64_t seed) noexcept
-      : pause_(redial_min, redial_max),
-        short_lived_(redial_min, redial_max),
-        random_(seed),
-        hello_within_(hello_within) {}
+  uplink(duration redial_min, duration redial_max, duration hello_within, std::uint64_t seed) noexcept;
 
   phase now() const noexcept { return phase_; }
   bool ready() const noexcept { return phase_ == phase::ready; }
@@ -44,78 +40,16 @@ class uplink {
   /// Since when there has been no welcome.
   time_point away_since() const noexcept { return away_since_; }
 
-  void start(time_point now) noexcept {
-    away_since_ = now;
-    phase_ = phase::pausing;
-    redial_at_ = now + pause_.next(random_);
-  }
-  void connected(link_id link, time_point now) noexcept {
-    link_ = link;
-    phase_ = phase::greeting;
-    heard_ = now;
-  }
-  void welcomed(const wire::welcome& w, time_point now) noexcept {
-    phase_ = phase::ready;
-    heard_ = welcomed_ = now;
-    // A peer that names no times, or absurd ones, does not stop the heart.
-    heartbeat_ = std::clamp<duration>(w.heartbeat, std::chrono::milliseconds(1), std::chrono::minutes(1));
-    lost_after_ = std::max<duration>(w.lost_after, 2 * heartbeat_);
-    next_ping_ = now + heartbeat_;
-    pause_.reset();
-  }
+  void start(time_point now) noexcept;
+  void connected(link_id link, time_point now) noexcept;
+  void welcomed(const wire::welcome& w, time_point now) noexcept;
   void heard(time_point now) noexcept { heard_ = now; }
   /// The link is gone, or could not be made.
-  void broken(time_point now) noexcept {
-    if (phase_ == phase::ended) return;
-    const bool was_ready = phase_ == phase::ready;
-    if (was_ready) {
-      away_since_ = now;
-      if (now >= welcomed_ + heartbeat_) short_lived_.reset();
-    }
-    link_ = 0;
-    phase_ = phase::pausing;
-    redial_at_ = now + (was_ready ? short_lived_ : pause_).next(random_);
-  }
-  void end() noexcept {
-    phase_ = phase::ended;
-    link_ = 0;
-  }
+  void broken(time_point now) noexcept;
+  void end() noexcept;
 
-  need due(time_point now) noexcept {
-    switch (phase_) {
-      case phase::pausing:
-        if (now < redial_at_) return need::nothing;
-        phase_ = phase::dialing;
-        return need::dial;
-      case phase::greeting:
-        return now >= heard_ + hello_within_ ? need::give_up_link : need::nothing;
-      case phase::ready:
-        if (now >= heard_ + lost_after_) return need::give_up_link;
-        if (now < next_ping_) return need::nothing;
-        next_ping_ = now + heartbeat_;
-        return need::ping;
-      case phase::idle:
-      case phase::dialing:
-      case phase::ended:
-        break;
-    }
-    return need::nothing;
-  }
-  time_point next() const noexcept {
-    switch (phase_) {
-      case phase::pausing:
-        return redial_at_;
-      case phase::greeting:
-        return heard_ + hello_within_;
-      case phase::ready:
-        return std::min(next_ping_, heard_ + lost_after_);
-      case phase::idle:
-      case phase::dialing:
-      case phase::ended:
-        break;
-    }
-    return never;
-  }
+  need due(time_point now) noexcept;
+  time_point next() const noexcept;
 
  private:
   backoff pause_;        ///< between dials that came to nothing
@@ -147,3 +81,7 @@ constexpr bool is_no_coordinator(errc code) noexcept {
 
 }  // namespace control
 DTASK_END
+
+#ifndef DTASK_SEPARATE_COMPILATION
+#include "dtask/control/impl/uplink.ipp"
+#endif

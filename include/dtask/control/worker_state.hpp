@@ -16,6 +16,7 @@
 #include "dtask/control/send_queue.hpp"
 #include "dtask/control/slab.hpp"
 #include "dtask/control/uplink.hpp"
+#include "dtask/wire/row.hpp"
 
 DTASK_BEGIN
 namespace control {
@@ -219,6 +220,7 @@ class worker_state {
 }  // namespace control
 DTASK_END
 
+#ifndef DTASK_SEPARATE_COMPILATION
 #include "dtask/control/impl/worker_jobs.ipp"
 #include "dtask/control/impl/worker_link.ipp"
-#include "dtask/wire/row.hpp"
+#endif

@@ -65,16 +65,8 @@ struct worker_record {
   std::uint32_t backlog = 0;         ///< jobs beyond its usable slots
   bool idle = false;                 ///< takes jobs and has a free slot
 
-  std::uint32_t position_of(std::uint16_t type) const noexcept {
-    const auto at = std::lower_bound(positions.begin(), positions.end(), type,
-                                     [](const auto& p, std::uint16_t t) { return p.first < t; });
-    return at != positions.end() && at->first == type ? at->second : none;
-  }
-  served_session* serving(std::uint64_t session) noexcept {
-    for (served_session& s : serves)
-      if (s.session == session) return &s;
-    return nullptr;
-  }
+  std::uint32_t position_of(std::uint16_t type) const noexcept;
+  served_session* serving(std::uint64_t session) noexcept;
 };
 
 using worker_table = slab<worker_record>;
@@ -91,30 +83,10 @@ class worker_class {
   std::uint32_t refs = 0;
 
   /// The least loaded worker, and its level; `none` where no worker takes jobs.
-  std::uint32_t least(std::uint16_t& level) const noexcept {
-    for (std::size_t word = 0; word < map_.size(); ++word)
-      if (map_[word] != 0) {
-        level = static_cast<std::uint16_t>(word * 64 + static_cast<std::size_t>(std::countr_zero(map_[word])));
-        return lists_[level].front();
-      }
-    level = 0xffff;
-    return none;
-  }
+  std::uint32_t least(std::uint16_t& level) const noexcept;
   /// Puts the worker where its load belongs, or takes it out (`level` 0xffff). It goes to the end of its list, so
   /// equals take turns.
-  void place(worker_table& workers, std::uint32_t w, std::uint16_t level) noexcept {
-    worker_record& r = workers[w];
-    if (r.level == level) return;
-    if (r.level != 0xffff) {
-      lists_[r.level].erase(workers, w);
-      if (lists_[r.level].empty()) map_[r.level / 64] &= ~(std::uint64_t{1} << (r.level % 64));
-    }
-    r.level = level;
-    if (level != 0xffff) {
-      lists_[level].push_back(workers, w);
-      map_[level / 64] |= std::uint64_t{1} << (level % 64);
-    }
-  }
+  void place(worker_table& workers, std::uint32_t w, std::uint16_t level) noexcept;
 
  private:
   std::array<load_list, 256> lists_{};
@@ -124,21 +96,10 @@ class worker_class {
 /// The kinds of workers, by the set of types that they registered.
 class worker_classes {
  public:
-  worker_class* acquire(std::vector<std::uint16_t> types) {
-    auto& kind = by_types_[types];
-    if (!kind) {
-      kind = std::make_unique<worker_class>();
-      kind->types = std::move(types);
-    }
-    ++kind->refs;
-    return kind.get();
-  }
+  worker_class* acquire(std::vector<std::uint16_t> types);
   /// True where that was the last worker of its kind: `kind` is gone after `forget`.
   static bool release(worker_class& kind) noexcept { return --kind.refs == 0; }
-  void forget(const worker_class& kind) {
-    const std::vector<std::uint16_t> types = kind.types;
-    by_types_.erase(types);
-  }
+  void forget(const worker_class& kind);
 
  private:
   std::map<std::vector<std::uint16_t>, std::unique_ptr<worker_class>> by_types_;
@@ -146,3 +107,7 @@ class worker_classes {
 
 }  // namespace control
 DTASK_END
+
+#ifndef DTASK_SEPARATE_COMPILATION
+#include "dtask/control/impl/worker_table.ipp"
+#endif

@@ -55,10 +55,7 @@ struct call_of final : kept_call {
   }
   F call;
 };
-inline turn turn_of(std::unique_ptr<kept_call> call) {
-  return {std::shared_ptr<kept_call>(std::move(call)),
-          [](void* self, const boost::system::error_code& ec) { static_cast<kept_call*>(self)->run(ec); }};
-}
+turn turn_of(std::unique_ptr<kept_call> call);
 }  // namespace detail
 
 /// Runs `next` on the thread of `where`, after what is queued there. Never from inside this call.
@@ -78,3 +75,7 @@ void wait(timer& on, F f) {
 
 }  // namespace net
 DTASK_END
+
+#ifndef DTASK_SEPARATE_COMPILATION
+#include "dtask/net/impl/turn.ipp"
+#endif

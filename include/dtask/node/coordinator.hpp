@@ -16,8 +16,8 @@ DTASK_BEGIN
 /// destructor.
 class coordinator {
  public:
-  /// Listens at `HOST:PORT` or `tcp://HOST:PORT` (port 0: any free one). Throws `error`: `invalid_argument` for what is no address, for one
-  /// beyond loopback without `options.beyond_loopback`, and for options that contradict each other
+  /// Listens at `HOST:PORT` or `tcp://HOST:PORT` (port 0: any free one). Throws `error`: `invalid_argument` for what is
+  /// no address, for one beyond loopback without `options.beyond_loopback`, and for options that contradict each other
   /// (`heartbeat < suspect_after <= lost_after`); `io_error` for one that cannot be listened on, as a port in use.
   explicit coordinator(std::string_view listen = "127.0.0.1:0", const coordinator_options& options = {});
   coordinator(const coordinator&) = delete;

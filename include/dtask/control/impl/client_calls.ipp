@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+#pragma once
 // Bodies of client_state: calls, broadcasts and status queries. Included by client_state.hpp only.
 #include <algorithm>
 #include <utility>
@@ -6,7 +7,7 @@
 DTASK_BEGIN
 namespace control {
 
-inline std::uint64_t client_state::submit(call_request request, time_point now) {
+DTASK_INLINE std::uint64_t client_state::submit(call_request request, time_point now) {
   const std::uint32_t c = calls_.insert();
   const std::uint64_t id = calls_.id(c);
   call_record& r = calls_[c];
@@ -39,7 +40,7 @@ inline std::uint64_t client_state::submit(call_request request, time_point now) 
   return id;
 }
 
-inline void client_state::arm(std::uint32_t c) {
+DTASK_INLINE void client_state::arm(std::uint32_t c) {
   const call_record& r = calls_[c];
   const time_point at = r.deadline == never           ? never
                         : r.phase == call_phase::sent ? deadline_after(r.deadline, options_.deadline_slack)
@@ -47,7 +48,7 @@ inline void client_state::arm(std::uint32_t c) {
   timers_.arm(calls_, c, std::min({at, r.cancel_at, r.wake}));
 }
 
-inline void client_state::expired(std::uint32_t c, time_point now) {
+DTASK_INLINE void client_state::expired(std::uint32_t c, time_point now) {
   call_record& r = calls_[c];
   if (r.phase == call_phase::zombie) return;
   if (now >= r.cancel_at)
@@ -66,7 +67,7 @@ inline void client_state::expired(std::uint32_t c, time_point now) {
 }
 
 /// Puts a call where it waits to be sent.
-inline void client_state::requeue(std::uint32_t c, bool front) {
+DTASK_INLINE void client_state::requeue(std::uint32_t c, bool front) {
   call_record& r = calls_[c];
   if (r.phase != call_phase::pausing) unsent_cost_ += r.cost;  // it has not counted while it was sent
   r.phase = call_phase::unsent;
@@ -78,7 +79,7 @@ inline void client_state::requeue(std::uint32_t c, bool front) {
   arm(c);
 }
 
-inline void client_state::send_calls(time_point now) {
+DTASK_INLINE void client_state::send_calls(time_point now) {
   while (!unsent_.empty()) {
     const std::uint32_t c = unsent_.front();
     call_record& r = calls_[c];
@@ -120,7 +121,7 @@ inline void client_state::send_calls(time_point now) {
   }
 }
 
-inline void client_state::cancel(std::uint64_t call, time_point now) {
+DTASK_INLINE void client_state::cancel(std::uint64_t call, time_point now) {
   const std::uint32_t c = calls_.find(call);
   if (c == none) return;
   call_record& r = calls_[c];
@@ -141,8 +142,8 @@ inline void client_state::cancel(std::uint64_t call, time_point now) {
 }
 
 /// The one end of a call. `known_there`: the coordinator has it still, so its number is not free yet.
-inline void client_state::end_call(std::uint32_t c, wire::failure why, payload value, std::uint32_t attempts,
-                                   std::string worker, bool known_there) {
+DTASK_INLINE void client_state::end_call(std::uint32_t c, wire::failure why, payload value, std::uint32_t attempts,
+                                         std::string worker, bool known_there) {
   call_record& r = calls_[c];
   if (r.phase == call_phase::unsent) unsent_.erase(calls_, c);
   if (r.phase == call_phase::unsent || r.phase == call_phase::pausing) unsent_cost_ -= r.cost;
@@ -154,7 +155,7 @@ inline void client_state::end_call(std::uint32_t c, wire::failure why, payload v
   r.arguments = {};
 }
 
-inline void client_state::end_here(std::uint32_t c, errc code, std::string text, std::string remedy) {
+DTASK_INLINE void client_state::end_here(std::uint32_t c, errc code, std::string text, std::string remedy) {
   call_record& r = calls_[c];
   const bool sent = r.phase == call_phase::sent;
   bool known = sent;
@@ -171,11 +172,11 @@ inline void client_state::end_here(std::uint32_t c, errc code, std::string text,
   end_call(c, {code, {}, std::move(text), who_.host + "/" + who_.name, std::move(remedy)}, {}, r.attempts, {}, known);
 }
 
-inline void client_state::forget_zombie(std::uint32_t c) { calls_.erase(c); }
+DTASK_INLINE void client_state::forget_zombie(std::uint32_t c) { calls_.erase(c); }
 
 // ---- results ----
 
-inline void client_state::on(wire::result&& m, time_point now) {
+DTASK_INLINE void client_state::on(wire::result&& m, time_point now) {
   if (m.value.transfer == 0) {
     payload value = std::move(m.value.whole);
     return resulted(std::move(m), std::move(value), now);
@@ -188,7 +189,7 @@ inline void client_state::on(wire::result&& m, time_point now) {
   in_.push_back(std::move(in));
 }
 
-inline void client_state::resulted(wire::result&& head, payload&& value, time_point now) {
+DTASK_INLINE void client_state::resulted(wire::result&& head, payload&& value, time_point now) {
   const std::uint32_t c = calls_.find(head.call);
   acks_.push_back(head.call);
   const std::uint64_t held = value.size() + (c == none ? 0 : calls_[c].cost);  // until then, by the coordinator
@@ -213,7 +214,7 @@ inline void client_state::resulted(wire::result&& head, payload&& value, time_po
   end_call(c, std::move(head.why), std::move(value), head.attempts, std::move(head.worker), false);
 }
 
-inline void client_state::on(wire::chunk&& m, time_point now) {
+DTASK_INLINE void client_state::on(wire::chunk&& m, time_point now) {
   incoming* const at = in_.find_if([&m](const incoming& i) { return i.transfer == m.transfer; });
   if (at == nullptr) return;  // of a call that has ended here
   if (const error bad = at->from.accept(std::move(m))) return violation(bad.cause(), now);
@@ -223,11 +224,11 @@ inline void client_state::on(wire::chunk&& m, time_point now) {
   resulted(std::move(done.head), std::move(done.from).take(), now);
 }
 
-inline void client_state::on(wire::abort_transfer&& m, time_point) {
+DTASK_INLINE void client_state::on(wire::abort_transfer&& m, time_point) {
   in_.erase_if([&](const incoming& i) { return i.transfer == m.transfer; });
 }
 
-inline void client_state::on(wire::state&& m, time_point) {
+DTASK_INLINE void client_state::on(wire::state&& m, time_point) {
   const std::uint32_t c = calls_.find(m.call);
   if (c != none && calls_[c].phase == call_phase::sent) actions_.push_back(call_changed{m.call, m.now, m.attempt});
 }
@@ -235,14 +236,14 @@ inline void client_state::on(wire::state&& m, time_point) {
 // ---- broadcasts ----
 
 /// The broadcast that a job submitted now must see: the newest that is held or on its way.
-inline std::uint64_t client_state::needed_broadcast() const noexcept {
+DTASK_INLINE std::uint64_t client_state::needed_broadcast() const noexcept {
   std::uint64_t newest = 0;
   for (const value_record& v : to_broadcast_) newest = std::max(newest, v.number);
   for (const value_record& v : broadcasts_) newest = std::max(newest, v.number);
   return newest;
 }
 
-inline std::uint64_t client_state::broadcast(std::string name, bytes value, time_point now) {
+DTASK_INLINE std::uint64_t client_state::broadcast(std::string name, bytes value, time_point now) {
   wire::digest hash{};
   if (options_.digest != nullptr) {
     const std::span<const std::byte> run = value.span();
@@ -251,7 +252,7 @@ inline std::uint64_t client_state::broadcast(std::string name, bytes value, time
   return broadcast(std::move(name), std::move(value), hash, now);
 }
 
-inline std::uint64_t client_state::broadcast(std::string name, bytes value, wire::digest hash, time_point) {
+DTASK_INLINE std::uint64_t client_state::broadcast(std::string name, bytes value, wire::digest hash, time_point) {
   const std::uint64_t number = ++last_broadcast_;
   if (ended_ || closing_ || gone_) {
     const errc code = gone_ && !closing_ ? errc::coordinator_lost : errc::closed;
@@ -268,7 +269,8 @@ inline std::uint64_t client_state::broadcast(std::string name, bytes value, wire
 }
 
 /// Why a broadcast cannot be sent under these limits: the message would end the link, and the next one.
-inline wire::failure client_state::unfit(const std::string& name, std::size_t size, const wire::limits& agreed) const {
+DTASK_INLINE wire::failure client_state::unfit(const std::string& name, std::size_t size,
+                                               const wire::limits& agreed) const {
   if (name.size() > max_broadcast_name)
     return {errc::too_large,
             {},
@@ -287,7 +289,7 @@ inline wire::failure client_state::unfit(const std::string& name, std::size_t si
   return {};
 }
 
-inline void client_state::send_broadcasts() {
+DTASK_INLINE void client_state::send_broadcasts() {
   while (!broadcasting_ && !to_broadcast_.empty()) {
     const value_record& first = to_broadcast_.front();
     wire::failure bad = unfit(first.name, first.value.size(), out_.limits());
@@ -316,7 +318,7 @@ inline void client_state::send_broadcasts() {
   emit(std::move(m));
 }
 
-inline void client_state::on(wire::broadcast_done&& m, time_point) {
+DTASK_INLINE void client_state::on(wire::broadcast_done&& m, time_point) {
   if (to_broadcast_.empty() || !broadcasting_ || to_broadcast_.front().number != m.number) return;
   value_record v = std::move(to_broadcast_.front());
   to_broadcast_.pop_front();
@@ -336,7 +338,7 @@ inline void client_state::on(wire::broadcast_done&& m, time_point) {
 
 // ---- status ----
 
-inline std::uint64_t client_state::query_status(time_point now) {
+DTASK_INLINE std::uint64_t client_state::query_status(time_point now) {
   const std::uint64_t request = ++last_request_;
   if (ended_ || closing_ || gone_)
     actions_.push_back(status_arrived{request, error(errc::closed, "the client has no coordinator, or is closed"), {}});
@@ -345,19 +347,19 @@ inline std::uint64_t client_state::query_status(time_point now) {
   return request;
 }
 
-inline void client_state::send_queries() {
+DTASK_INLINE void client_state::send_queries() {
   for (query& q : queries_)
     if (!std::exchange(q.sent, true)) emit(wire::status_query{q.request});
 }
 
-inline void client_state::on(wire::status_report&& m, time_point) {
+DTASK_INLINE void client_state::on(wire::status_report&& m, time_point) {
   query* const at = queries_.find_if([&m](const query& q) { return q.request == m.request; });
   if (at == nullptr) return;
   queries_.erase(at);
   actions_.push_back(status_arrived{m.request, {}, std::move(m.now)});
 }
 
-inline std::string client_state::check() const {
+DTASK_INLINE std::string client_state::check() const {
   std::uint64_t open = 0, cost = 0;
   std::uint32_t waiting = 0;
   for (std::uint32_t c = 0; c < calls_.bound(); ++c) {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+#pragma once
 // Bodies of client_state: the way to the coordinator, sessions, and the end. Included by client_state.hpp only.
 #include <algorithm>
 #include <utility>
@@ -6,7 +7,7 @@
 DTASK_BEGIN
 namespace control {
 
-inline client_state::client_state(identity who, const client_options& options, std::uint64_t seed)
+DTASK_INLINE client_state::client_state(identity who, const client_options& options, std::uint64_t seed)
     : who_(std::move(who)),
       options_(options),
       up_(options.redial_min, options.redial_max, options.hello_within, seed),
@@ -14,12 +15,12 @@ inline client_state::client_state(identity who, const client_options& options, s
   if (who_.role == wire::role::worker) who_.role = wire::role::client;
 }
 
-inline void client_state::start(time_point now) {
+DTASK_INLINE void client_state::start(time_point now) {
   up_.start(now);
   tick(now);
 }
 
-inline void client_state::connected(link_id link, time_point now) {
+DTASK_INLINE void client_state::connected(link_id link, time_point now) {
   if (ended_ || up_.now() != uplink::phase::dialing) {
     actions_.push_back(close_link{link, error(errc::closed, "not needed any more"), true});
     return;
@@ -39,12 +40,12 @@ inline void client_state::connected(link_id link, time_point now) {
   emit(std::move(h));
 }
 
-inline void client_state::dial_failed(const error& why, time_point now) {
+DTASK_INLINE void client_state::dial_failed(const error& why, time_point now) {
   last_error_ = why;
   up_.broken(now);
 }
 
-inline void client_state::closed(link_id link, const error& why, time_point now) {
+DTASK_INLINE void client_state::closed(link_id link, const error& why, time_point now) {
   if (!up_.is(link)) return;
   const bool no_coordinator = up_.now() == uplink::phase::greeting && !was_online_ && is_no_coordinator(why.code());
   // One line for each cause, not for each dial.
@@ -55,7 +56,7 @@ inline void client_state::closed(link_id link, const error& why, time_point now)
   if (no_coordinator) coordinator_gone(last_error_, true, now);
 }
 
-inline void client_state::link_broken(time_point now) {
+DTASK_INLINE void client_state::link_broken(time_point now) {
   up_.broken(now);
   out_.clear([](std::uint64_t) {});
   in_.clear();
@@ -66,7 +67,7 @@ inline void client_state::link_broken(time_point now) {
   for (query& q : queries_) q.sent = false;
 }
 
-inline void client_state::violation(std::string_view what, time_point now) {
+DTASK_INLINE void client_state::violation(std::string_view what, time_point now) {
   last_error_ = error(errc::protocol_error, "the coordinator sent " + std::string(what), {},
                       "is it a dtask program of this version?");
   say(log_level::error, "protocol_error", last_error_.what());
@@ -74,15 +75,15 @@ inline void client_state::violation(std::string_view what, time_point now) {
   link_broken(now);
 }
 
-inline void client_state::unsent(link_id link, std::size_t bytes, time_point) {
+DTASK_INLINE void client_state::unsent(link_id link, std::size_t bytes, time_point) {
   if (up_.is(link)) out_.set_unsent(bytes);
 }
 
-inline void client_state::heard(link_id link, time_point now) {
+DTASK_INLINE void client_state::heard(link_id link, time_point now) {
   if (up_.is(link)) up_.heard(now);
 }
 
-inline void client_state::received(link_id link, wire::message&& what, time_point now) {
+DTASK_INLINE void client_state::received(link_id link, wire::message&& what, time_point now) {
   if (!up_.is(link)) return;
   up_.heard(now);
   if (!up_.ready() && !what.get_if<wire::welcome>() && !what.get_if<wire::refuse>())
@@ -90,7 +91,7 @@ inline void client_state::received(link_id link, wire::message&& what, time_poin
   what.visit([&](auto& m) { on(std::move(m), now); });
 }
 
-inline void client_state::on(wire::welcome&& m, time_point now) {
+DTASK_INLINE void client_state::on(wire::welcome&& m, time_point now) {
   if (up_.ready()) return violation("a second welcome", now);
   up_.welcomed(m, now);
   actions_.push_back(set_limits{up_.link(), m.limits});
@@ -116,7 +117,7 @@ inline void client_state::on(wire::welcome&& m, time_point now) {
 
 /// A session that knows nothing: what may run twice is submitted again, the rest ends with its cause; broadcasts are
 /// sent again first.
-inline void client_state::new_session(bool same_epoch, time_point now) {
+DTASK_INLINE void client_state::new_session(bool same_epoch, time_point now) {
   const errc code = same_epoch ? errc::session_lost : errc::coordinator_lost;
   const std::string what = same_epoch ? "the coordinator gave this session up" : "the coordinator restarted";
   rebroadcast();
@@ -152,14 +153,14 @@ inline void client_state::new_session(bool same_epoch, time_point now) {
 }
 
 /// The values that the lost session held go first on the next.
-inline void client_state::rebroadcast() {
+DTASK_INLINE void client_state::rebroadcast() {
   std::sort(broadcasts_.begin(), broadcasts_.end(),
             [](const value_record& a, const value_record& b) { return a.number < b.number; });
   for (value_record& v : to_broadcast_) broadcasts_.push_back(std::move(v));
   to_broadcast_ = std::exchange(broadcasts_, {});
 }
 
-inline void client_state::on(wire::known_calls&& m, time_point) {
+DTASK_INLINE void client_state::on(wire::known_calls&& m, time_point) {
   for (const std::uint64_t call : m.calls)
     if (const std::uint32_t c = calls_.find(call); c != none) calls_[c].known = true;
   if (!m.last) return;
@@ -178,7 +179,7 @@ inline void client_state::on(wire::known_calls&& m, time_point) {
   }
 }
 
-inline void client_state::on(wire::refuse&& m, time_point now) {
+DTASK_INLINE void client_state::on(wire::refuse&& m, time_point now) {
   last_error_ = error(m.code, "the coordinator refused this client: " + m.text);
   const bool final = is_final_refusal(m.code);
   actions_.push_back(close_link{up_.link(), last_error_, true});
@@ -186,7 +187,7 @@ inline void client_state::on(wire::refuse&& m, time_point now) {
   if (final) coordinator_gone(last_error_, true, now);
 }
 
-inline void client_state::on(wire::goodbye&& m, time_point now) {
+DTASK_INLINE void client_state::on(wire::goodbye&& m, time_point now) {
   last_error_ = error(errc::coordinator_lost, "the coordinator ended: " + m.reason);
   if (!closing_) say(log_level::warning, "coordinator_away", last_error_.what());
   actions_.push_back(close_link{up_.link(), last_error_, false});
@@ -194,7 +195,7 @@ inline void client_state::on(wire::goodbye&& m, time_point now) {
 }
 
 /// No coordinator: everything that waits for one ends.
-inline void client_state::coordinator_gone(const error& why, bool final, time_point now) {
+DTASK_INLINE void client_state::coordinator_gone(const error& why, bool final, time_point now) {
   if (!gone_) actions_.push_back(offline{why, final});
   gone_ = true;
   session_ = key_ = 0;
@@ -231,7 +232,7 @@ inline void client_state::coordinator_gone(const error& why, bool final, time_po
 
 // ---- time ----
 
-inline void client_state::tick(time_point now) {
+DTASK_INLINE void client_state::tick(time_point now) {
   if (ended_) return;
   timers_.advance(calls_, now, [&](std::uint32_t c) { expired(c, now); });
   switch (up_.due(now)) {
@@ -271,7 +272,7 @@ inline void client_state::tick(time_point now) {
   if (closing_) finish_close(now);
 }
 
-inline time_point client_state::next_tick() const noexcept {
+DTASK_INLINE time_point client_state::next_tick() const noexcept {
   if (ended_) return never;
   time_point at = std::min({timers_.next_time(), up_.next(), close_until_, acks_at_});
   if (!up_.ready() && !gone_ && up_.now() != uplink::phase::idle)
@@ -283,7 +284,7 @@ inline time_point client_state::next_tick() const noexcept {
 
 // ---- the end ----
 
-inline void client_state::close(time_point now) {
+DTASK_INLINE void client_state::close(time_point now) {
   if (closing_ || ended_) return;
   closing_ = true;
   close_until_ = deadline_after(now, options_.close_within);
@@ -301,13 +302,13 @@ inline void client_state::close(time_point now) {
   finish_close(now);
 }
 
-inline void client_state::abandon(time_point now) {
+DTASK_INLINE void client_state::abandon(time_point now) {
   close(now);
   close_until_ = now;
   finish_close(now);
 }
 
-inline void client_state::finish_close(time_point now) {
+DTASK_INLINE void client_state::finish_close(time_point now) {
   if (ended_ || (open_ != 0 && now < close_until_)) return;
   for (std::uint32_t c = 0; c < calls_.bound(); ++c)
     if (calls_.live(c) && calls_[c].phase != call_phase::zombie)
@@ -316,7 +317,7 @@ inline void client_state::finish_close(time_point now) {
   leave();
 }
 
-inline void client_state::leave() {
+DTASK_INLINE void client_state::leave() {
   if (ended_) return;
   if (up_.link() != 0) {
     emit(wire::goodbye{"the client closes"});
@@ -327,7 +328,7 @@ inline void client_state::leave() {
   actions_.push_back(control::closed{});
 }
 
-inline void client_state::take_actions(std::vector<client_action>& out, time_point now) {
+DTASK_INLINE void client_state::take_actions(std::vector<client_action>& out, time_point now) {
   if (!ended_) {
     if (closing_) finish_close(now);
     if (up_.ready()) {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+#pragma once
 // Bodies of coordinator_state: what must hold between events. Included by coordinator_state.hpp only.
 #include <set>
 #include <string>
@@ -6,7 +7,7 @@
 DTASK_BEGIN
 namespace control {
 
-inline std::string coordinator_state::check() const {
+DTASK_INLINE std::string coordinator_state::check() const {
   const auto at = [&](std::uint32_t j) {
     return " (job " + std::to_string(jobs_.id(j)) + ", phase " + std::to_string(static_cast<int>(jobs_[j].phase)) + ")";
   };

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+#pragma once
 // Bodies of coordinator_state: a job from its submission to its one end. Included by coordinator_state.hpp only.
 #include <algorithm>
 #include <utility>
@@ -6,7 +7,7 @@
 DTASK_BEGIN
 namespace control {
 
-inline void coordinator_state::on(peer& p, wire::submit&& m, time_point now) {
+DTASK_INLINE void coordinator_state::on(peer& p, wire::submit&& m, time_point now) {
   if (p.role != kind::client) return violation(p, "a submit, without being a client");
   const std::uint32_t s = p.index;
   session_record& r = sessions_[s];
@@ -88,13 +89,13 @@ inline void coordinator_state::on(peer& p, wire::submit&& m, time_point now) {
   enqueue(j, false, now);
 }
 
-inline void coordinator_state::on(peer& p, wire::cancel&& m, time_point now) {
+DTASK_INLINE void coordinator_state::on(peer& p, wire::cancel&& m, time_point now) {
   if (p.role != kind::client) return violation(p, "a cancel, without being a client");
   const std::uint32_t j = job_of(sessions_[p.index], m.call);
   if (j != none) withdraw(j, now);
 }
 
-inline void coordinator_state::on(peer& p, wire::acknowledge&& m, time_point) {
+DTASK_INLINE void coordinator_state::on(peer& p, wire::acknowledge&& m, time_point) {
   if (p.role != kind::client) return violation(p, "an acknowledge, without being a client");
   for (const std::uint64_t call : m.calls) {
     const std::uint32_t j = job_of(sessions_[p.index], call);
@@ -103,7 +104,7 @@ inline void coordinator_state::on(peer& p, wire::acknowledge&& m, time_point) {
 }
 
 /// Puts a job that no worker holds where it waits for one.
-inline void coordinator_state::enqueue(std::uint32_t j, bool front, time_point now) {
+DTASK_INLINE void coordinator_state::enqueue(std::uint32_t j, bool front, time_point now) {
   job& r = jobs_[j];
   if (types_[r.type].workers == 0) {
     if (const std::uint32_t rival = types_.rival(r.type); rival != none) return mismatch(j, rival, now);
@@ -126,13 +127,13 @@ inline void coordinator_state::enqueue(std::uint32_t j, bool front, time_point n
   report_state(j, wire::job_state::queued);
 }
 
-inline void coordinator_state::arm(std::uint32_t j) {
+DTASK_INLINE void coordinator_state::arm(std::uint32_t j) {
   const time_point at = std::min(jobs_[j].deadline, jobs_[j].wake);
   timers_.arm(jobs_, j, at);
 }
 
 /// Takes a job out of whatever it waits in.
-inline void coordinator_state::leave(std::uint32_t j) {
+DTASK_INLINE void coordinator_state::leave(std::uint32_t j) {
   job& r = jobs_[j];
   switch (r.phase) {
     case job_phase::blocked:
@@ -158,7 +159,7 @@ inline void coordinator_state::leave(std::uint32_t j) {
   r.wake = never;
 }
 
-inline void coordinator_state::expired(std::uint32_t j, time_point now) {
+DTASK_INLINE void coordinator_state::expired(std::uint32_t j, time_point now) {
   job& r = jobs_[j];
   if (now >= r.deadline) {
     const std::string at = place_of(j);
@@ -193,7 +194,7 @@ inline void coordinator_state::expired(std::uint32_t j, time_point now) {
 }
 
 /// The one end of a job without a value.
-inline void coordinator_state::finish(std::uint32_t j, wire::failure why, time_point now) {
+DTASK_INLINE void coordinator_state::finish(std::uint32_t j, wire::failure why, time_point now) {
   job& r = jobs_[j];
   leave(j);
   if (why.place.empty()) why.place = place_of(j);
@@ -207,7 +208,7 @@ inline void coordinator_state::finish(std::uint32_t j, wire::failure why, time_p
 }
 
 /// The one end of a job whose value has just been put into `held`, its arguments being gone.
-inline void coordinator_state::succeed(std::uint32_t j, time_point now) {
+DTASK_INLINE void coordinator_state::succeed(std::uint32_t j, time_point now) {
   job& r = jobs_[j];
   leave(j);
   ++succeeded_;
@@ -221,7 +222,7 @@ inline void coordinator_state::succeed(std::uint32_t j, time_point now) {
 }
 
 /// A client that does not take its results gets no more of them: its queued jobs wait.
-inline void coordinator_state::limit_results(std::uint32_t s) {
+DTASK_INLINE void coordinator_state::limit_results(std::uint32_t s) {
   session_record& r = sessions_[s];
   const bool suspend = r.results >= options_.session_bytes;
   if (std::exchange(r.suspended, suspend) == suspend) return;
@@ -233,7 +234,7 @@ inline void coordinator_state::limit_results(std::uint32_t s) {
   }
 }
 
-inline void coordinator_state::settled(std::uint32_t j, time_point) {
+DTASK_INLINE void coordinator_state::settled(std::uint32_t j, time_point) {
   job& r = jobs_[j];
   r.phase = job_phase::finished;
   timers_.disarm(jobs_, j);
@@ -248,7 +249,7 @@ inline void coordinator_state::settled(std::uint32_t j, time_point) {
 
 /// The arguments of a job that has ended, or may not be placed again. If its run has not left yet, or is on its way,
 /// the worker is not bothered with the rest; else it is told to stop.
-inline void coordinator_state::forget_arguments(std::uint32_t j, time_point) {
+DTASK_INLINE void coordinator_state::forget_arguments(std::uint32_t j, time_point) {
   job& r = jobs_[j];
   if (!r.attempt_live) return;
   peer* const w = worker_peer(r.worker);
@@ -265,7 +266,7 @@ inline void coordinator_state::forget_arguments(std::uint32_t j, time_point) {
 }
 
 /// Cancelled by its client: at once where it waits, else when its worker reports the end.
-inline void coordinator_state::withdraw(std::uint32_t j, time_point now) {
+DTASK_INLINE void coordinator_state::withdraw(std::uint32_t j, time_point now) {
   job& r = jobs_[j];
   if (r.phase == job_phase::finished || r.cancelled) return;
   r.cancelled = true;
@@ -274,7 +275,7 @@ inline void coordinator_state::withdraw(std::uint32_t j, time_point now) {
 }
 
 /// Another attempt, if the class of the error, the effect class and the budget allow; else the end.
-inline void coordinator_state::retry(std::uint32_t j, wire::failure why, time_point now) {
+DTASK_INLINE void coordinator_state::retry(std::uint32_t j, wire::failure why, time_point now) {
   job& r = jobs_[j];
   if (r.cancelled || !may_retry(why.code, r.effect_class, r.retry.retries, r.retry.on_exception, r.attempts))
     return finish(j, std::move(why), now);
@@ -289,7 +290,7 @@ inline void coordinator_state::retry(std::uint32_t j, wire::failure why, time_po
 
 /// A large result that is on its way is not wanted, or does not come: the client, if it was sent some, drops it. Where
 /// its worker goes on sending, what comes is thrown away, and the end of it is the end of the attempt.
-inline void coordinator_state::drop_answer(std::uint32_t j) {
+DTASK_INLINE void coordinator_state::drop_answer(std::uint32_t j) {
   job& r = jobs_[j];
   if (!r.rarely || !r.rarely->answer) return;
   if (r.session != none)
@@ -304,7 +305,7 @@ inline void coordinator_state::drop_answer(std::uint32_t j) {
 }
 
 /// The same where this result of an attempt does not come; another attempt's is left alone. Whether it was wanted.
-inline bool coordinator_state::drop_arriving(const incoming& what) {
+DTASK_INLINE bool coordinator_state::drop_arriving(const incoming& what) {
   const std::uint32_t j = what.what == payload_of::result ? jobs_.find(what.job) : none;
   if (j == none || !jobs_[j].rarely || jobs_[j].rarely->answer != what.from) return false;
   drop_answer(j);
@@ -312,7 +313,7 @@ inline bool coordinator_state::drop_arriving(const incoming& what) {
 }
 
 /// A finished job's value is not needed any more: what of it has not been sent was never paid back to its worker.
-inline void coordinator_state::drop_value(std::uint32_t j) {
+DTASK_INLINE void coordinator_state::drop_value(std::uint32_t j) {
   job& r = jobs_[j];
   const std::shared_ptr<stream>* const from = r.held.arriving();
   if (r.answered && r.worker != none && from != nullptr && (*from)->owed != 0) {
@@ -322,7 +323,7 @@ inline void coordinator_state::drop_value(std::uint32_t j) {
   r.held.clear();
 }
 
-inline void coordinator_state::send_result(std::uint32_t j) {
+DTASK_INLINE void coordinator_state::send_result(std::uint32_t j) {
   job& r = jobs_[j];
   peer* const c = find(sessions_[r.session].link);
   if (c == nullptr) {  // sent when the session is resumed
@@ -358,7 +359,7 @@ inline void coordinator_state::send_result(std::uint32_t j) {
 }
 
 /// The client has the result, or is gone.
-inline void coordinator_state::release_from_session(std::uint32_t j) {
+DTASK_INLINE void coordinator_state::release_from_session(std::uint32_t j) {
   job& r = jobs_[j];
   if (r.session != none) {
     session_record& s = sessions_[r.session];
@@ -382,7 +383,7 @@ inline void coordinator_state::release_from_session(std::uint32_t j) {
   reclaim(j);
 }
 
-inline void coordinator_state::reclaim(std::uint32_t j) {
+DTASK_INLINE void coordinator_state::reclaim(std::uint32_t j) {
   job& r = jobs_[j];
   if (r.phase != job_phase::finished || !r.accepted || r.attempt_live) return;
   if (r.worker != none) {
@@ -392,20 +393,20 @@ inline void coordinator_state::reclaim(std::uint32_t j) {
   jobs_.erase(j);
 }
 
-inline void coordinator_state::report_state(std::uint32_t j, wire::job_state state) {
+DTASK_INLINE void coordinator_state::report_state(std::uint32_t j, wire::job_state state) {
   const job& r = jobs_[j];
   if (!r.watch || r.session == none) return;
   if (peer* const c = find(sessions_[r.session].link))
     emit(*c, wire::state{r.call, state, r.attempts + (state == wire::job_state::running ? 0U : 1U)});
 }
 
-inline std::string coordinator_state::place_of(std::uint32_t j) const {
+DTASK_INLINE std::string coordinator_state::place_of(std::uint32_t j) const {
   const job& r = jobs_[j];
   if (r.worker == none) return "coordinator";
   return workers_[r.worker].label + ", attempt " + std::to_string(std::max(r.attempts, 1U));
 }
 
-inline void coordinator_state::mismatch(std::uint32_t j, std::uint32_t rival, time_point now) {
+DTASK_INLINE void coordinator_state::mismatch(std::uint32_t j, std::uint32_t rival, time_point now) {
   const type_record& mine = types_[jobs_[j].type];
   const type_record& theirs = types_[rival];
   finish(j,
@@ -419,7 +420,7 @@ inline void coordinator_state::mismatch(std::uint32_t j, std::uint32_t rival, ti
 }
 
 /// The jobs of a type that wait for a worker.
-inline std::vector<std::uint32_t> coordinator_state::waiting_jobs(std::uint16_t t) const {
+DTASK_INLINE std::vector<std::uint32_t> coordinator_state::waiting_jobs(std::uint16_t t) const {
   std::vector<std::uint32_t> out;
   // Not along the type's ring: lanes that are suspended are out of it.
   for (std::uint32_t s = 0; s < sessions_.bound(); ++s) {
@@ -437,7 +438,7 @@ inline std::vector<std::uint32_t> coordinator_state::waiting_jobs(std::uint16_t 
 
 /// The last worker of a type has gone, or one with the same name and another schema has come: those that wait are told,
 /// or wait for a stated time.
-inline void coordinator_state::type_without_workers(std::uint16_t t, time_point now) {
+DTASK_INLINE void coordinator_state::type_without_workers(std::uint16_t t, time_point now) {
   if (types_[t].workers != 0) return;
   const std::uint32_t rival = types_.rival(t);
   for (const std::uint32_t j : waiting_jobs(t)) {

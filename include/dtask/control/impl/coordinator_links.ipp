@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+#pragma once
 // Bodies of coordinator_state: connections, and what goes out at the end of a batch. Included by coordinator_state.hpp
 // only.
 #include <algorithm>
@@ -8,7 +9,8 @@
 DTASK_BEGIN
 namespace control {
 
-inline coordinator_state::coordinator_state(const coordinator_options& options, std::uint64_t seed, time_point now)
+DTASK_INLINE coordinator_state::coordinator_state(const coordinator_options& options, std::uint64_t seed,
+                                                  time_point now)
     : options_(options),
       random_(seed),
       epoch_(random_.next_key()),
@@ -20,7 +22,7 @@ inline coordinator_state::coordinator_state(const coordinator_options& options, 
       timers_(now),
       next_scan_(now + options.heartbeat / 4) {}
 
-inline coordinator_state::peer* coordinator_state::find(link_id link) noexcept {
+DTASK_INLINE coordinator_state::peer* coordinator_state::find(link_id link) noexcept {
   if (link == 0) return nullptr;
   if (last_peer_ != nullptr && last_peer_->link == link) return last_peer_;
   const auto found = peers_.find(link);
@@ -28,24 +30,24 @@ inline coordinator_state::peer* coordinator_state::find(link_id link) noexcept {
   return last_peer_ = found->second.get();
 }
 
-inline void coordinator_state::emit(peer& to, wire::message&& what) {
+DTASK_INLINE void coordinator_state::emit(peer& to, wire::message&& what) {
   if (to.role == kind::closing) return;
   actions_.emplace_back(std::in_place_type<send>, to.link, std::move(what));
   to.sent_in = acting_;
   if (!to.acks.empty()) touch(to);
 }
 
-inline void coordinator_state::touch(peer& p) {
+DTASK_INLINE void coordinator_state::touch(peer& p) {
   if (p.dirty) return;
   p.dirty = true;
   dirty_.push_back(p.link);
 }
 
-inline void coordinator_state::say(log_level level, std::string_view event, std::string text) {
+DTASK_INLINE void coordinator_state::say(log_level level, std::string_view event, std::string text) {
   actions_.push_back(note{level, event, std::move(text)});
 }
 
-inline void coordinator_state::opened(link_id link, std::string address, bool trusted, time_point now) {
+DTASK_INLINE void coordinator_state::opened(link_id link, std::string address, bool trusted, time_point now) {
   auto made = std::make_unique<peer>();
   made->link = link;
   made->address = std::move(address);
@@ -61,11 +63,11 @@ inline void coordinator_state::opened(link_id link, std::string address, bool tr
                       std::to_string(options_.max_strangers));
 }
 
-inline void coordinator_state::heard(link_id link, time_point now) {
+DTASK_INLINE void coordinator_state::heard(link_id link, time_point now) {
   if (peer* const p = find(link)) heard(*p, now);
 }
 
-inline void coordinator_state::heard(peer& p, time_point now) {
+DTASK_INLINE void coordinator_state::heard(peer& p, time_point now) {
   p.heard = now;
   if (p.role != kind::worker) return;
   worker_record& w = workers_[p.index];
@@ -76,7 +78,7 @@ inline void coordinator_state::heard(peer& p, time_point now) {
   reload(p.index);
 }
 
-inline void coordinator_state::received(link_id link, wire::message&& what, time_point now) {
+DTASK_INLINE void coordinator_state::received(link_id link, wire::message&& what, time_point now) {
   peer* const p = find(link);
   if (p == nullptr || p->role == kind::closing) return;
   heard(*p, now);
@@ -85,7 +87,7 @@ inline void coordinator_state::received(link_id link, wire::message&& what, time
   what.visit([&](auto& m) { on(*p, std::move(m), now); });
 }
 
-inline void coordinator_state::closed(link_id link, const error& why, time_point now) {
+DTASK_INLINE void coordinator_state::closed(link_id link, const error& why, time_point now) {
   const auto found = peers_.find(link);
   if (found == peers_.end()) return;
   const std::unique_ptr<peer> p = std::move(found->second);
@@ -116,7 +118,7 @@ inline void coordinator_state::closed(link_id link, const error& why, time_point
   }
 }
 
-inline void coordinator_state::unsent(link_id link, std::size_t bytes, time_point) {
+DTASK_INLINE void coordinator_state::unsent(link_id link, std::size_t bytes, time_point) {
   peer* const p = find(link);
   if (p == nullptr) return;
   p->out.set_unsent(bytes);
@@ -124,12 +126,12 @@ inline void coordinator_state::unsent(link_id link, std::size_t bytes, time_poin
 }
 
 /// The last message of a link, and its end. What it was to us ends as for a broken link.
-inline void coordinator_state::refuse(peer& p, errc code, std::string text) {
+DTASK_INLINE void coordinator_state::refuse(peer& p, errc code, std::string text) {
   emit(p, wire::refuse{code, text});
   drop_link(p, error(code, std::move(text), p.address), false);
 }
 
-inline void coordinator_state::drop_link(peer& p, const error& why, bool at_once) {
+DTASK_INLINE void coordinator_state::drop_link(peer& p, const error& why, bool at_once) {
   if (p.role == kind::closing) return;
   say(p.role == kind::stranger ? log_level::warning : log_level::info, p.role == kind::stranger ? "refused" : "closing",
       why.what());
@@ -139,7 +141,7 @@ inline void coordinator_state::drop_link(peer& p, const error& why, bool at_once
   if (was == kind::stranger) --strangers_;
 }
 
-inline void coordinator_state::violation(peer& p, std::string_view what) {
+DTASK_INLINE void coordinator_state::violation(peer& p, std::string_view what) {
   const error why(errc::protocol_error, "the peer sent " + std::string(what), p.address,
                   "is it a dtask program of this version?");
   const kind was = p.role;
@@ -156,7 +158,7 @@ inline void coordinator_state::violation(peer& p, std::string_view what) {
 
 // ---- hello ----
 
-inline void coordinator_state::on(peer& p, wire::hello&& m, time_point now) {
+DTASK_INLINE void coordinator_state::on(peer& p, wire::hello&& m, time_point now) {
   if (p.role != kind::stranger) return violation(p, "a second hello");
   if (m.name.size() > max_peer_name) m.name.resize(max_peer_name);
   if (m.host.size() > max_peer_name) m.host.resize(max_peer_name);
@@ -184,8 +186,8 @@ inline void coordinator_state::on(peer& p, wire::hello&& m, time_point now) {
   violation(p, "an unknown role");
 }
 
-inline void coordinator_state::send_welcome(peer& p, const wire::hello& m, std::uint64_t id, std::uint64_t key,
-                                            bool resumed, std::uint64_t credit, std::uint64_t window) {
+DTASK_INLINE void coordinator_state::send_welcome(peer& p, const wire::hello& m, std::uint64_t id, std::uint64_t key,
+                                                  bool resumed, std::uint64_t credit, std::uint64_t window) {
   const wire::limits& mine = options_.limits;
   wire::limits agreed;
   agreed.frame_body = std::min(mine.frame_body, m.limits.frame_body);
@@ -210,7 +212,7 @@ inline void coordinator_state::send_welcome(peer& p, const wire::hello& m, std::
   if (m.role == wire::role::client) p.out.start_when_starved();
 }
 
-inline void coordinator_state::welcome_client(peer& p, wire::hello&& m, time_point now) {
+DTASK_INLINE void coordinator_state::welcome_client(peer& p, wire::hello&& m, time_point now) {
   const std::string label = m.host + "/" + m.name;
   if (m.session != 0 && m.epoch == epoch_) {
     const std::uint32_t s = sessions_.find(m.session);
@@ -259,7 +261,7 @@ inline void coordinator_state::welcome_client(peer& p, wire::hello&& m, time_poi
   say(log_level::info, "client_joined", label + " from " + p.address);
 }
 
-inline void coordinator_state::on(peer& p, wire::goodbye&& m, time_point now) {
+DTASK_INLINE void coordinator_state::on(peer& p, wire::goodbye&& m, time_point now) {
   if (p.role == kind::client) {
     const std::uint32_t s = p.index;
     say(log_level::info, "client_left", sessions_[s].label + (m.reason.empty() ? "" : ": " + m.reason));
@@ -276,9 +278,9 @@ inline void coordinator_state::on(peer& p, wire::goodbye&& m, time_point now) {
   drop_link(p, error(errc::closed, "the observer said goodbye", p.address), false);
 }
 
-inline void coordinator_state::on(peer& p, wire::ping&& m, time_point) { emit(p, wire::pong{m.stamp}); }
+DTASK_INLINE void coordinator_state::on(peer& p, wire::ping&& m, time_point) { emit(p, wire::pong{m.stamp}); }
 
-inline void coordinator_state::on(peer& p, wire::status_query&& m, time_point now) {
+DTASK_INLINE void coordinator_state::on(peer& p, wire::status_query&& m, time_point now) {
   cluster_status r = report(now);
   // As many workers as a frame of this link holds; the sums are over all of them.
   constexpr std::size_t others = 1024, each = 64 + 16;  // bytes besides their names
@@ -299,7 +301,7 @@ inline void coordinator_state::on(peer& p, wire::status_query&& m, time_point no
 
 // ---- payloads on their way in ----
 
-inline void coordinator_state::on(peer& p, wire::chunk&& m, time_point now) {
+DTASK_INLINE void coordinator_state::on(peer& p, wire::chunk&& m, time_point now) {
   incoming* const at = p.in.find_if([&m](const incoming& i) { return i.transfer == m.transfer; });
   if (at == nullptr) {  // given up here; its sender has not heard of it yet
     if (p.role == kind::worker) {
@@ -355,7 +357,7 @@ inline void coordinator_state::on(peer& p, wire::chunk&& m, time_point now) {
   }
 }
 
-inline void coordinator_state::on(peer& p, wire::abort_transfer&& m, time_point now) {
+DTASK_INLINE void coordinator_state::on(peer& p, wire::abort_transfer&& m, time_point now) {
   incoming* const at = p.in.find_if([&m](const incoming& i) { return i.transfer == m.transfer; });
   if (at == nullptr) return;
   const incoming gone = std::move(*at);

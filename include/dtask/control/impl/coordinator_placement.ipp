@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+#pragma once
 // Bodies of coordinator_state: which worker gets which job. Included by coordinator_state.hpp only.
 #include <algorithm>
 #include <utility>
@@ -7,7 +8,7 @@ DTASK_BEGIN
 namespace control {
 
 /// Hands out queued jobs for as long as a worker has room for one, and there is room for their results.
-inline void coordinator_state::place(time_point now) {
+DTASK_INLINE void coordinator_state::place(time_point now) {
   if (result_bytes_ >= options_.queue_bytes) return;
   if (!alone_.empty()) place_alone(now);
   while (ready_.size() != 0) {
@@ -38,7 +39,7 @@ inline void coordinator_state::place(time_point now) {
 }
 
 /// The least loaded worker that takes a job of this type now.
-inline std::uint32_t coordinator_state::choose(std::uint16_t t, effect effect_class) const noexcept {
+DTASK_INLINE std::uint32_t coordinator_state::choose(std::uint16_t t, effect effect_class) const noexcept {
   std::uint32_t best = none;
   std::uint16_t best_level = 0xffff;
   for (const worker_class* group : types_[t].classes) {
@@ -52,7 +53,7 @@ inline std::uint32_t coordinator_state::choose(std::uint16_t t, effect effect_cl
   return effect_class == effect::at_most_once && best_level >= worker_class::busy ? none : best;
 }
 
-inline void coordinator_state::dispatch(std::uint32_t j, std::uint32_t w, time_point now) {
+DTASK_INLINE void coordinator_state::dispatch(std::uint32_t j, std::uint32_t w, time_point now) {
   job& r = jobs_[j];
   worker_record& to = workers_[w];
   peer& p = *worker_peer(w);
@@ -107,7 +108,7 @@ inline void coordinator_state::dispatch(std::uint32_t j, std::uint32_t w, time_p
 
 /// Gives such a job a worker of its own: reserves one, lets it run empty, then runs the job there and nothing else
 /// beside it.
-inline void coordinator_state::place_alone(time_point now) {
+DTASK_INLINE void coordinator_state::place_alone(time_point now) {
   std::vector<std::uint16_t>
       without;  // types that have no worker to spare: looked for once, not for each of their jobs
   for (std::uint32_t j = alone_.front(); j != none;) {
@@ -139,7 +140,7 @@ inline void coordinator_state::place_alone(time_point now) {
   }
 }
 
-inline std::uint32_t coordinator_state::choose_for_alone(std::uint16_t t) const noexcept {
+DTASK_INLINE std::uint32_t coordinator_state::choose_for_alone(std::uint16_t t) const noexcept {
   std::uint32_t best = none;
   for (std::uint32_t w = 0; w < workers_.bound(); ++w) {
     const worker_record& r = workers_[w];
@@ -152,7 +153,7 @@ inline std::uint32_t coordinator_state::choose_for_alone(std::uint16_t t) const 
   return best;
 }
 
-inline void coordinator_state::unreserve(std::uint32_t j) {
+DTASK_INLINE void coordinator_state::unreserve(std::uint32_t j) {
   job& r = jobs_[j];
   if (r.worker == none || workers_[r.worker].reserved_for != j) return;
   const std::uint32_t w = std::exchange(r.worker, none);
@@ -164,7 +165,7 @@ inline void coordinator_state::unreserve(std::uint32_t j) {
 
 /// A worker has nothing to do while another holds jobs in advance: some come back, unless that other will have begun
 /// them sooner.
-inline void coordinator_state::call_back(time_point now) {
+DTASK_INLINE void coordinator_state::call_back(time_point now) {
   std::uint32_t wanted = 0;
   for (std::uint32_t w = 0; w < workers_.bound(); ++w)
     if (workers_.live(w) && workers_[w].idle) wanted += workers_[w].usable - workers_[w].jobs.size();
@@ -191,7 +192,7 @@ inline void coordinator_state::call_back(time_point now) {
   }
 }
 
-inline void coordinator_state::recall(std::uint32_t j) {
+DTASK_INLINE void coordinator_state::recall(std::uint32_t j) {
   job& r = jobs_[j];
   if (!r.attempt_live || r.started || r.recalled || r.stop_sent || r.phase != job_phase::placed) return;
   peer* const p = worker_peer(r.worker);
@@ -204,7 +205,7 @@ inline void coordinator_state::recall(std::uint32_t j) {
 // ---- load ----
 
 /// How many jobs a worker may hold: one per slot, and `prefetch_time` worth of work in advance.
-inline std::uint32_t coordinator_state::window(const worker_record& r) const noexcept {
+DTASK_INLINE std::uint32_t coordinator_state::window(const worker_record& r) const noexcept {
   if (options_.prefetch_max == 0) return r.usable;
   const std::uint32_t ahead = std::clamp(r.pace.within(options_.prefetch_time), options_.prefetch_min * r.usable,
                                          std::max(options_.prefetch_min, options_.prefetch_max) * r.usable);
@@ -213,7 +214,7 @@ inline std::uint32_t coordinator_state::window(const worker_record& r) const noe
 
 /// Brings a worker's place in its class, and the sums over all workers, up to date. After every change of its jobs,
 /// slots or lease.
-inline void coordinator_state::reload(std::uint32_t w) {
+DTASK_INLINE void coordinator_state::reload(std::uint32_t w) {
   worker_record& r = workers_[w];
   const std::uint32_t used = r.jobs.size();
   const bool takes = !r.gone && r.link != 0 && r.held.state == lease_state::up && !r.draining &&

@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: BSL-1.0
+#pragma once
 // Bodies of coordinator_state: client sessions and their broadcasts. Included by coordinator_state.hpp only.
 #include <utility>
 
 DTASK_BEGIN
 namespace control {
 
-inline std::uint32_t coordinator_state::job_of(const session_record& s, std::uint64_t call) const noexcept {
+DTASK_INLINE std::uint32_t coordinator_state::job_of(const session_record& s, std::uint64_t call) const noexcept {
   const auto position = static_cast<std::uint32_t>(call);
   const std::uint32_t j = s.by_call.at(position);
   return j != none && jobs_[j].call == call ? j : none;
 }
 
 /// The client is back: it hears which calls have arrived, and gets every result again that it has not acknowledged.
-inline void coordinator_state::resume(std::uint32_t s, time_point) {
+DTASK_INLINE void coordinator_state::resume(std::uint32_t s, time_point) {
   session_record& r = sessions_[s];
   peer& p = *find(r.link);
   constexpr std::size_t most = 8192;
@@ -43,7 +44,7 @@ inline void coordinator_state::resume(std::uint32_t s, time_point) {
 
 /// The link to the client is gone; the session waits for it. What had not arrived whole was never accepted: the client
 /// sends it again.
-inline void coordinator_state::detach_session(std::uint32_t s, peer& p, time_point now) {
+DTASK_INLINE void coordinator_state::detach_session(std::uint32_t s, peer& p, time_point now) {
   session_record& r = sessions_[s];
   r.link = 0;
   r.detached_at = now;
@@ -64,7 +65,7 @@ inline void coordinator_state::detach_session(std::uint32_t s, peer& p, time_poi
 }
 
 /// The session is over: its open jobs are cancelled, and everything that was kept for it goes.
-inline void coordinator_state::end_session(std::uint32_t s, std::string_view why, time_point now) {
+DTASK_INLINE void coordinator_state::end_session(std::uint32_t s, std::string_view why, time_point now) {
   session_record& r = sessions_[s];
   const std::uint64_t id = sessions_.id(s);
   r.link = 0;
@@ -111,7 +112,7 @@ inline void coordinator_state::end_session(std::uint32_t s, std::string_view why
 
 // ---- broadcasts from clients ----
 
-inline void coordinator_state::on(peer& p, wire::broadcast&& m, time_point now) {
+DTASK_INLINE void coordinator_state::on(peer& p, wire::broadcast&& m, time_point now) {
   if (p.role != kind::client) return violation(p, "a broadcast, without being a client");
   session_record& r = sessions_[p.index];
   std::uint64_t size = m.value.whole.size();
@@ -147,7 +148,7 @@ inline void coordinator_state::on(peer& p, wire::broadcast&& m, time_point now) 
   p.in.push_back({m.value.transfer, payload_of::broadcast, 0, 0, std::move(value), std::move(from)});
 }
 
-inline void coordinator_state::verify(std::uint32_t s, cached_value&& value, time_point now) {
+DTASK_INLINE void coordinator_state::verify(std::uint32_t s, cached_value&& value, time_point now) {
   session_record& r = sessions_[s];
   const std::uint64_t number = value.number;
   if (options_.digest == nullptr || digest_of(options_.digest, *value.value) != value.hash) {
@@ -165,8 +166,8 @@ inline void coordinator_state::verify(std::uint32_t s, cached_value&& value, tim
   unblock(s, now);
 }
 
-inline void coordinator_state::broadcast_failed(std::uint32_t s, std::uint64_t number, errc code, std::string text,
-                                                std::string remedy, time_point now) {
+DTASK_INLINE void coordinator_state::broadcast_failed(std::uint32_t s, std::uint64_t number, errc code,
+                                                      std::string text, std::string remedy, time_point now) {
   session_record& r = sessions_[s];
   r.broadcasts.settle(number);
   if (peer* const c = find(r.link))
@@ -175,7 +176,7 @@ inline void coordinator_state::broadcast_failed(std::uint32_t s, std::uint64_t n
 }
 
 /// Jobs whose broadcasts are held now can be placed.
-inline void coordinator_state::unblock(std::uint32_t s, time_point now) {
+DTASK_INLINE void coordinator_state::unblock(std::uint32_t s, time_point now) {
   session_record& r = sessions_[s];
   for (std::uint32_t j = r.blocked.front(); j != none;) {
     const std::uint32_t following = job_list::next(jobs_, j);

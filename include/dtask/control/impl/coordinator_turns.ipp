@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+#pragma once
 // Bodies of coordinator_state: what goes out at the end of a batch, time, and the end. Included by
 // coordinator_state.hpp only.
 #include <algorithm>
@@ -9,7 +10,7 @@ namespace control {
 
 // ---- the end of a batch ----
 
-inline void coordinator_state::pump(peer& p) {
+DTASK_INLINE void coordinator_state::pump(peer& p) {
   if (p.role == kind::closing) return;
   p.out.pump([&](wire::message&& m) { emit(p, std::move(m)); },
              [&](std::uint64_t key, std::size_t size, bool) {
@@ -29,7 +30,7 @@ inline void coordinator_state::pump(peer& p) {
              });
 }
 
-inline void coordinator_state::flush(peer& p, time_point now) {
+DTASK_INLINE void coordinator_state::flush(peer& p, time_point now) {
   if (p.role == kind::closing) return;
   if (p.role == kind::worker && workers_[p.index].owed_credit >= options_.result_bytes / 8)
     emit(p, wire::credit{std::exchange(workers_[p.index].owed_credit, 0)});
@@ -45,7 +46,7 @@ inline void coordinator_state::flush(peer& p, time_point now) {
   }
 }
 
-inline void coordinator_state::acknowledge(peer& p) {
+DTASK_INLINE void coordinator_state::acknowledge(peer& p) {
   constexpr std::size_t most = acknowledge_in_frame;
   p.acks_due = false;
   const std::vector<std::uint64_t> all = std::exchange(p.acks, {});
@@ -57,7 +58,7 @@ inline void coordinator_state::acknowledge(peer& p) {
   }
 }
 
-inline void coordinator_state::take_actions(std::vector<coordinator_action>& out, time_point now) {
+DTASK_INLINE void coordinator_state::take_actions(std::vector<coordinator_action>& out, time_point now) {
   if (!stopped_) {
     place(now);
     // Flushing one link can give credit to another, so the list may grow while it is walked.
@@ -77,7 +78,7 @@ inline void coordinator_state::take_actions(std::vector<coordinator_action>& out
 
 // ---- time ----
 
-inline void coordinator_state::tick(time_point now) {
+DTASK_INLINE void coordinator_state::tick(time_point now) {
   if (stopped_) return;
   timers_.advance(jobs_, now, [&](std::uint32_t j) { expired(j, now); });
   if (now >= recall_at_) recall_at_ = never;
@@ -92,14 +93,14 @@ inline void coordinator_state::tick(time_point now) {
   if (now >= next_scan_) scan(now);
 }
 
-inline time_point coordinator_state::next_tick() const noexcept {
+DTASK_INLINE time_point coordinator_state::next_tick() const noexcept {
   if (stopped_) return never;
   return std::min({timers_.next_time(), next_scan_, recall_at_, acks_at_, drain_until_});
 }
 
 /// Silence is looked for four times per heartbeat, over all links: what a message costs stays the same whatever the
 /// number of peers.
-inline void coordinator_state::scan(time_point now) {
+DTASK_INLINE void coordinator_state::scan(time_point now) {
   next_scan_ = now + options_.heartbeat / 4;
   std::vector<std::uint32_t> lost;
   for (std::uint32_t w = 0; w < workers_.bound(); ++w) {
@@ -140,14 +141,14 @@ inline void coordinator_state::scan(time_point now) {
 
 // ---- the end ----
 
-inline void coordinator_state::drain(time_point now) {
+DTASK_INLINE void coordinator_state::drain(time_point now) {
   if (draining_ || stopped_) return;
   draining_ = true;
   drain_until_ = deadline_after(now, options_.drain_within);
   say(log_level::info, "draining", std::to_string(open_jobs_) + " jobs are open");
 }
 
-inline void coordinator_state::finish_drain(time_point now) {
+DTASK_INLINE void coordinator_state::finish_drain(time_point now) {
   // Large results may still be on their way to their clients.
   const bool sending = std::any_of(peers_.begin(), peers_.end(), [](const auto& entry) {
     return entry.second->role == kind::client && !entry.second->out.empty();
@@ -155,7 +156,7 @@ inline void coordinator_state::finish_drain(time_point now) {
   if ((open_jobs_ == 0 && !sending) || now >= drain_until_) stop(now);
 }
 
-inline void coordinator_state::stop(time_point) {
+DTASK_INLINE void coordinator_state::stop(time_point) {
   if (stopped_) return;
   for (auto& [link, p] : peers_) {
     if (p->role == kind::closing) continue;
@@ -167,7 +168,7 @@ inline void coordinator_state::stop(time_point) {
   actions_.push_back(stopped{});
 }
 
-inline cluster_status coordinator_state::report(time_point now) const {
+DTASK_INLINE cluster_status coordinator_state::report(time_point now) const {
   cluster_status r;
   r.epoch = epoch_;
   r.up = now - began_;

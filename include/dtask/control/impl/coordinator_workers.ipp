@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+#pragma once
 // Bodies of coordinator_state: workers, their leases and what they report. Included by coordinator_state.hpp only.
 #include <algorithm>
 #include <utility>
@@ -6,7 +7,7 @@
 DTASK_BEGIN
 namespace control {
 
-inline void coordinator_state::welcome_worker(peer& p, wire::hello&& m, time_point now) {
+DTASK_INLINE void coordinator_state::welcome_worker(peer& p, wire::hello&& m, time_point now) {
   if (m.session != 0 && m.epoch == epoch_) {
     const std::uint32_t w = workers_.find(m.session);
     if (w != none && !workers_[w].gone && workers_[w].key == m.key && workers_[w].positions.size() <= m.jobs.size()) {
@@ -76,7 +77,7 @@ inline void coordinator_state::welcome_worker(peer& p, wire::hello&& m, time_poi
 
 /// A worker came back within its lease: what it still has goes on, what never reached it is placed again, what nobody
 /// wants any more is stopped.
-inline void coordinator_state::reattach(std::uint32_t w, const wire::hello& m, time_point now) {
+DTASK_INLINE void coordinator_state::reattach(std::uint32_t w, const wire::hello& m, time_point now) {
   peer& p = *worker_peer(w);
   worker_record& r = workers_[w];
   std::vector<std::uint32_t> lost;
@@ -118,12 +119,12 @@ inline void coordinator_state::reattach(std::uint32_t w, const wire::hello& m, t
 }
 
 /// The job whose live attempt this is, if it comes from the worker that has it, else `none`: a fenced report.
-inline std::uint32_t coordinator_state::attempt(peer& p, std::uint64_t id, std::uint32_t fence) const noexcept {
+DTASK_INLINE std::uint32_t coordinator_state::attempt(peer& p, std::uint64_t id, std::uint32_t fence) const noexcept {
   const std::uint32_t j = jobs_.find(id);
   return j != none && jobs_[j].attempt_live && jobs_[j].fence == fence && jobs_[j].worker == p.index ? j : none;
 }
 
-inline void coordinator_state::count_started(std::uint32_t j) {
+DTASK_INLINE void coordinator_state::count_started(std::uint32_t j) {
   job& r = jobs_[j];
   r.started = true;
   ++r.attempts;
@@ -133,7 +134,7 @@ inline void coordinator_state::count_started(std::uint32_t j) {
   if (!may_run_again(r.effect_class) && r.phase == job_phase::placed) r.held.clear();
 }
 
-inline void coordinator_state::on(peer& p, wire::started&& m, time_point) {
+DTASK_INLINE void coordinator_state::on(peer& p, wire::started&& m, time_point) {
   if (p.role != kind::worker) return violation(p, "a worker's report, without being one");
   const std::uint32_t j = attempt(p, m.job, m.fence);
   if (j == none || jobs_[j].started) return;
@@ -142,7 +143,7 @@ inline void coordinator_state::on(peer& p, wire::started&& m, time_point) {
 }
 
 /// Takes the attempt off its worker. The job still names it.
-inline void coordinator_state::end_attempt(std::uint32_t j) {
+DTASK_INLINE void coordinator_state::end_attempt(std::uint32_t j) {
   job& r = jobs_[j];
   if (!r.attempt_live) return;
   worker_record& w = workers_[r.worker];
@@ -154,7 +155,7 @@ inline void coordinator_state::end_attempt(std::uint32_t j) {
   reload(r.worker);
 }
 
-inline void coordinator_state::on(peer& p, wire::done&& m, time_point now) {
+DTASK_INLINE void coordinator_state::on(peer& p, wire::done&& m, time_point now) {
   if (p.role != kind::worker) return violation(p, "a worker's report, without being one");
   const std::uint32_t j = attempt(p, m.job, m.fence);
   worker_record& w = workers_[p.index];
@@ -227,7 +228,7 @@ inline void coordinator_state::on(peer& p, wire::done&& m, time_point now) {
 }
 
 /// The end of an attempt without a value, or of one that nobody waits for.
-inline void coordinator_state::answered(std::uint32_t j, wire::failure&& why, time_point now) {
+DTASK_INLINE void coordinator_state::answered(std::uint32_t j, wire::failure&& why, time_point now) {
   end_attempt(j);
   if (jobs_[j].phase == job_phase::finished) return reclaim(j);
   if (why.place.empty()) why.place = place_of(j);
@@ -235,7 +236,7 @@ inline void coordinator_state::answered(std::uint32_t j, wire::failure&& why, ti
   retry(j, std::move(why), now);
 }
 
-inline void coordinator_state::on(peer& p, wire::returned&& m, time_point now) {
+DTASK_INLINE void coordinator_state::on(peer& p, wire::returned&& m, time_point now) {
   if (p.role != kind::worker) return violation(p, "a worker's report, without being one");
   const std::uint32_t j = attempt(p, m.job, m.fence);
   if (j == none) return;
@@ -244,13 +245,13 @@ inline void coordinator_state::on(peer& p, wire::returned&& m, time_point now) {
 }
 
 /// What is left of the arguments of an attempt that has ended on this worker is not sent.
-inline void coordinator_state::drop_run(peer& p, std::uint32_t j) {
+DTASK_INLINE void coordinator_state::drop_run(peer& p, std::uint32_t j) {
   p.out.remove(jobs_.id(j), {errc::cancelled, {}, "the attempt has ended", "coordinator", {}},
                [&](wire::message&& m) { emit(p, std::move(m)); });
 }
 
 /// The worker does not have the job and never started it: placing it again is no second attempt.
-inline void coordinator_state::given_back(std::uint32_t j, time_point now) {
+DTASK_INLINE void coordinator_state::given_back(std::uint32_t j, time_point now) {
   if (jobs_[j].started)
     return lost_attempt(j, workers_[jobs_[j].worker].label, "the worker no longer knows it", false, now);
   end_attempt(j);
@@ -263,7 +264,7 @@ inline void coordinator_state::given_back(std::uint32_t j, time_point now) {
   enqueue(j, true, now);
 }
 
-inline void coordinator_state::on(peer& p, wire::slots&& m, time_point) {
+DTASK_INLINE void coordinator_state::on(peer& p, wire::slots&& m, time_point) {
   if (p.role != kind::worker) return violation(p, "a worker's report, without being one");
   worker_record& w = workers_[p.index];
   if (m.lost > w.lost)
@@ -275,7 +276,7 @@ inline void coordinator_state::on(peer& p, wire::slots&& m, time_point) {
   reload(p.index);
 }
 
-inline void coordinator_state::on(peer& p, wire::drain&&, time_point now) {
+DTASK_INLINE void coordinator_state::on(peer& p, wire::drain&&, time_point now) {
   if (p.role != kind::worker) return violation(p, "a drain, without being a worker");
   worker_record& w = workers_[p.index];
   if (w.draining) return;
@@ -284,7 +285,7 @@ inline void coordinator_state::on(peer& p, wire::drain&&, time_point now) {
 }
 
 /// No more jobs for this worker.
-inline void coordinator_state::stop_taking(std::uint32_t w, time_point now) {
+DTASK_INLINE void coordinator_state::stop_taking(std::uint32_t w, time_point now) {
   worker_record& r = workers_[w];
   if (std::exchange(r.draining, true)) return;
   if (r.reserved_for != none && jobs_[r.reserved_for].phase == job_phase::alone) unreserve(r.reserved_for);
@@ -297,7 +298,7 @@ inline void coordinator_state::stop_taking(std::uint32_t w, time_point now) {
 
 /// The worker is gone: its jobs are placed again, or end, by their effect class. `died`: jobs that were running are
 /// suspected of it.
-inline void coordinator_state::lose(std::uint32_t w, const std::string& how, bool died, time_point now) {
+DTASK_INLINE void coordinator_state::lose(std::uint32_t w, const std::string& how, bool died, time_point now) {
   worker_record& r = workers_[w];
   if (r.gone) return;
   if (died)
@@ -319,8 +320,8 @@ inline void coordinator_state::lose(std::uint32_t w, const std::string& how, boo
   remove_worker(w, now);
 }
 
-inline void coordinator_state::lost_attempt(std::uint32_t j, const std::string& label, const std::string& how,
-                                            bool died, time_point now) {
+DTASK_INLINE void coordinator_state::lost_attempt(std::uint32_t j, const std::string& label, const std::string& how,
+                                                  bool died, time_point now) {
   job& r = jobs_[j];
   const bool alone = r.by_itself;
   // Alone on its worker, a job that was not reported in time is a suspect too.
@@ -370,7 +371,7 @@ inline void coordinator_state::lost_attempt(std::uint32_t j, const std::string& 
   enqueue(j, true, now);
 }
 
-inline void coordinator_state::remove_worker(std::uint32_t w, time_point) {
+DTASK_INLINE void coordinator_state::remove_worker(std::uint32_t w, time_point) {
   worker_record& r = workers_[w];
   r.gone = true;
   reload(w);
@@ -387,7 +388,7 @@ inline void coordinator_state::remove_worker(std::uint32_t w, time_point) {
   if (r.named_by == 0) workers_.erase(w);
 }
 
-inline void coordinator_state::process_ended(std::uint32_t pid, std::string how, time_point now) {
+DTASK_INLINE void coordinator_state::process_ended(std::uint32_t pid, std::string how, time_point now) {
   for (std::uint32_t w = 0; w < workers_.bound(); ++w) {
     if (!workers_.live(w) || workers_[w].gone || workers_[w].pid != pid) continue;
     if (peer* const p = worker_peer(w)) drop_link(*p, error(errc::worker_lost, how, workers_[w].label), true);
@@ -399,7 +400,7 @@ inline void coordinator_state::process_ended(std::uint32_t pid, std::string how,
 
 /// Sends what this worker has not been sent of the session's broadcasts. Once per worker, and only to workers that run
 /// jobs of the session.
-inline void coordinator_state::serve(std::uint32_t w, std::uint32_t s) {
+DTASK_INLINE void coordinator_state::serve(std::uint32_t w, std::uint32_t s) {
   worker_record& r = workers_[w];
   const broadcast_cache& cache = sessions_[s].broadcasts;
   const std::uint64_t id = sessions_.id(s);
@@ -423,7 +424,7 @@ inline void coordinator_state::serve(std::uint32_t w, std::uint32_t s) {
   touch(*p);
 }
 
-inline void coordinator_state::on(peer& p, wire::blob_done&& m, time_point) {
+DTASK_INLINE void coordinator_state::on(peer& p, wire::blob_done&& m, time_point) {
   if (p.role != kind::worker) return violation(p, "a worker's report, without being one");
   if (served_session* const served = workers_[p.index].serving(m.session)) std::erase(served->unconfirmed, m.number);
   if (m.why.code != errc::ok)
@@ -431,7 +432,7 @@ inline void coordinator_state::on(peer& p, wire::blob_done&& m, time_point) {
 }
 
 /// The answer to the ping that followed the ends of sessions: on a link in order it says that they have come.
-inline void coordinator_state::on(peer& p, wire::pong&& m, time_point) {
+DTASK_INLINE void coordinator_state::on(peer& p, wire::pong&& m, time_point) {
   if (p.role != kind::worker) return;
   worker_record& w = workers_[p.index];
   if (m.stamp <= w.ends_confirmed) return;
@@ -440,7 +441,7 @@ inline void coordinator_state::on(peer& p, wire::pong&& m, time_point) {
   w.ends_confirmed += count;
 }
 
-inline worker_status coordinator_state::describe(std::uint32_t w, time_point now) const {
+DTASK_INLINE worker_status coordinator_state::describe(std::uint32_t w, time_point now) const {
   const worker_record& r = workers_[w];
   worker_status out;
   out.id = workers_.id(w);

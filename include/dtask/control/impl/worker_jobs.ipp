@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
+#pragma once
 // Bodies of worker_state: attempts, slots and broadcast values. Included by worker_state.hpp only.
 #include <utility>
 
 DTASK_BEGIN
 namespace control {
 
-inline void worker_state::on(wire::run&& m, time_point now) {
+DTASK_INLINE void worker_state::on(wire::run&& m, time_point now) {
   const attempt_id id{m.job, m.fence};
   if (m.job == 0) return violation("a run without a job", now);
   if (attempts_.contains(id)) return;
@@ -40,7 +41,7 @@ inline void worker_state::on(wire::run&& m, time_point now) {
   begin_waiting(id);
 }
 
-inline bool worker_state::has_blobs(const attempt& a) const {
+DTASK_INLINE bool worker_state::has_blobs(const attempt& a) const {
   const auto s = sessions_.find(a.session);
   if (s == sessions_.end()) return true;
   for (const blob_ref& b : s->second.missing)
@@ -48,7 +49,7 @@ inline bool worker_state::has_blobs(const attempt& a) const {
   return true;
 }
 
-inline void worker_state::begin_waiting(const attempt_id& id) {
+DTASK_INLINE void worker_state::begin_waiting(const attempt_id& id) {
   attempt& a = attempts_[id];
   a.now = phase::waiting;
   if (has_blobs(a))
@@ -57,7 +58,7 @@ inline void worker_state::begin_waiting(const attempt_id& id) {
     held_up_.push_back(id);
 }
 
-inline void worker_state::wake_waiting(std::uint64_t s) {
+DTASK_INLINE void worker_state::wake_waiting(std::uint64_t s) {
   held_up_.erase_if([&](const attempt_id& id) {
     const auto at = attempts_.find(id);
     if (at == attempts_.end()) return true;
@@ -68,7 +69,7 @@ inline void worker_state::wake_waiting(std::uint64_t s) {
 }
 
 /// Fills the free slots.
-inline void worker_state::start_jobs(time_point now) {
+DTASK_INLINE void worker_state::start_jobs(time_point now) {
   while (!free_.empty() && !ready_.empty()) {
     const attempt_id id = ready_.front();
     ready_.pop_front();
@@ -100,8 +101,8 @@ inline void worker_state::start_jobs(time_point now) {
   }
 }
 
-inline void worker_state::job_finished(std::uint64_t job, std::uint32_t fence, wire::failure why, payload value,
-                                       time_point now) {
+DTASK_INLINE void worker_state::job_finished(std::uint64_t job, std::uint32_t fence, wire::failure why, payload value,
+                                             time_point now) {
   const attempt_id id{job, fence};
   const auto at = attempts_.find(id);
   std::uint32_t n = at != attempts_.end() && at->second.now == phase::running ? at->second.slot : none;
@@ -145,7 +146,7 @@ inline void worker_state::job_finished(std::uint64_t job, std::uint32_t fence, w
 }
 
 /// Nobody but the worker wanted the attempt stopped: it may be placed again as if the worker had been lost.
-inline wire::failure worker_state::left(const attempt& a) const {
+DTASK_INLINE wire::failure worker_state::left(const attempt& a) const {
   return {errc::worker_lost,
           {},
           "the worker was told to leave and stopped the job",
@@ -154,7 +155,7 @@ inline wire::failure worker_state::left(const attempt& a) const {
 }
 
 /// Sends the end of an attempt; it is kept until it is acknowledged, and sent again after a break.
-inline void worker_state::answer(const attempt_id& id, attempt& a) {
+DTASK_INLINE void worker_state::answer(const attempt_id& id, attempt& a) {
   if (!a.listed) {
     a.listed = true;
     answered_.push_back(id);
@@ -173,7 +174,7 @@ inline void worker_state::answer(const attempt_id& id, attempt& a) {
   out_.push(std::move(end), make_stream(a.content), id.job);
 }
 
-inline void worker_state::on(wire::acknowledge&& m, time_point now) {
+DTASK_INLINE void worker_state::on(wire::acknowledge&& m, time_point now) {
   for (const std::uint64_t job : m.calls) {
     // Attempts of a job are few here, mostly one; the acknowledged one is the answered one with the lowest fence, since
     // answers are sent in order.
@@ -186,19 +187,19 @@ inline void worker_state::on(wire::acknowledge&& m, time_point now) {
 }
 
 /// An attempt that has not started goes back.
-inline void worker_state::give_back(attempt_id id) {
+DTASK_INLINE void worker_state::give_back(attempt_id id) {
   attempts_.erase(id);
   in_.erase_if([&](const incoming& i) { return i.job == id; });
   emit(wire::returned{id.job, id.fence});
 }
 
-inline void worker_state::on(wire::recall&& m, time_point) {
+DTASK_INLINE void worker_state::on(wire::recall&& m, time_point) {
   const auto at = attempts_.find({m.job, m.fence});
   if (at != attempts_.end() && (at->second.now == phase::arriving || at->second.now == phase::waiting))
     give_back(at->first);
 }
 
-inline void worker_state::on(wire::stop&& m, time_point now) {
+DTASK_INLINE void worker_state::on(wire::stop&& m, time_point now) {
   const auto at = attempts_.find({m.job, m.fence});
   if (at == attempts_.end() || at->second.now == phase::answered) return;  // its end is on its way
   if (at->second.now != phase::running) return give_back(at->first);
@@ -206,7 +207,7 @@ inline void worker_state::on(wire::stop&& m, time_point now) {
   slots_[at->second.slot].leaving = false;
 }
 
-inline void worker_state::request_stop(slot& s, errc why, time_point now) {
+DTASK_INLINE void worker_state::request_stop(slot& s, errc why, time_point now) {
   if (s.stopping) return;
   s.stopping = true;
   s.stop_at = now;
@@ -215,7 +216,7 @@ inline void worker_state::request_stop(slot& s, errc why, time_point now) {
 
 // ---- payloads ----
 
-inline void worker_state::on(wire::chunk&& m, time_point now) {
+DTASK_INLINE void worker_state::on(wire::chunk&& m, time_point now) {
   incoming* const at = in_.find_if([&m](const incoming& i) { return i.transfer == m.transfer; });
   if (at == nullptr) return;  // given back, or a value that is held already
   if (const error bad = at->from.accept(std::move(m))) return violation(bad.cause(), now);
@@ -230,7 +231,7 @@ inline void worker_state::on(wire::chunk&& m, time_point now) {
   begin_waiting(done.job);
 }
 
-inline void worker_state::on(wire::abort_transfer&& m, time_point) {
+DTASK_INLINE void worker_state::on(wire::abort_transfer&& m, time_point) {
   incoming* const at = in_.find_if([&m](const incoming& i) { return i.transfer == m.transfer; });
   if (at == nullptr) return;
   const attempt_id id = at->job;
@@ -241,7 +242,7 @@ inline void worker_state::on(wire::abort_transfer&& m, time_point) {
   wake_waiting(blob.session);
 }
 
-inline void worker_state::on(wire::blob&& m, time_point now) {
+DTASK_INLINE void worker_state::on(wire::blob&& m, time_point now) {
   session& s = sessions_[m.session];
   s.ended = false;
   const auto held = s.held.find(m.name);
@@ -263,7 +264,7 @@ inline void worker_state::on(wire::blob&& m, time_point now) {
   in_.push_back(std::move(in));
 }
 
-inline void worker_state::blob_arrived(wire::blob&& b, payload&& value, time_point now) {
+DTASK_INLINE void worker_state::blob_arrived(wire::blob&& b, payload&& value, time_point now) {
   std::vector<std::span<const std::byte>> runs;
   if (!value.body.empty()) runs.push_back(value.body.span());
   for (const bytes& piece : value.blobs)
@@ -297,7 +298,7 @@ inline void worker_state::blob_arrived(wire::blob&& b, payload&& value, time_poi
   wake_waiting(b.session);
 }
 
-inline void worker_state::on(wire::end_session&& m, time_point) {
+DTASK_INLINE void worker_state::on(wire::end_session&& m, time_point) {
   const auto at = sessions_.find(m.session);
   if (at == sessions_.end()) return;
   at->second.ended = true;
@@ -310,7 +311,7 @@ inline void worker_state::on(wire::end_session&& m, time_point) {
 }
 
 /// Lets a session go that has ended, once nothing of it runs here.
-inline void worker_state::leave_session(std::uint64_t s) {
+DTASK_INLINE void worker_state::leave_session(std::uint64_t s) {
   const auto at = sessions_.find(s);
   if (at == sessions_.end() || !at->second.ended || at->second.running != 0) return;
   for (const auto& [name, value] : at->second.held) blob_bytes_ -= value.second;
@@ -318,14 +319,14 @@ inline void worker_state::leave_session(std::uint64_t s) {
   actions_.push_back(session_ended{s});
 }
 
-inline std::vector<std::uint64_t> worker_state::open_sessions() const {
+DTASK_INLINE std::vector<std::uint64_t> worker_state::open_sessions() const {
   std::vector<std::uint64_t> out;
   for (const auto& [id, s] : sessions_)
     if (!s.ended) out.push_back(id);
   return out;
 }
 
-inline std::string worker_state::check() const {
+DTASK_INLINE std::string worker_state::check() const {
   std::uint32_t busy = 0, lost = 0, orphans = 0;
   for (std::uint32_t n = 0; n < slots_.size(); ++n) {
     const slot& s = slots_[n];

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+#pragma once
 // Bodies of worker_state: the way to the coordinator, and the end. Included by worker_state.hpp only.
 #include <algorithm>
 #include <utility>
@@ -6,7 +7,7 @@
 DTASK_BEGIN
 namespace control {
 
-inline worker_state::worker_state(identity who, const worker_options& options, std::uint64_t seed)
+DTASK_INLINE worker_state::worker_state(identity who, const worker_options& options, std::uint64_t seed)
     : who_(std::move(who)), options_(options), up_(options.redial_min, options.redial_max, options.hello_within, seed) {
   who_.role = wire::role::worker;
   for (std::uint32_t n = std::max<std::uint32_t>(who_.slots, 1); n > 0; --n) slots_.push_back({});
@@ -14,12 +15,12 @@ inline worker_state::worker_state(identity who, const worker_options& options, s
   for (std::uint32_t s = who_.slots; s-- > 0;) free_.push_back(s);
 }
 
-inline void worker_state::start(time_point now) {
+DTASK_INLINE void worker_state::start(time_point now) {
   up_.start(now);
   tick(now);
 }
 
-inline void worker_state::connected(link_id link, time_point now) {
+DTASK_INLINE void worker_state::connected(link_id link, time_point now) {
   if (exited_ || up_.now() != uplink::phase::dialing) {
     actions_.push_back(close_link{link, error(errc::closed, "not needed any more"), true});
     return;
@@ -43,7 +44,7 @@ inline void worker_state::connected(link_id link, time_point now) {
 
 /// Says in the hello what is left here. What has run comes first; of the rest as much as a hello holds, and what it
 /// does not name is forgotten: the coordinator places it again.
-inline void worker_state::name_attempts(wire::hello& h) {
+DTASK_INLINE void worker_state::name_attempts(wire::hello& h) {
   constexpr std::size_t fixed = 512, each_job = 32, each_attempt = 13;
   std::size_t size = fixed + std::min(h.name.size(), wire::max_text) + std::min(h.host.size(), wire::max_text);
   for (const wire::job_type& j : h.jobs)
@@ -68,12 +69,12 @@ inline void worker_state::name_attempts(wire::hello& h) {
           " attempts have no room in the hello and are placed again; run more workers with fewer slots each");
 }
 
-inline void worker_state::dial_failed(const error& why, time_point now) {
+DTASK_INLINE void worker_state::dial_failed(const error& why, time_point now) {
   last_error_ = why;
   up_.broken(now);
 }
 
-inline void worker_state::closed(link_id link, const error& why, time_point now) {
+DTASK_INLINE void worker_state::closed(link_id link, const error& why, time_point now) {
   if (!up_.is(link)) return;
   const bool no_coordinator = up_.now() == uplink::phase::greeting && id_ == 0 && is_no_coordinator(why.code());
   // One line for each cause, not for each dial.
@@ -85,7 +86,7 @@ inline void worker_state::closed(link_id link, const error& why, time_point now)
 }
 
 /// What had not arrived whole is forgotten; the next hello says what is left.
-inline void worker_state::link_broken(time_point now) {
+DTASK_INLINE void worker_state::link_broken(time_point now) {
   up_.broken(now);
   out_.clear([](std::uint64_t) {});
   in_.clear();
@@ -98,7 +99,7 @@ inline void worker_state::link_broken(time_point now) {
   if (draining_) finish_drain(now);
 }
 
-inline void worker_state::violation(std::string_view what, time_point now) {
+DTASK_INLINE void worker_state::violation(std::string_view what, time_point now) {
   const error why(errc::protocol_error, "the coordinator sent " + std::string(what), who_.host + "/" + who_.name,
                   "is it a dtask program of this version?");
   last_error_ = why;
@@ -107,15 +108,15 @@ inline void worker_state::violation(std::string_view what, time_point now) {
   link_broken(now);
 }
 
-inline void worker_state::unsent(link_id link, std::size_t bytes, time_point) {
+DTASK_INLINE void worker_state::unsent(link_id link, std::size_t bytes, time_point) {
   if (up_.is(link)) out_.set_unsent(bytes);
 }
 
-inline void worker_state::heard(link_id link, time_point now) {
+DTASK_INLINE void worker_state::heard(link_id link, time_point now) {
   if (up_.is(link)) up_.heard(now);
 }
 
-inline void worker_state::received(link_id link, wire::message&& what, time_point now) {
+DTASK_INLINE void worker_state::received(link_id link, wire::message&& what, time_point now) {
   if (!up_.is(link)) return;
   up_.heard(now);
   if (!up_.ready() && !what.get_if<wire::welcome>() && !what.get_if<wire::refuse>())
@@ -123,7 +124,7 @@ inline void worker_state::received(link_id link, wire::message&& what, time_poin
   what.visit([&](auto& m) { on(std::move(m), now); });
 }
 
-inline void worker_state::on(wire::welcome&& m, time_point now) {
+DTASK_INLINE void worker_state::on(wire::welcome&& m, time_point now) {
   if (up_.ready()) return violation("a second welcome", now);
   up_.welcomed(m, now);
   actions_.push_back(set_limits{up_.link(), m.limits});
@@ -143,26 +144,26 @@ inline void worker_state::on(wire::welcome&& m, time_point now) {
   }
 }
 
-inline void worker_state::on(wire::refuse&& m, time_point now) {
+DTASK_INLINE void worker_state::on(wire::refuse&& m, time_point now) {
   last_error_ = error(m.code, "the coordinator refused this worker: " + m.text, who_.host + "/" + who_.name);
   if (is_final_refusal(m.code)) return leave(exit_reason::refused, last_error_);
   actions_.push_back(close_link{up_.link(), last_error_, true});
   link_broken(now);
 }
 
-inline void worker_state::on(wire::goodbye&& m, time_point now) {
+DTASK_INLINE void worker_state::on(wire::goodbye&& m, time_point now) {
   last_error_ = error(errc::coordinator_lost, "the coordinator ended: " + m.reason);
   say(log_level::warning, "coordinator_away", last_error_.what());
   actions_.push_back(close_link{up_.link(), last_error_, false});
   link_broken(now);
 }
 
-inline void worker_state::on(wire::credit&& m, time_point) {
+DTASK_INLINE void worker_state::on(wire::credit&& m, time_point) {
   credit_ = std::min(credit_ + static_cast<std::int64_t>(m.bytes), window_);
 }
 
 /// The coordinator does not know this worker: nobody wants what runs here.
-inline void worker_state::forget_everything(time_point now) {
+DTASK_INLINE void worker_state::forget_everything(time_point now) {
   for (slot& s : slots_) {
     if (!s.busy || s.orphan) continue;
     s.orphan = true;
@@ -183,13 +184,13 @@ inline void worker_state::forget_everything(time_point now) {
   }
 }
 
-inline void worker_state::report_slots() {
+DTASK_INLINE void worker_state::report_slots() {
   emit(wire::slots{static_cast<std::uint32_t>(slots_.size()) - lost_ - orphans_, lost_});
 }
 
 // ---- time ----
 
-inline void worker_state::tick(time_point now) {
+DTASK_INLINE void worker_state::tick(time_point now) {
   if (exited_) return;
   switch (up_.due(now)) {
     case uplink::need::dial:
@@ -249,7 +250,7 @@ inline void worker_state::tick(time_point now) {
   if (draining_) finish_drain(now);
 }
 
-inline time_point worker_state::next_tick() const noexcept {
+DTASK_INLINE time_point worker_state::next_tick() const noexcept {
   if (exited_) return never;
   time_point at = up_.next();
   if (!up_.ready() && up_.now() != uplink::phase::idle)
@@ -263,7 +264,7 @@ inline time_point worker_state::next_tick() const noexcept {
 
 // ---- the end ----
 
-inline void worker_state::drain(time_point now) {
+DTASK_INLINE void worker_state::drain(time_point now) {
   if (draining_ || exited_) return;
   draining_ = true;
   drain_until_ = deadline_after(now, options_.drain_within);
@@ -275,7 +276,7 @@ inline void worker_state::drain(time_point now) {
   finish_drain(now);
 }
 
-inline void worker_state::finish_drain(time_point now) {
+DTASK_INLINE void worker_state::finish_drain(time_point now) {
   if (exited_) return;
   if (now >= drain_until_ && !drain_stops_) {
     drain_stops_ = true;
@@ -294,14 +295,14 @@ inline void worker_state::finish_drain(time_point now) {
     leave(exit_reason::drained, {});
 }
 
-inline void worker_state::stop(time_point now) {
+DTASK_INLINE void worker_state::stop(time_point now) {
   if (exited_) return;
   for (slot& s : slots_)
     if (s.busy && !s.stopping) request_stop(s, errc::cancelled, now);
   leave(exit_reason::stopped, {});
 }
 
-inline void worker_state::leave(exit_reason reason, error why) {
+DTASK_INLINE void worker_state::leave(exit_reason reason, error why) {
   if (exited_) return;
   if (up_.link() != 0) {
     emit(wire::goodbye{reason == exit_reason::no_slots  ? "it has no slots left"
@@ -314,7 +315,7 @@ inline void worker_state::leave(exit_reason reason, error why) {
   actions_.push_back(exit{reason, std::move(why)});
 }
 
-inline void worker_state::take_actions(std::vector<worker_action>& out, time_point now) {
+DTASK_INLINE void worker_state::take_actions(std::vector<worker_action>& out, time_point now) {
   if (!exited_) {
     start_jobs(now);
     if (up_.ready() && !out_.empty())

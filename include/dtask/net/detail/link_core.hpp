@@ -31,49 +31,16 @@ class link_core : public std::enable_shared_from_this<link_core> {
   link_core& operator=(const link_core&) = delete;
   virtual ~link_core() = default;
 
-  void start(wire::link_events& events) {
-    events_ = &events;
-    post_turn<&link_core::begin>();
-  }
+  void start(wire::link_events& events);
   /// Receives one message and keeps it for `start`; `heard` is told when it is there, or why none comes.
-  void await_greeting(std::function<void(const error&)> heard) {
-    on_greeting_ = std::move(heard);
-    receive();
-  }
+  void await_greeting(std::function<void(const error&)> heard);
 
-  void send(wire::message&& m) {
-    if (ending_ || ended_) return;
-    if (error bad = outbox_->push(std::move(m), decoder_.agreed())) {
-      log(log_level::error, "link_broken", peer_ + ": " + bad.what());
-      abort(bad);
-      return;
-    }
-    above_low_ = above_low_ || outbox_->unsent() > wire::high_water / 2;
-    schedule_flush();
-  }
-  void flush() {
-    if (!ended_) write();
-    if (drained_due()) schedule_flush();
-  }
-  void close() {
-    begin_end(error(errc::closed, "closed by this side", peer_));
-    schedule_flush();
-  }
-  void abort(const error& why) {
-    if (ended_) return;
-    ended_ = true;
-    why_ = why;
-    shut();
-    post_turn<&link_core::report_end>();
-  }
+  void send(wire::message&& m);
+  void flush();
+  void close();
+  void abort(const error& why);
   /// The owner's link is gone.
-  void detach() {
-    events_ = nullptr;
-    on_greeting_ = nullptr;
-    if (ended_) return;
-    ended_ = true;
-    shut();
-  }
+  void detach();
 
   std::size_t unsent() const noexcept { return outbox_->unsent(); }
   void set_limits(const wire::limits& agreed) noexcept { decoder_.set_limits(agreed); }
@@ -93,48 +60,11 @@ class link_core : public std::enable_shared_from_this<link_core> {
   virtual void shut() noexcept = 0;
 
   /// Delivers what the decoder holds. Whether to go on receiving.
-  bool deliver() {
-    if (ending_) return true;
-    if (on_greeting_) return deliver_greeting();
-    corked_ = true;
-    if (first_) {
-      events_->received(std::move(*std::exchange(first_, std::nullopt)));
-    }
-    if (events_ == nullptr || ended_) {
-      corked_ = false;
-      return false;
-    }
-    const error bad = decoder_.parse([&](wire::message&& m) {
-      events_->received(std::move(m));
-      return events_ != nullptr && !ending_ && !ended_;
-    });
-    if (events_ != nullptr && !ended_) events_->batch_end();
-    corked_ = false;
-    if (bad && !ended_ && !ending_) refuse(bad);
-    if (!ended_) pump();
-    return !ended_;
-  }
+  bool deliver();
   /// Writes, tells of the room that this made, and ends the link when it was to end.
-  void pump() {
-    write();
-    // The driver may queue more at once; each turn of this writes some, so it ends when the transport is full or the
-    // driver has nothing.
-    while (!ended_ && drained_due()) {
-      above_low_ = false;
-      if (events_ == nullptr || ending_) break;
-      events_->drained();
-      if (!ended_) write();
-    }
-    if (!ended_ && ending_ && outbox_->empty() && !std::exchange(finished_, true)) finish_sending();
-  }
+  void pump();
   /// The transport ended or failed.
-  void broke(error why) {
-    if (ended_) return;
-    ended_ = true;
-    why_ = ending_ ? std::move(why_) : std::move(why);
-    shut();
-    report_end();
-  }
+  void broke(error why);
   /// Calls the member function from the queue of the executor; keeps this alive until then.
   template <auto Member>
   void post_turn() {
@@ -145,11 +75,7 @@ class link_core : public std::enable_shared_from_this<link_core> {
   void wrote(std::size_t count) noexcept { outbox_->consumed(count); }
   bool discarding() const noexcept { return ending_; }
   bool ended() const noexcept { return ended_; }
-  error end_of_stream() const {
-    error bad = decoder_.at_end();
-    return bad ? error(bad.code(), bad.cause(), peer_)
-               : error(errc::closed, "the connection was closed by the peer", peer_);
-  }
+  error end_of_stream() const;
 
   const link_options options_;
   executor executor_;
@@ -159,57 +85,15 @@ class link_core : public std::enable_shared_from_this<link_core> {
   const std::shared_ptr<wire::outbox> outbox_ = std::shared_ptr<wire::outbox>(new wire::outbox);
 
  private:
-  void begin() {
-    if (ended_ || events_ == nullptr) return;
-    if (!first_ || deliver()) receive();
-  }
-  bool deliver_greeting() {
-    const error bad = decoder_.parse([&](wire::message&& m) {
-      first_ = std::move(m);
-      return false;
-    });
-    if (bad) {
-      refuse(bad);
-      if (!ended_) pump();
-      return !ended_;
-    }
-    if (!first_) return true;
-    const auto heard = std::exchange(on_greeting_, nullptr);
-    heard(error());
-    return false;  // start() goes on
-  }
+  void begin();
+  bool deliver_greeting();
   /// The peer broke the protocol. One that speaks dtask is told so before the link ends.
-  void refuse(const error& bad) {
-    const error why(bad.code(), bad.cause(), peer_, bad.remedy());
-    if (bad.cause().starts_with("not a dtask peer")) return broke(why);
-    wire::refuse answer;
-    answer.code = bad.code();
-    answer.text = bad.what();
-    if (!outbox_->push(std::move(answer), decoder_.agreed()))
-      begin_end(why);
-    else
-      broke(why);
-  }
-  void begin_end(const error& why) {
-    if (ending_ || ended_) return;
-    ending_ = true;
-    why_ = why;
-    limit_end();
-  }
+  void refuse(const error& bad);
+  void begin_end(const error& why);
   bool drained_due() const noexcept { return above_low_ && outbox_->unsent() <= wire::high_water / 2; }
-  void schedule_flush() {
-    if (corked_ || flush_posted_ || ended_) return;
-    flush_posted_ = true;
-    post_turn<&link_core::posted_flush>();
-  }
-  void posted_flush() {
-    flush_posted_ = false;
-    if (!ended_) pump();
-  }
-  void report_end() {
-    if (const auto heard = std::exchange(on_greeting_, nullptr)) return heard(why_);
-    if (wire::link_events* events = std::exchange(events_, nullptr)) events->closed(why_);
-  }
+  void schedule_flush();
+  void posted_flush();
+  void report_end();
 
   std::string peer_;
   wire::link_events* events_ = nullptr;
@@ -244,3 +128,7 @@ class owned_link final : public link {
 
 }  // namespace net::detail
 DTASK_END
+
+#ifndef DTASK_SEPARATE_COMPILATION
+#include "dtask/net/impl/link_core.ipp"
+#endif
