@@ -5,6 +5,7 @@
 #include "dtask/wire/block_pool.hpp"
 #include "dtask/wire/decoder.hpp"
 #include "dtask/wire/frame.hpp"
+#include "dtask/wire/huge_pages.hpp"
 #include "dtask/wire/limits.hpp"
 #include "dtask/wire/link.hpp"
 #include "dtask/wire/message.hpp"

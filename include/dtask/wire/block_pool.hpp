@@ -12,10 +12,7 @@
 
 #include "dtask/base/bytes.hpp"
 #include "dtask/base/config.hpp"
-
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
+#include "dtask/wire/huge_pages.hpp"
 
 DTASK_BEGIN
 namespace wire {
@@ -79,7 +76,6 @@ class block_pool {
   static constexpr unsigned first_octave = 14;  // 16 KiB
   static constexpr unsigned classes = (30 - first_octave) * 4 + 1;
   static constexpr std::size_t huge_from = std::size_t{4} << 20;
-  static constexpr std::size_t huge_page = std::size_t{2} << 20;
 
   static constexpr std::size_t bytes_of(unsigned index) noexcept {
     return (std::size_t{4} + index % 4) << (first_octave - 2 + index / 4);
@@ -95,11 +91,8 @@ class block_pool {
   }
   static void* allocate(unsigned index) {
     void* block = ::operator new(bytes_of(index), alignment_of(index));
-#if defined(__linux__) && defined(MADV_HUGEPAGE)
-    // Such a block is kept for long: fewer and larger page faults on its first use. Only advice, so its result does not
-    // matter.
-    if (bytes_of(index) >= huge_from) ::madvise(block, bytes_of(index), MADV_HUGEPAGE);
-#endif
+    // Such a block is kept for long: fewer and larger page faults on its first use.
+    if (bytes_of(index) >= huge_from) advise_huge_pages(block, bytes_of(index));
     return block;
   }
   static void release(void* block, unsigned index) noexcept { ::operator delete(block, alignment_of(index)); }
