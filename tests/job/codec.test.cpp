@@ -22,6 +22,7 @@
 #include <limits>
 #include <list>
 #include <map>
+#include <memory_resource>
 #include <new>
 #include <optional>
 #include <random>
@@ -199,6 +200,29 @@ struct image {
   dtask::bytes pixels;
 };
 
+constexpr std::size_t over = dtask::inline_bytes + 8;  // a string or vector of so many bytes leaves the body
+struct parcel {
+  std::string name;
+  std::vector<float> numbers;
+  std::optional<std::string> note;
+  std::tuple<int, std::vector<std::int64_t>> tuple;
+  std::map<std::string, std::vector<char>> map;
+  bool operator==(const parcel&) const = default;
+};
+/// Says itself what is written, and does not own all of it.
+struct quoting {
+  const std::string* shared = nullptr;
+  std::string text, copy;
+  template <class A>
+  void save(A& a) const {
+    a(text, *shared);
+  }
+  template <class A>
+  void load(A& a) {
+    a(text, copy);
+  }
+};
+
 template <class T>
 T round_trip(const T& value) {
   return dtask::decode<T>(dtask::encode(value));
@@ -283,6 +307,191 @@ TEST_CASE("codec: blocks at the limit of out of band") {
     CHECK(p.blobs.size() == (size > dtask::inline_bytes ? 1 : 0));
     CHECK(dtask::decode<dtask::bytes>(p) == block);
   }
+}
+
+TEST_CASE("codec: strings and vectors of numbers at the limit of out of band") {
+  const auto check = []<class T>(T value, std::size_t size) {
+    CAPTURE(size);
+    const auto p = dtask::encode(value);
+    REQUIRE(p.blobs.size() == (size > dtask::inline_bytes ? 1 : 0));
+    if (!p.blobs.empty()) {
+      CHECK(p.body.size() == 8);
+      CHECK(p.blobs[0].size() == size);
+      CHECK(p.blobs[0].data() != reinterpret_cast<const std::byte*>(value.data()));
+    }
+    CHECK(accepts<T>(p));
+    CHECK(dtask::decode<T>(p) == value);
+    // Given away, it is not copied.
+    const T before = value;
+    const auto* at = reinterpret_cast<const std::byte*>(value.data());
+    const auto given = dtask::encode(std::move(value));
+    CHECK(given.body == p.body);
+    CHECK(given.blobs == p.blobs);
+    if (!given.blobs.empty()) CHECK(given.blobs[0].data() == at);
+    CHECK(dtask::decode<T>(given) == before);
+  };
+  for (const std::size_t size : {dtask::inline_bytes - 1, dtask::inline_bytes, dtask::inline_bytes + 1}) {
+    check(std::string(size, 's'), size);
+    check(std::vector<char>(size, 'v'), size);
+    check(std::vector<std::uint8_t>(size, std::uint8_t{7}), size);
+  }
+  for (const std::size_t size : {dtask::inline_bytes - 8, dtask::inline_bytes, dtask::inline_bytes + 8}) {
+    check(std::u16string(size / 2, u'w'), size);
+    check(std::vector<float>(size / 4, 1.5f), size);
+    check(std::vector<double>(size / 8, -2.5), size);
+    check(std::vector<std::int64_t>(size / 8, -3), size);
+  }
+}
+
+TEST_CASE("codec: strings and vectors inside of other types leave the body too") {
+  const parcel whole{std::string(over, 'n'),
+                     std::vector<float>(over / 4, 0.5f),
+                     std::string(over, 'o'),
+                     {3, std::vector<std::int64_t>(over / 8, -1)},
+                     {{std::string(over, 'k'), std::vector<char>(over, 'm')}, {"small", {}}}};
+  const auto p = dtask::encode(whole);
+  CHECK(p.blobs.size() == 6);
+  CHECK(p.body.size() < 128);
+  CHECK(accepts<parcel>(p));
+  CHECK(dtask::decode<parcel>(p) == whole);
+
+  parcel value = whole;
+  const std::array<const void*, 5> at{value.name.data(), value.numbers.data(), value.note->data(),
+                                      std::get<1>(value.tuple).data(), value.map.begin()->second.data()};
+  const std::string& key = value.map.begin()->first;
+  const auto given = dtask::encode(std::move(value));
+  CHECK(dtask::decode<parcel>(given) == whole);
+  REQUIRE(given.blobs.size() == 6);
+  for (const auto& [blob, field] : {std::pair(0, 0), {1, 1}, {2, 2}, {3, 3}, {5, 4}})
+    CHECK(given.blobs[static_cast<std::size_t>(blob)].data() == at[static_cast<std::size_t>(field)]);
+  // A key is const where it lies.
+  CHECK(key.size() == over);
+
+  std::variant<int, std::vector<std::string>> either = std::vector<std::string>{std::string(over, 'a'), "b"};
+  const void* text = std::get<1>(either)[0].data();
+  const auto e = dtask::encode(std::move(either));
+  REQUIRE(e.blobs.size() == 1);
+  CHECK(e.blobs[0].data() == text);
+  CHECK(std::get<1>(dtask::decode<decltype(either)>(e))[0] == std::string(over, 'a'));
+
+  using outer = std::pair<std::array<std::deque<std::string>, 2>, std::set<std::string>>;
+  const outer nested{{std::deque<std::string>{std::string(over, 'd')}, {}}, {std::string(over, 's')}};
+  CHECK(dtask::encode(nested).blobs.size() == 2);
+  CHECK(round_trip(nested) == nested);
+  CHECK(dtask::decode<outer>(dtask::encode(outer(nested))) == nested);
+}
+
+TEST_CASE("codec: what a value given away only refers to is not taken from it") {
+  const std::string shared(over, 'q');
+  quoting value;
+  value.shared = &shared;
+  value.text = std::string(over, 't');
+  const auto p = dtask::encode(std::move(value));
+  CHECK(p.blobs.size() == 2);
+  CHECK(shared == std::string(over, 'q'));
+  const auto back = dtask::decode<quoting>(p);
+  CHECK(back.text == std::string(over, 't'));
+  CHECK(back.copy == shared);
+  // Nor what its allocator, which may be gone before the bytes are sent, owns.
+  std::pmr::monotonic_buffer_resource arena;
+  std::pmr::vector<int> numbers(over, 5, &arena);
+  const auto* at = reinterpret_cast<const std::byte*>(numbers.data());
+  const auto copied = dtask::encode(std::move(numbers));
+  REQUIRE(copied.blobs.size() == 1);
+  CHECK(copied.blobs[0].data() != at);
+  CHECK(dtask::decode<std::vector<int>>(copied) == std::vector<int>(over, 5));
+  // Nor a capacity that would be kept for a few bytes.
+  std::string roomy;
+  roomy.reserve(10 * over);
+  roomy.assign(over, 'r');
+  at = reinterpret_cast<const std::byte*>(roomy.data());
+  CHECK(dtask::encode(std::move(roomy)).blobs.at(0).data() != at);
+}
+
+TEST_CASE("codec: strings and numbers take half of the blocks, and never one that a `bytes` needs") {
+  const std::vector<std::string> many(2'000, std::string(over, 'x'));
+  const auto p = dtask::encode(many);
+  CHECK(p.blobs.size() == dtask::codec_limits{}.blobs / 2);
+  CHECK(accepts<std::vector<std::string>>(p));
+  CHECK(dtask::decode<std::vector<std::string>>(p) == many);
+
+  dtask::codec_limits one;
+  one.blobs = 1;
+  const std::vector<std::string> two(2, std::string(over, 'y'));
+  CHECK(dtask::encode(two, one).blobs.empty());
+  CHECK(dtask::decode<std::vector<std::string>>(dtask::encode(two, one)) == two);
+
+  // Where strings have taken blocks, as many `bytes` travel as without them: the last ones within the body, copied to
+  // memory of their own, aligned as a block is.
+  dtask::codec_limits four;
+  four.blobs = 4;
+  using mixed = std::tuple<std::vector<std::string>, char, std::vector<dtask::bytes>>;
+  const mixed value{std::vector<std::string>(3, std::string(over, 'z')), 'c',
+                    std::vector<dtask::bytes>(4, dtask::bytes::from(std::string(over, 'b')))};
+  const auto m = dtask::encode(value, four);
+  CHECK(m.blobs.size() == 4);
+  CHECK(accepts<mixed>(m));
+  const auto back = dtask::decode<mixed>(m);
+  CHECK(back == value);
+  for (const auto& block : std::get<2>(back)) CHECK(reinterpret_cast<std::uintptr_t>(block.data()) % 16 == 0);
+}
+
+TEST_CASE("codec: out-of-band elements that are missing, too many or cut") {
+  const auto check = []<class T>(const T& value) {
+    const auto p = dtask::encode(value);
+    REQUIRE(p.blobs.size() == 1);
+    const dtask::bytes& blob = p.blobs[0];
+    CHECK(accepts<T>(p));
+    CHECK_FALSE(accepts<T>({p.body, {}}));
+    CHECK_FALSE(accepts<T>({p.body, {blob, blob}}));
+    for (const std::size_t cut : {std::size_t{1}, std::size_t{4}, std::size_t{8}, blob.size()})
+      CHECK_FALSE(accepts<T>({p.body, {blob.slice(0, blob.size() - cut)}}));
+    // The same block cannot be named twice: that would be memory which nobody sent.
+    std::string twice;
+    put(twice, std::uint64_t{2});
+    twice += p.body.view();
+    twice += p.body.view();
+    CHECK_FALSE(accepts<std::vector<T>>({dtask::bytes::from(twice), {blob}}));
+    for (const std::uint64_t n : {std::uint64_t{1} << 62, std::uint64_t{1} << 61, (std::uint64_t{1} << 63) - 1,
+                                  std::uint64_t{1} << 40, std::uint64_t{0}, std::uint64_t{1}}) {
+      std::string body;
+      put(body, n | dtask::encoder::out_of_band);
+      CHECK_FALSE(accepts<T>({dtask::bytes::from(body), {blob}}));
+    }
+  };
+  check(std::string(over, 's'));
+  check(std::vector<float>(over / 4, 1.0f));
+  check(std::vector<double>(over / 8, 1.0));
+  check(std::u32string(over / 4, U'u'));
+  // A block that no number of elements fills, whatever the count says.
+  for (const std::uint64_t n : {over / 8, over / 8 + 1}) {
+    std::string body;
+    put(body, n | dtask::encoder::out_of_band);
+    CHECK_FALSE(
+        accepts<std::vector<double>>({dtask::bytes::from(body), {dtask::bytes::from(std::string(over + 4, 'x'))}}));
+  }
+  // Types without elements that are numbers know no elements out of band.
+  std::string body;
+  put(body, 1 | dtask::encoder::out_of_band);
+  const dtask::payload p{dtask::bytes::from(body), {dtask::bytes::from(std::string(over, 'x'))}};
+  CHECK_FALSE(accepts<std::vector<std::string>>(p));
+  CHECK_FALSE(accepts<std::vector<bool>>(p));
+  CHECK_FALSE(accepts<std::deque<int>>(p));
+}
+
+TEST_CASE("codec: small blocks and blocks at odd addresses are read as well") {
+  // No encoder of ours sends them; they cost no more than their own size.
+  std::string body;
+  put(body, 3 | dtask::encoder::out_of_band);
+  const auto all_bytes = dtask::bytes::from(std::string("\0\1\0\0\0\2\0\0\0\3\0\0\0", 13));
+  const dtask::payload p{dtask::bytes::from(body), {all_bytes.slice(1)}};
+  CHECK(accepts<std::vector<int>>(p));
+  CHECK(dtask::decode<std::vector<int>>(p) == std::vector<int>{1, 2, 3});
+  CHECK(accepts<std::u32string>(p));
+  CHECK(dtask::decode<std::u32string>(p) == U"\1\2\3");
+  std::string nothing;
+  put(nothing, dtask::encoder::out_of_band);
+  CHECK(dtask::decode<std::string>({dtask::bytes::from(nothing), {dtask::bytes()}}).empty());
 }
 
 TEST_CASE("codec: cereal types, with bases, versions, minimal and sized by hand") {
@@ -462,6 +671,14 @@ TEST_CASE("codec: random bytes and mutated values never break the bound") {
     accepts<cereal_derived>(raw(noise));
     accepts<std::unordered_map<std::string, tree>>(raw(noise));
   }
+  const std::vector<parcel> parcels(2, {std::string(over, 'n'), std::vector<float>(over / 4), std::nullopt, {}, {}});
+  const auto outside = dtask::encode(parcels);
+  for (int round = 0; round < 3000; ++round) {
+    std::string body(outside.body.view());
+    for (int i = 0; i < 1 + round % 4; ++i) body[random() % body.size()] = static_cast<char>(random());
+    if (round % 2 == 0) body[random() % (body.size() / 8) * 8 + 7] = static_cast<char>(0x80);
+    accepts<std::vector<parcel>>({dtask::bytes::from(std::move(body)), outside.blobs});
+  }
 }
 
 TEST_CASE("codec: encoding over a limit says which") {
@@ -478,6 +695,10 @@ TEST_CASE("codec: encoding over a limit says which") {
   }
   const auto block = dtask::bytes::from(std::string(20'000, 'x'));
   CHECK_THROWS_AS(dtask::encode(block, small), dtask::error);
+  // A string over the limit is refused before it is taken.
+  std::string text(20'000, 'x');
+  CHECK_THROWS_AS(dtask::encode(std::move(text), small), dtask::error);
+  CHECK(text.size() == 20'000);
   dtask::codec_limits few;
   few.blobs = 1;
   CHECK_THROWS_AS(dtask::encode(std::vector<dtask::bytes>{block, block}, few), dtask::error);

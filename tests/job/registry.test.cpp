@@ -5,6 +5,9 @@
 
 #include <stdexcept>
 #include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include "dtask/job/arguments.hpp"
 #include "dtask/job/outcome.hpp"
@@ -40,14 +43,29 @@ dtask::task<std::string> twice(dtask::job_context&, std::string text) {
 }
 void nothing() {}
 dtask::bytes huge() { return dtask::bytes::from(std::string(100'000, 'x')); }
+const void* made_at = nullptr;
+std::string make_text() {
+  std::string made(100'000, 'm');
+  made_at = made.data();
+  return made;
+}
+dtask::task<std::vector<double>> make_numbers(dtask::job_context&) {
+  std::vector<double> made(100'000, 1.0);
+  made_at = made.data();
+  co_return made;
+}
+std::string same(std::string text) { return text; }
 int fails() { throw std::out_of_range("no such thing"); }
 
 using score_job = dtask::function_job<"score/1", &score, dtask::pure>;
 using twice_job = dtask::function_job<"twice/1", &twice>;
 using nothing_job = dtask::function_job<"nothing/1", &nothing>;
 using huge_job = dtask::function_job<"huge/1", &huge>;
+using make_text_job = dtask::function_job<"make.text/1", &make_text>;
+using make_numbers_job = dtask::function_job<"make.numbers/1", &make_numbers>;
+using same_job = dtask::function_job<"same/1", &same>;
 using fails_job = dtask::function_job<"fails/1", &fails>;
-using jobs = dtask::registry<classify, count_calls, score_job, twice_job, nothing_job, huge_job, fails_job>;
+using jobs = dtask::registry<classify, count_calls, score_job, twice_job, nothing_job, huge_job, fails_job, same_job>;
 
 struct one_blob final : dtask::blob_source {
   found find(std::string_view name) const override {
@@ -77,7 +95,7 @@ auto run(dtask::detail::job_object* object, dtask::codec_limits limits, Us&&... 
 }  // namespace
 
 TEST_CASE("registry: names, schemas and effect classes") {
-  REQUIRE(jobs::entries().size() == 7);
+  REQUIRE(jobs::entries().size() == 8);
   CHECK(entry<classify>().name == "classify/1");
   CHECK(entry<classify>().signature == "({string, bytes}) -> {string, i32, f32}");
   CHECK(entry<classify>().schema == dtask::schema_hash(entry<classify>().signature));
@@ -110,6 +128,44 @@ TEST_CASE("registry: jobs run without their types") {
   const auto counting = entry<count_calls>().make(w);
   CHECK(run<count_calls>(counting.get(), {}) == 1);
   CHECK(run<count_calls>(counting.get(), {}) == 2);
+}
+
+TEST_CASE("registry: large strings are copied once where the caller keeps them, else not at all") {
+  const auto data = [](const dtask::payload& p) { return p.blobs.at(0).view().data(); };
+  std::string text(100'000, 'x');
+  const std::string& kept = text;
+  const char* at = text.data();
+  for (const dtask::payload& p :
+       {dtask::encode_arguments<same_job>({}, text), dtask::encode_arguments<same_job>({}, kept),
+        dtask::encode_arguments<same_job>({}, std::move(kept))}) {
+    CHECK(data(p) != at);
+    CHECK(p.blobs[0].view() == text);
+  }
+  CHECK(data(dtask::encode_arguments<same_job>({}, std::move(text))) == at);
+  // The fields of an aggregate, and the aggregate.
+  std::string id(100'000, 'i');
+  at = id.data();
+  CHECK(data(dtask::encode_arguments<classify>({}, id, dtask::bytes())) != at);
+  CHECK(id.size() == 100'000);
+  CHECK(data(dtask::encode_arguments<classify>({}, std::move(id), dtask::bytes())) == at);
+  image in{std::string(100'000, 'j'), {}};
+  at = in.id.data();
+  CHECK(data(dtask::encode_arguments<classify>({}, in)) != at);
+  CHECK(data(dtask::encode_arguments<classify>({}, std::move(in))) == at);
+  // What was converted first.
+  CHECK(dtask::encode_arguments<same_job>({}, std::string(50'000, 'c').c_str()).blobs.at(0).size() == 50'000);
+}
+
+TEST_CASE("registry: a job's result is handed over as it is") {
+  dtask::job_context context({}, dtask::never, 1, 0, "w");
+  const auto check = [&]<class J>(J) {
+    auto t = dtask::detail::run_job<J>(nullptr, context, {}, {});
+    const dtask::payload p = dtask::sync_wait(std::move(t));
+    REQUIRE(p.blobs.size() == 1);
+    CHECK(p.blobs[0].data() == made_at);
+  };
+  check(make_text_job{});
+  check(make_numbers_job{});
 }
 
 TEST_CASE("registry: a broadcast that is not there fails the constructor with a remedy") {

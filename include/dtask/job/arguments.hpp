@@ -46,10 +46,14 @@ struct only_aggregate<type_list<A>> {
   using type = A;
 };
 
-template <class... As>
-payload encode_each(const codec_limits& limits, const As&... values) {
+/// An argument as it is written: an rvalue of its very type is the encoder's, of all others there is a copy to make.
+template <class A, class U>
+using given = std::conditional_t<std::is_same_v<A, U>, A&&, const A&>;
+
+template <class... As, class... Gs>
+payload encode_each(const codec_limits& limits, type_list<As...>, Gs&&... values) {
   encoder to(limits);
-  (shape<As>::write(to, values), ...);
+  (shape<As>::write(to, std::forward<Gs>(values)), ...);
   return std::move(to).finish();
 }
 
@@ -71,7 +75,8 @@ concept callable_with = detail::each_converts<typename job_traits<J>::arguments,
                         detail::takes_fields<typename job_traits<J>::arguments, Us...>();
 
 /// Encodes the arguments of a call of `J`, which is the copy that outlives the caller's expression: exactly its
-/// arguments, or the fields of its one aggregate; the argument type itself is preferred. Errors: as `encode`.
+/// arguments, or the fields of its one aggregate; the argument type itself is preferred. Large strings and vectors of
+/// numbers in arguments given as rvalues are moved, not copied. Errors: as `encode`.
 template <class J, class... Us>
 payload encode_arguments(const codec_limits& limits, Us&&... values) {
   using list = typename job_traits<J>::arguments;
@@ -80,12 +85,12 @@ payload encode_arguments(const codec_limits& limits, Us&&... values) {
       "dtask: a job is called with values of its argument types, or with the fields of its one aggregate argument");
   if constexpr (detail::each_converts<list, Us...>) {
     return [&]<class... As>(detail::type_list<As...>) {
-      return detail::encode_each<As...>(limits, static_cast<const As&>(values)...);
+      return detail::encode_each(limits, list{}, static_cast<detail::given<As, Us>>(values)...);
     }(list{});
   } else if constexpr (detail::takes_fields<list, Us...>()) {
     using A = typename detail::only_aggregate<list>::type;
-    const A value = detail::from_fields<A>(detail::fields<A>{}, std::forward<Us>(values)...);
-    return detail::encode_each<A>(limits, value);
+    return detail::encode_each(limits, list{},
+                               detail::from_fields<A>(detail::fields<A>{}, std::forward<Us>(values)...));
   } else {
     return {};
   }

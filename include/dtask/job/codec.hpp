@@ -30,6 +30,20 @@ payload encode(const T& value, const codec_limits& limits = {}) {
   }
 }
 
+/// The same of a value that is given away: large strings and vectors of numbers in it are moved into the payload, not
+/// copied.
+template <class T>
+  requires detail::given_away<T>
+payload encode(T&& value, const codec_limits& limits = {}) {
+  if constexpr (require_travels<T>()) {
+    encoder to(limits);
+    detail::shape<T>::write(to, std::move(value));
+    return std::move(to).finish();
+  } else {
+    return {};
+  }
+}
+
 /// Decodes one value from bytes that need not be trusted. Errors: throws `error` (`decode_failed`) and what a user's
 /// own `serialize` throws.
 template <class T>

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <span>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -65,18 +66,41 @@ class decoder {
     return static_cast<std::size_t>(n);
   }
 
-  /// A block written by `encoder::block`: shares the received memory, copies nothing.
+  /// The elements of a string or of numbers of `each` bytes, wherever they stand, valid as long as the payload.
+  /// `heap(n)`: what n of them take in memory. That is charged where they stand in the body; out of band the block
+  /// itself pays for its copy, since it is named once.
+  template <class Heap>
+  std::span<const std::byte> elements(std::size_t each, Heap heap) {
+    const auto word = get<std::uint64_t>();
+    const std::uint64_t n = word & ~encoder::out_of_band;
+    if ((word & encoder::out_of_band) == 0) {
+      if (n > left() / each) fail("a count larger than the rest of the value");
+      charge(heap(n));
+      const std::span<const std::byte> found(at_, static_cast<std::size_t>(n) * each);
+      at_ += found.size();
+      return found;
+    }
+    const bytes& blob = next_blob();
+    if (blob.size() % each != 0 || blob.size() / each != n)
+      fail("an out-of-band block that does not hold as many elements as announced");
+    ++next_blob_;
+    return blob.span();
+  }
+
+  /// A block written by `encoder::block`: shares the received memory, copies nothing, unless it is a large one for
+  /// which there was no place out of band. Above `inline_bytes` it is aligned as `new` aligns, at least.
   bytes block() {
     const auto word = get<std::uint64_t>();
     const std::uint64_t size = word & ~encoder::out_of_band;
     if ((word & encoder::out_of_band) == 0) {
       if (size > left()) fail("a block longer than the rest of the value");
       const auto offset = static_cast<std::size_t>(at_ - from_->body.data());
+      if (size > inline_bytes) charge(size);
       at_ += size;
-      return from_->body.slice(offset, static_cast<std::size_t>(size));
+      const bytes inside = from_->body.slice(offset, static_cast<std::size_t>(size));
+      return size > inline_bytes ? bytes::copy(inside.span()) : inside;
     }
-    if (next_blob_ == from_->blobs.size()) fail("an out-of-band block that was not sent");
-    const bytes& blob = from_->blobs[next_blob_];
+    const bytes& blob = next_blob();
     if (blob.size() != size) fail("an out-of-band block of another size than announced");
     ++next_blob_;
     return blob;
@@ -110,6 +134,11 @@ class decoder {
   void* archive = nullptr;
 
  private:
+  const bytes& next_blob() const {
+    if (next_blob_ == from_->blobs.size()) fail("an out-of-band block that was not sent");
+    return from_->blobs[next_blob_];
+  }
+
   const payload* from_;
   const std::byte* at_;
   const std::byte* end_;

@@ -58,20 +58,37 @@ class encoder {
   }
 
   /// Appends a block: within the body up to `inline_bytes`, above that out of band, where its owner is shared and
-  /// nothing is copied.
+  /// nothing is copied. Where strings and numbers have taken its place among the blocks, it stays within the body: a
+  /// value that has few enough blocks travels, whatever else is in it.
   void block(const bytes& data) {
-    if (data.size() <= inline_bytes) {
-      put(static_cast<std::uint64_t>(data.size()));
-      put(data.data(), data.size());
+    const bool small = data.size() <= inline_bytes;
+    if (!small && out_.blobs.size() < limits_.blobs) {
+      put(static_cast<std::uint64_t>(data.size()) | out_of_band);
+      add_outside(data.size());
+      out_.blobs.push_back(data);
       return;
     }
-    if (out_.blobs.size() == limits_.blobs)
-      throw error(errc::too_large, "more than " + std::to_string(limits_.blobs) + " out-of-band blocks in one value",
-                  {}, "join them into fewer blocks");
-    put(static_cast<std::uint64_t>(data.size()) | out_of_band);
-    blob_bytes_ += data.size();
-    check_total();
-    out_.blobs.push_back(data);
+    if (!small) {
+      if (lent_ == 0)
+        throw error(errc::too_large, "more than " + std::to_string(limits_.blobs) + " out-of-band blocks in one value",
+                    {}, "join them into fewer blocks");
+      charge(data.size());
+    }
+    put(static_cast<std::uint64_t>(data.size()));
+    put(data.data(), data.size());
+  }
+
+  /// Appends the count of a string or a vector of numbers whose elements take `size` bytes together, and sends these
+  /// out of band, as the `bytes` that `lend()` gives, if they are more than `inline_bytes` and strings and numbers have
+  /// not taken half of the blocks yet. Otherwise does nothing and gives false: count and elements go into the body.
+  template <class Lend>
+  bool elements(std::uint64_t count, std::uint64_t size, Lend lend) {
+    if (size <= inline_bytes || lent_ == limits_.blobs / 2 || out_.blobs.size() == limits_.blobs) return false;
+    put(count | out_of_band);
+    add_outside(size);
+    out_.blobs.push_back(lend());
+    ++lent_;
+    return true;
   }
 
   /// Says that decoding what was just written will allocate `size` bytes. Where the sum exceeds what the size of the
@@ -102,7 +119,8 @@ class encoder {
     return std::move(out_);
   }
 
-  /// The length word of a block carries this bit when the block is the next one out of band.
+  /// The length word of a block, or the count of elements, carries this bit when its bytes are the next block out of
+  /// band.
   static constexpr std::uint64_t out_of_band = std::uint64_t{1} << 63;
 
   /// For the cereal archives of detail/: the one in use for this value.
@@ -113,6 +131,10 @@ class encoder {
     static constexpr std::byte zeros[1024] = {};
     const std::uint64_t missing = (charged_ - detail::decode_budget(size_) + 2) / 3;
     put(zeros, missing < sizeof zeros ? static_cast<std::size_t>(missing) : sizeof zeros);
+  }
+  void add_outside(std::uint64_t size) {
+    blob_bytes_ += size;
+    check_total();
   }
   void check_total() const {
     if (size_ + blob_bytes_ > limits_.payload)
@@ -140,6 +162,7 @@ class encoder {
   std::uint64_t charged_ = 0;
   std::uint64_t blob_bytes_ = 0;
   std::uint32_t depth_ = 0;
+  std::uint32_t lent_ = 0;  // blocks taken by strings and numbers
   codec_limits limits_;
   payload out_;
   std::shared_ptr<std::byte[]> block_;

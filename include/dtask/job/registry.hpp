@@ -99,9 +99,9 @@ T decode_or_fail(const payload& from) {
   }
 }
 template <class T>
-payload encode_or_fail(const T& value, const codec_limits& limits) {
+payload encode_or_fail(T&& value, const codec_limits& limits) {
   try {
-    return encode(value, limits);
+    return encode(std::forward<T>(value), limits);
   } catch (...) {
     throw_unencodable();
   }
@@ -117,8 +117,8 @@ payload call_job(job_object* object, job_context& context, payload arguments, co
     invoke_job<J>(object, context, values);
     return {};
   } else {
-    const result value = invoke_job<J>(object, context, values);
-    return encode_or_fail(value, limits);
+    result value = invoke_job<J>(object, context, values);
+    return encode_or_fail(std::move(value), limits);
   }
 }
 /// Of a job that is a coroutine.
@@ -132,8 +132,8 @@ task<payload> run_job(job_object* object, job_context& context, payload argument
     co_await std::move(running);
     co_return payload{};
   } else {
-    const result value = co_await std::move(running);
-    co_return encode_or_fail(value, limits);
+    result value = co_await std::move(running);
+    co_return encode_or_fail(std::move(value), limits);
   }
 }
 

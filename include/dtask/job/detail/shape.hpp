@@ -60,8 +60,8 @@ enum class obstacle : std::uint8_t {
   no_codec
 };
 
-/// How a type is written, read and described. `parts` are the types inside it, `found` what keeps itself from
-/// travelling, `least` the fewest bytes it takes.
+/// How a type is written, read and described. Written is an lvalue, or an rvalue that may be taken apart. `parts` are
+/// the types inside it, `found` what keeps itself from travelling, `least` the fewest bytes it takes.
 template <class T>
 struct shape;
 
@@ -163,11 +163,25 @@ struct shape<T> : shape_base {
   static void describe(schema_writer& to) { to.word(codec<T>::words); }
 };
 
+/// Whether a value of type `V&&` may be taken apart: `write` is given it as an rvalue, and what it owns can be moved
+/// out.
+template <class V>
+concept given_away = !std::is_lvalue_reference_v<V> && !std::is_const_v<V>;
+
+/// A part of a value of type `V&&`, given away if the whole is.
+template <class V, class T>
+constexpr auto&& part_of(T& part) noexcept {
+  if constexpr (given_away<V>)
+    return std::move(part);
+  else
+    return std::as_const(part);
+}
+
 /// Elements of a container: each takes at least one byte, so that a count can never exceed the bytes that are there.
-template <class T>
-void write_element(encoder& to, const T& value) {
+template <class T, class V>
+void write_element(encoder& to, V&& value) {
   const std::size_t before = to.size();
-  shape<T>::write(to, value);
+  shape<T>::write(to, std::forward<V>(value));
   if (to.size() == before) to.put(std::uint8_t{0});
 }
 template <class T>

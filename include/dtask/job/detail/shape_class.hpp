@@ -121,9 +121,10 @@ inline constexpr char type_mark = 0;
 template <class T>
 struct shape_aggregate : shape_base {
   using parts = fields<T>;
-  static void write(encoder& to, const T& value) {
+  template <class V>
+  static void write(encoder& to, V&& value) {
     to.enter();
-    each_field(value, [&]<class F>(const F& field) { shape<F>::write(to, field); });
+    each_field(value, [&]<class F>(F& field) { shape<std::remove_const_t<F>>::write(to, part_of<V>(field)); });
     to.leave();
   }
   static void read(decoder& from, T& value) {

@@ -5,12 +5,15 @@
 #include <complex>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <deque>
 #include <list>
 #include <map>
+#include <memory>
 #include <optional>
 #include <ratio>
 #include <set>
+#include <span>
 #include <string>
 #include <tuple>
 #include <type_traits>
@@ -20,8 +23,11 @@
 #include <variant>
 #include <vector>
 
+#include "dtask/base/bytes.hpp"
 #include "dtask/base/config.hpp"
 #include "dtask/job/detail/shape.hpp"
+#include "dtask/wire/block_pool.hpp"
+#include "dtask/wire/huge_pages.hpp"
 
 DTASK_BEGIN
 namespace detail {
@@ -29,22 +35,64 @@ namespace detail {
 template <class T>
 concept block_copied = plain_number<T> && !std::is_same_v<T, bool>;
 
+/// From this size on malloc maps fresh pages for every block, and gives them back when it is freed.
+inline constexpr std::size_t always_fresh = std::size_t{32} << 20;
+
+/// The elements of a string or a vector as a block for the wire. Given away it is moved there as it is, unless it has a
+/// capacity that would be kept for nothing, or an allocator: what that draws on may be gone before the block.
+template <class V>
+bytes lend_elements(V&& value) {
+  using C = std::remove_cvref_t<V>;
+  using T = typename C::value_type;
+  const std::size_t size = value.size() * sizeof(T);
+  if constexpr (given_away<V> && std::is_same_v<typename C::allocator_type, std::allocator<T>>) {
+    if (value.capacity() / 2 <= value.size()) {
+      auto owner = std::make_shared<const C>(std::move(value));
+      const auto* at = reinterpret_cast<const std::byte*>(owner->data());
+      return bytes(std::move(owner), at, size);
+    }
+  }
+  mutable_bytes block = wire::block_pool::shared().take(size);
+  std::memcpy(block.data(), value.data(), size);
+  return std::move(block).freeze();
+}
+
+/// Fills a string or a vector of numbers with what was received: one copy, nothing is zeroed first.
+template <class C>
+void assign_elements(C& value, std::span<const std::byte> from) {
+  using T = typename C::value_type;
+  const std::size_t n = from.size() / sizeof(T);
+  if (n == 0) return value.clear();
+  if (from.size() >= always_fresh && value.capacity() < n) {
+    value.clear();
+    value.reserve(n);
+    wire::advise_huge_pages(value.data(), from.size());
+  }
+  if (reinterpret_cast<std::uintptr_t>(from.data()) % alignof(T) == 0) {
+    const auto* first = reinterpret_cast<const T*>(from.data());
+    value.assign(first, first + n);
+  } else {
+    value.resize(n);
+    std::memcpy(value.data(), from.data(), from.size());
+  }
+}
+
 template <class C, class Tr, class A>
   requires block_copied<C>
 struct shape<std::basic_string<C, Tr, A>> : shape_base {
   static constexpr std::size_t least = 8;
   /// Short strings live in the object.
   static constexpr std::uint64_t heap(std::uint64_t n) { return (n + 1) * sizeof(C) <= 16 ? 0 : (n + 1) * sizeof(C); }
-  static void write(encoder& to, const std::basic_string<C, Tr, A>& value) {
-    to.charge(heap(value.size()));
-    to.put(static_cast<std::uint64_t>(value.size()));
+  template <class V>
+  static void write(encoder& to, V&& value) {
+    const std::uint64_t n = value.size();
+    if (to.elements(n, n * sizeof(C), [&] { return lend_elements(std::forward<V>(value)); })) return;
+    to.charge(heap(n));
+    to.put(n);
     to.put(value.data(), value.size() * sizeof(C));
   }
   static void read(decoder& from, std::basic_string<C, Tr, A>& value) {
-    const std::size_t n = from.count(sizeof(C), 0);
-    from.charge(heap(n));
-    value.resize(n);
-    from.get(value.data(), n * sizeof(C));
+    assign_elements(value, from.elements(sizeof(C), heap));
   }
   static void describe(schema_writer& to) {
     if constexpr (std::is_same_v<C, char>) {
@@ -61,23 +109,26 @@ template <class T, class A>
 struct shape<std::vector<T, A>> : shape_base {
   using parts = type_list<T>;
   static constexpr std::size_t least = 8;
-  static void write(encoder& to, const std::vector<T, A>& value) {
-    to.charge(value.size() * sizeof(T));
-    to.put(static_cast<std::uint64_t>(value.size()));
+  static constexpr std::uint64_t heap(std::uint64_t n) { return n * sizeof(T); }
+  template <class V>
+  static void write(encoder& to, V&& value) {
+    const std::uint64_t n = value.size();
+    if constexpr (block_copied<T>)
+      if (to.elements(n, n * sizeof(T), [&] { return lend_elements(std::forward<V>(value)); })) return;
+    to.charge(heap(n));
+    to.put(n);
     if constexpr (block_copied<T>) {
       to.put(value.data(), value.size() * sizeof(T));
     } else {
       to.enter();
-      for (const auto& element : value) write_element<T>(to, element);
+      for (auto&& element : value) write_element<T>(to, part_of<V>(element));
       to.leave();
     }
   }
   static void read(decoder& from, std::vector<T, A>& value) {
     value.clear();
     if constexpr (block_copied<T>) {
-      const std::size_t n = from.count(sizeof(T), sizeof(T));
-      value.resize(n);
-      from.get(value.data(), n * sizeof(T));
+      assign_elements(value, from.elements(sizeof(T), heap));
     } else {
       const std::size_t n = from.count(1, sizeof(T));
       value.reserve(n);
@@ -101,11 +152,12 @@ template <class C, class T, std::size_t Node, std::size_t Fixed>
 struct shape_sequence : shape_base {
   using parts = type_list<T>;
   static constexpr std::size_t least = 8;
-  static void write(encoder& to, const C& value) {
+  template <class V>
+  static void write(encoder& to, V&& value) {
     to.charge(Fixed + value.size() * (sizeof(T) + Node));
     to.put(static_cast<std::uint64_t>(value.size()));
     to.enter();
-    for (const auto& element : value) write_element<T>(to, element);
+    for (auto& element : value) write_element<T>(to, part_of<V>(element));
     to.leave();
   }
   static void read(decoder& from, C& value) {
@@ -134,16 +186,17 @@ struct shape_associative : shape_base {
   using parts = std::conditional_t<std::is_void_v<Mapped>, type_list<Key>, type_list<Key, Mapped>>;
   static constexpr std::size_t least = 8;
   static constexpr std::size_t node = sizeof(typename C::value_type) + 40;
-  static void write(encoder& to, const C& value) {
+  template <class V>
+  static void write(encoder& to, V&& value) {
     to.charge((Hashed ? 256 : 0) + value.size() * node);
     to.put(static_cast<std::uint64_t>(value.size()));
     to.enter();
-    for (const auto& element : value) {
+    for (auto& element : value) {
       if constexpr (std::is_void_v<Mapped>) {
         write_element<Key>(to, element);
       } else {
         write_element<Key>(to, element.first);
-        shape<Mapped>::write(to, element.second);
+        shape<Mapped>::write(to, part_of<V>(element.second));
       }
     }
     to.leave();
@@ -202,11 +255,12 @@ template <class T, std::size_t N>
 struct shape<std::array<T, N>> : shape_base {
   using parts = type_list<T>;
   static constexpr std::size_t least = 1;
-  static void write(encoder& to, const std::array<T, N>& value) {
+  template <class V>
+  static void write(encoder& to, V&& value) {
     if constexpr (block_copied<T>) {
       to.put(value.data(), sizeof(T) * N);
     } else {
-      for (const T& element : value) shape<T>::write(to, element);
+      for (auto& element : value) shape<T>::write(to, part_of<V>(element));
     }
   }
   static void read(decoder& from, std::array<T, N>& value) {
@@ -226,9 +280,10 @@ struct shape<std::array<T, N>> : shape_base {
 template <class A, class B>
 struct shape<std::pair<A, B>> : shape_base {
   using parts = type_list<A, B>;
-  static void write(encoder& to, const std::pair<A, B>& value) {
-    shape<std::remove_const_t<A>>::write(to, value.first);
-    shape<B>::write(to, value.second);
+  template <class V>
+  static void write(encoder& to, V&& value) {
+    shape<std::remove_const_t<A>>::write(to, part_of<V>(value.first));
+    shape<B>::write(to, part_of<V>(value.second));
   }
   static void read(decoder& from, std::pair<A, B>& value) {
     shape<A>::read(from, value.first);
@@ -240,8 +295,9 @@ struct shape<std::pair<A, B>> : shape_base {
 template <class... Ts>
 struct shape<std::tuple<Ts...>> : shape_base {
   using parts = type_list<Ts...>;
-  static void write(encoder& to, const std::tuple<Ts...>& value) {
-    std::apply([&](const Ts&... each) { (shape<Ts>::write(to, each), ...); }, value);
+  template <class V>
+  static void write(encoder& to, V&& value) {
+    std::apply([&](auto&... each) { (shape<Ts>::write(to, part_of<V>(each)), ...); }, value);
   }
   static void read(decoder& from, std::tuple<Ts...>& value) {
     std::apply([&](Ts&... each) { (shape<Ts>::read(from, each), ...); }, value);
@@ -252,11 +308,12 @@ struct shape<std::tuple<Ts...>> : shape_base {
 template <class T>
 struct shape<std::optional<T>> : shape_base {
   using parts = type_list<T>;
-  static void write(encoder& to, const std::optional<T>& value) {
+  template <class V>
+  static void write(encoder& to, V&& value) {
     to.put(value.has_value());
     if (!value) return;
     to.enter();
-    shape<T>::write(to, *value);
+    shape<T>::write(to, part_of<V>(*value));
     to.leave();
   }
   static void read(decoder& from, std::optional<T>& value) {
@@ -280,11 +337,12 @@ template <class... Ts>
 struct shape<std::variant<Ts...>> : shape_base {
   using parts = type_list<Ts...>;
   static_assert(sizeof...(Ts) < 256, "dtask: a variant of more than 255 alternatives cannot travel");
-  static void write(encoder& to, const std::variant<Ts...>& value) {
+  template <class V>
+  static void write(encoder& to, V&& value) {
     if (value.valueless_by_exception()) throw error(errc::encode_failed, "a variant without a value");
     to.put(static_cast<std::uint8_t>(value.index()));
     to.enter();
-    std::visit([&]<class T>(const T& held) { shape<T>::write(to, held); }, value);
+    std::visit([&]<class T>(T& held) { shape<std::remove_const_t<T>>::write(to, part_of<V>(held)); }, value);
     to.leave();
   }
   static void read(decoder& from, std::variant<Ts...>& value) {
