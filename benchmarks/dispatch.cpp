@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
-// What a job costs between processes: throughput of a burst, one round trip, a large payload's way, and the
-// coordinator's memory per queued job. Client (this process), coordinator and worker are three processes on loopback
-// TCP. The raw Asio references run on the same path in the same run, in turns with dtask.
+// What a job costs between processes: throughput of a burst, one round trip, a large payload's way, the CPU time of a
+// large string against that of bytes, and the coordinator's memory per queued job. Client (this process), coordinator
+// and worker are three processes on loopback TCP. The raw Asio references run on the same path in the same run, in
+// turns with dtask.
 //
-// usage: dtask_bench_dispatch [burst] [round_trip] [large] [memory]      (default: all)
+// usage: dtask_bench_dispatch [burst] [round_trip] [large] [text] [memory]      (default: all)
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,8 +15,10 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "../tests/faults/process.hpp"
@@ -30,13 +33,16 @@ using faults::process;
 using bench_clock = std::chrono::steady_clock;
 
 constexpr std::size_t block = std::size_t{64} << 20;
+constexpr std::size_t text_size = 100'000'000;
 constexpr std::size_t burst_jobs = 100'000, queued_jobs = 1'000'000;
 
 void nothing() {}
 dtask::bytes echo(dtask::bytes data) { return data; }
+std::string echo_text(std::string text) { return text; }
 using nothing_job = dtask::function_job<"bench/nothing/1", &nothing, dtask::pure>;
 using echo_job = dtask::function_job<"bench/echo/1", &echo, dtask::pure>;
-using jobs = dtask::registry<nothing_job, echo_job>;
+using echo_text_job = dtask::function_job<"bench/echo.text/1", &echo_text, dtask::pure>;
+using jobs = dtask::registry<nothing_job, echo_job, echo_text_job>;
 
 std::string self() {
   std::array<char, 4096> path{};
@@ -147,6 +153,46 @@ dtask::task<void> large(dtask::cluster& c) {
       {"64 MiB to a worker and back", bench::median(ours), "GB/s", "raw Asio, same path", bench::median(theirs)});
 }
 
+// ---- a large string there and back, in CPU time ----
+
+/// CPU milliseconds, user and system, of this process, the coordinator and the worker so far.
+double cpu_ms(const cluster_processes& it) {
+  double sum = 0;
+  for (const pid_t pid : {::getpid(), it.coordinator.pid(), it.worker->pid()}) {
+    clockid_t clock{};
+    std::timespec t{};
+    if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &t) != 0) give_up("no CPU clock of a process");
+    sum += static_cast<double>(t.tv_sec) * 1e3 + static_cast<double>(t.tv_nsec) / 1e6;
+  }
+  return sum;
+}
+dtask::task<void> text(dtask::cluster& c, const cluster_processes& it) {
+  const std::string kept(text_size, 't');
+  std::string given = kept;
+  const dtask::bytes plain = dtask::bytes::copy(kept);
+  std::vector<double> moved, copied, theirs;
+  for (int round = -1; round < 11; ++round) {
+    const double begin = cpu_ms(it);
+    given = co_await c.call<echo_text_job>(std::move(given));
+    const double after_moved = cpu_ms(it);
+    std::string back = co_await c.call<echo_text_job>(kept);
+    const double after_copied = cpu_ms(it);
+    dtask::bytes same = co_await c.call<echo_job>(plain);
+    const double end = cpu_ms(it);
+    if (given != kept || back != kept || same != plain) give_up("another text came back");
+    if (round < 0) continue;  // pools and page tables fill
+    moved.push_back(after_moved - begin);
+    copied.push_back(after_copied - after_moved);
+    theirs.push_back(end - after_copied);
+    std::fprintf(stderr, "  100 MB of text %d: moved %.0f ms, copied %.0f ms, bytes %.0f ms of CPU\n", round + 1,
+                 moved.back(), copied.back(), theirs.back());
+  }
+  bench::print({"100 MB of std::string to a worker and back, moved", bench::median(moved), "ms CPU",
+                "the same as dtask::bytes", bench::median(theirs)});
+  bench::print({"100 MB of std::string to a worker and back, copied", bench::median(copied), "ms CPU",
+                "the same as dtask::bytes", bench::median(theirs)});
+}
+
 // ---- memory per queued job ----
 
 dtask::task<void> take_all(dtask::cluster& c) {
@@ -190,6 +236,7 @@ dtask::task<void> measure(const std::set<std::string>& wanted) {
   if (asked("burst")) co_await burst(c);
   if (asked("round_trip")) co_await round_trip(c);
   if (asked("large")) co_await large(c);
+  if (asked("text")) co_await text(c, it);
   co_await c.close();
   if (asked("memory")) co_await memory();
 }
