@@ -12,6 +12,7 @@
 #include <dtask/main.hpp>
 #include <dtask/torch/keep_memory.hpp>
 #include <exception>
+#include <filesystem>
 #include <fstream>
 #include <map>
 #include <optional>

@@ -3,8 +3,7 @@
 /// `dtask::main<jobs>` and what a program of every role needs. A program that goes beyond (threads, Asio) includes
 /// dtask/dtask.hpp too.
 #include "dtask/base.hpp"
-#include "dtask/cli/exit_code.hpp"
-#include "dtask/cli/main.hpp"
+#include "dtask/cli.hpp"
 #include "dtask/job.hpp"
 #include "dtask/node.hpp"
 #include "dtask/task.hpp"

@@ -89,6 +89,16 @@ class Rooms(unittest.TestCase):
         graph, _ = self.problems({"dtask/node/a.hpp": '#include "dtask/task/b.hpp"\n#include <vector>\n', "dtask/task/b.hpp": one})
         self.assertEqual(graph, [])
 
+    def test_what_the_compiled_library_shows(self):
+        files = {"dtask/node.hpp": '#include "dtask/node/a.hpp"\n', "dtask/node/a.hpp": '#include "dtask/node/detail/b.hpp"\n',
+                 "dtask/node/detail/b.hpp": "#include <boost/asio/post.hpp>\n"}
+        graph, _ = self.problems(files)
+        self.assertIn("node/a.hpp -> dtask/node/detail/b.hpp -> boost/asio/post.hpp", graph[0])
+        files["dtask/node/a.hpp"] = '#include "dtask/node/impl/a.ipp"\n'
+        files["dtask/node/impl/a.ipp"] = '#include "dtask/node/detail/b.hpp"\n'
+        graph, _ = self.problems(files)
+        self.assertEqual(graph, [])
+
     def test_form(self):
         _, found = self.problems({"dtask/task/a.hpp": "#pragma once\nDTASK_BEGIN\nDTASK_END\n"})
         self.assertIn("no umbrella", found[0])

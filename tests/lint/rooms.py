@@ -48,6 +48,15 @@ NEVER = {
 }
 
 
+# What users of the compiled library see must not lead to what carries it. Bodies (.ipp) are not followed: that build
+# does not include them.
+NOT_FROM = {
+    "dtask/dtask.hpp": ("dtask/control/", "dtask/net/"),
+    "dtask/main.hpp": ("dtask/control/", "dtask/net/", "dtask/runtime/", "boost/asio", "CLI/"),
+    "dtask/node.hpp": ("dtask/control/", "dtask/net/", "boost/asio", "xxhash.h"),
+}
+
+
 def room_of(name):
     """The room of a path below include/ ("dtask/task/scope.hpp" -> "task"); None for an umbrella."""
     parts = name.split("/")
@@ -56,11 +65,11 @@ def room_of(name):
 
 def check(include_dir):
     include_dir = pathlib.Path(include_dir)
-    problems, graph = [], {}
+    problems, graph, outside = [], {}, {}
     for path in headers(include_dir.parent):
         name = path.relative_to(include_dir).as_posix()
         room = room_of(name)
-        graph[name] = []
+        graph[name], outside[name] = [], [t for t in includes(path) if not t.startswith("dtask/")]
         if room is not None and room not in ROOMS:
             problems.append(f"{name}: '{room}' is no room; rooms are {', '.join(ROOMS)}")
             continue
@@ -76,6 +85,27 @@ def check(include_dir):
             elif room is None and ("/" in target or target.endswith(".h")):
                 problems.append(f"{name}: an umbrella includes headers of dtask only, not <{target}>")
     problems += rings(graph)
+    for start, never in NOT_FROM.items():
+        problems += leads_to(graph, outside, start, never)
+    return problems
+
+
+def leads_to(graph, outside, start, never):
+    """The ways from `start` to what begins with one of `never`, each with its first place."""
+    problems, came_from, todo = [], {start: None}, [start]
+    while todo:
+        name = todo.pop(0)
+        for target in graph.get(name, []) + outside.get(name, []):
+            if target.endswith(".ipp") or target in came_from:
+                continue
+            came_from[target] = name
+            if target.startswith(never):
+                way = [target]
+                while came_from[way[-1]]:
+                    way.append(came_from[way[-1]])
+                problems.append(f"{start}: with the compiled library it needs no {target}, but: " + " -> ".join(reversed(way)))
+            else:
+                todo.append(target)
     return problems
 
 
