@@ -78,17 +78,17 @@ template <class J>
 const dtask::job_entry& entry() {
   return jobs::entries()[jobs::index<J>()];
 }
+dtask::payload execute(const dtask::job_entry& e, dtask::detail::job_object* object, dtask::job_context& context,
+                       dtask::payload arguments, const dtask::codec_limits& limits) {
+  if (e.call) return e.call(object, context, std::move(arguments), limits);
+  auto t = e.run(object, context, std::move(arguments), limits);
+  return dtask::sync_wait(std::move(t));
+}
 template <class J, class... Us>
 auto run(dtask::detail::job_object* object, dtask::codec_limits limits, Us&&... us) {
   dtask::job_context context({}, dtask::never, 2, 0, "w");
   dtask::payload arguments = dtask::encode_arguments<J>({}, std::forward<Us>(us)...);
-  dtask::payload p;
-  if (entry<J>().call) {
-    p = entry<J>().call(object, context, std::move(arguments), limits);
-  } else {
-    auto t = entry<J>().run(object, context, std::move(arguments), limits);
-    p = dtask::sync_wait(std::move(t));
-  }
+  const dtask::payload p = execute(entry<J>(), object, context, std::move(arguments), limits);
   if constexpr (!std::is_void_v<dtask::result_of<J>>) return dtask::decode<dtask::result_of<J>>(p);
 }
 
@@ -159,8 +159,7 @@ TEST_CASE("registry: large strings are copied once where the caller keeps them, 
 TEST_CASE("registry: a job's result is handed over as it is") {
   dtask::job_context context({}, dtask::never, 1, 0, "w");
   const auto check = [&]<class J>(J) {
-    auto t = dtask::detail::run_job<J>(nullptr, context, {}, {});
-    const dtask::payload p = dtask::sync_wait(std::move(t));
+    const dtask::payload p = execute(dtask::registry<J>::entries()[0], nullptr, context, {}, {});
     REQUIRE(p.blobs.size() == 1);
     CHECK(p.blobs[0].data() == made_at);
   };
