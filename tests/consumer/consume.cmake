@@ -9,7 +9,7 @@ if(WAY STREQUAL "default_install")
     list(APPEND absent "-DCMAKE_DISABLE_FIND_PACKAGE_${package}=ON")
   endforeach()
   execute_process(COMMAND "${CMAKE_COMMAND}" -S "${DTASK_SOURCE_DIR}" -B "${WORK_DIR}/dtask" -G "${GENERATOR}" "-DCMAKE_CXX_COMPILER=${CXX}"
-    ${absent} COMMAND_ERROR_IS_FATAL ANY OUTPUT_QUIET)
+    ${absent} COMMAND_ERROR_IS_FATAL ANY OUTPUT_QUIET ERROR_QUIET)
   execute_process(COMMAND "${CMAKE_COMMAND}" --install "${WORK_DIR}/dtask" --prefix "${WORK_DIR}/prefix" COMMAND_ERROR_IS_FATAL ANY OUTPUT_QUIET)
   list(APPEND arguments "-DCMAKE_PREFIX_PATH=${WORK_DIR}/prefix")
 elseif(WAY MATCHES "^(find_package|no_components|unknown_component|too_new)$")

@@ -17,7 +17,7 @@ span stop_token string string_view system_error thread tuple type_traits unorder
 COMPILED = ("-DDTASK_SEPARATE_COMPILATION",)
 # Over its goal by less than this is taken for noise.
 TOLERANCE = 1.1
-ROUNDS = 3
+ROUNDS = 2
 
 
 class Row:

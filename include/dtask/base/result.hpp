@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
+#include <optional>
 #include <utility>
-#include <variant>
 
 #include "dtask/base/error.hpp"
 
@@ -12,33 +12,35 @@ template <class T>
 class [[nodiscard]] result {
  public:
   using value_type = T;
-  result(T value) : state_(std::in_place_index<0>, std::move(value)) {}
-  result(dtask::error e) : state_(std::in_place_index<1>, std::move(e)) {}
+  result(T value) : value_(std::move(value)) {}
+  result(dtask::error e) noexcept : error_(std::move(e)) {}
 
-  bool has_value() const noexcept { return state_.index() == 0; }
+  bool has_value() const noexcept { return value_.has_value(); }
   explicit operator bool() const noexcept { return has_value(); }
   /// The value; throws the error where there is none.
   T& value() & {
-    if (!has_value()) throw std::get<1>(state_);
-    return std::get<0>(state_);
+    if (!value_) throw error_;
+    return *value_;
   }
   const T& value() const& {
-    if (!has_value()) throw std::get<1>(state_);
-    return std::get<0>(state_);
+    if (!value_) throw error_;
+    return *value_;
   }
   T value() && {
-    if (!has_value()) throw std::get<1>(state_);
-    return std::get<0>(std::move(state_));
+    if (!value_) throw error_;
+    return *std::move(value_);
   }
-  T& operator*() noexcept { return *std::get_if<0>(&state_); }
-  const T& operator*() const noexcept { return *std::get_if<0>(&state_); }
-  T* operator->() noexcept { return std::get_if<0>(&state_); }
-  const T* operator->() const noexcept { return std::get_if<0>(&state_); }
+  T& operator*() noexcept { return *value_; }
+  const T& operator*() const noexcept { return *value_; }
+  T* operator->() noexcept { return &*value_; }
+  const T* operator->() const noexcept { return &*value_; }
   /// The error. Precondition: `!has_value()`.
-  const dtask::error& error() const noexcept { return *std::get_if<1>(&state_); }
+  const dtask::error& error() const noexcept { return error_; }
 
  private:
-  std::variant<T, dtask::error> state_;
+  // Not a variant, which costs a compiler twice as many functions.
+  std::optional<T> value_;
+  dtask::error error_;
 };
 
 /// Success without a value, or an error.

@@ -10,7 +10,6 @@
 #include <string>
 #include <unordered_map>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "dtask/base/config.hpp"
@@ -25,6 +24,7 @@
 #include "dtask/node/detail/pending_call.hpp"
 #include "dtask/node/detail/worker_node.hpp"
 #include "dtask/task/one_shot.hpp"
+#include "dtask/wire/one_of.hpp"
 
 DTASK_BEGIN
 namespace detail {
@@ -43,7 +43,7 @@ class client_node final : public client_port,
   struct begin_close {
     bool now = false;
   };
-  using letter = std::variant<std::shared_ptr<pending_call>, cancel_call, std::shared_ptr<pending_broadcast>,
+  using letter = wire::one_of<std::shared_ptr<pending_call>, cancel_call, std::shared_ptr<pending_broadcast>,
                               std::shared_ptr<pending_status>, begin_close>;
 
  public:
@@ -96,11 +96,11 @@ class client_node final : public client_port,
     letters_->take(arrived_);
     letters_->close();
     for (letter& l : arrived_) {
-      if (auto* call = std::get_if<std::shared_ptr<pending_call>>(&l))
+      if (auto* call = l.get_if<std::shared_ptr<pending_call>>())
         fail(**call, why_gone_);
-      else if (auto* b = std::get_if<std::shared_ptr<pending_broadcast>>(&l))
+      else if (auto* b = l.get_if<std::shared_ptr<pending_broadcast>>())
         (*b)->done.set(failure_of(why_gone_));
-      else if (auto* s = std::get_if<std::shared_ptr<pending_status>>(&l))
+      else if (auto* s = l.get_if<std::shared_ptr<pending_status>>())
         (*s)->done.set(result<cluster_status>(why_gone_));
     }
     arrived_.clear();
@@ -131,7 +131,7 @@ class client_node final : public client_port,
 
   void read_letters() {
     letters_->take(arrived_);
-    for (letter& l : arrived_) std::visit([this](auto& each) { read(each); }, l);
+    for (letter& l : arrived_) l.visit([this](auto& each) { read(each); });
     arrived_.clear();
     settle();
   }

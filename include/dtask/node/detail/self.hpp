@@ -3,10 +3,10 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
-#include <filesystem>
 #include <string>
-#include <system_error>
+#include <string_view>
 
 #include "dtask/base/config.hpp"
 #include "dtask/control/options.hpp"
@@ -20,8 +20,11 @@ inline std::string host_name() {
   return name;
 }
 inline std::string program_name() {
-  std::error_code ec;
-  return std::filesystem::read_symlink("/proc/self/exe", ec).filename().string();
+  // Not <filesystem>, which costs every header-only program its compilation.
+  char path[4096];
+  const auto size = ::readlink("/proc/self/exe", path, sizeof path);
+  const std::string_view whole(path, size > 0 ? static_cast<std::size_t>(size) : 0);
+  return std::string(whole.substr(whole.rfind('/') + 1));
 }
 /// Unique on this host while this process lives: the program with its process id, and from its second worker on with
 /// a number.
