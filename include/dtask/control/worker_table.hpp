@@ -4,7 +4,6 @@
 #include <array>
 #include <bit>
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -102,7 +101,7 @@ class worker_classes {
   void forget(const worker_class& kind);
 
  private:
-  std::map<std::vector<std::uint16_t>, std::unique_ptr<worker_class>> by_types_;
+  wire::row<std::unique_ptr<worker_class>> kinds_;  // few, and looked through only when a worker comes or its kind ends
 };
 
 }  // namespace control

@@ -37,17 +37,18 @@ DTASK_INLINE void worker_class::place(worker_table& workers, std::uint32_t w, st
   }
 }
 DTASK_INLINE worker_class* worker_classes::acquire(std::vector<std::uint16_t> types) {
-  auto& kind = by_types_[types];
-  if (!kind) {
-    kind = std::make_unique<worker_class>();
-    kind->types = std::move(types);
+  const auto* known = kinds_.find_if([&](const auto& kind) { return kind->types == types; });
+  if (known == nullptr) {
+    auto made = std::make_unique<worker_class>();
+    made->types = std::move(types);
+    kinds_.push_back(std::move(made));
+    known = &kinds_.back();
   }
-  ++kind->refs;
-  return kind.get();
+  ++(*known)->refs;
+  return known->get();
 }
 DTASK_INLINE void worker_classes::forget(const worker_class& kind) {
-  const std::vector<std::uint16_t> types = kind.types;
-  by_types_.erase(types);
+  if (auto* const at = kinds_.find_if([&](const auto& k) { return k.get() == &kind; })) kinds_.erase(at);
 }
 
 }  // namespace control
