@@ -62,7 +62,8 @@ TEST_CASE("a row moves as a whole, and pushes one of its own elements") {
   a = std::exchange(b, {});
   CHECK(joined(a) == "abcda");
   CHECK(b.empty());
-  a = std::move(a);
+  auto& itself = a;
+  a = std::move(itself);
   CHECK(joined(a) == "abcda");
 }
 
