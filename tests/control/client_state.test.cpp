@@ -206,6 +206,63 @@ TEST_CASE("a client that gave its coordinator up while a hello was on its way be
   CHECK(said(3)->session == 0);
 }
 
+TEST_CASE("before the welcome a client says hello and nothing else") {
+  time_point now{1h};
+  control::client_state c({wire::role::client, "c", "host", 1, 0, 0, {type("job/1")}}, {}, 1);
+  std::vector<control::client_action> actions;
+  std::size_t sent = 0;
+  bool offline = false;
+  const auto act = [&] {
+    c.take_actions(actions, now);
+    for (const control::client_action& a : actions) {
+      sent += a.get_if<control::send>() != nullptr;
+      if (const auto* gone = a.get_if<control::offline>()) offline = gone->final;
+    }
+  };
+  c.start(now);
+  act();
+  c.connected(1, now);
+  act();
+  wire::welcome w;
+  w.epoch = 9;
+  w.session = 7;
+  w.heartbeat = 1s;
+  w.lost_after = 5s;
+  w.credit = w.window = 1 << 20;
+  c.received(1, w, now);
+  const std::uint64_t call = c.submit({.effect_class = effect::pure, .retry = {}, .arguments = text("x")}, now);
+  act();
+  const auto again = [&](control::link_id next) {
+    c.tick(now += 2s);
+    act();
+    sent = 0;
+    c.connected(next, now);
+    act();
+    CHECK(sent == 1);
+  };
+  SUBCASE("whatever is wanted of it") {
+    c.closed(1, error(errc::io_error, "reset"), now);
+    again(2);
+    c.cancel(call, now);
+    c.query_status(now);
+    c.broadcast("b", text("x").body, now);
+    c.submit({.effect_class = effect::pure, .retry = {}, .arguments = text("y")}, now);
+    act();
+    c.abandon(now);
+    act();
+    CHECK(sent == 1);
+  }
+  SUBCASE("a broken protocol is final the second time") {
+    c.received(1, wire::refuse{errc::protocol_error, "a word too much"}, now);
+    act();
+    CHECK(!offline);
+    again(2);
+    c.received(2, wire::refuse{errc::protocol_error, "a word too much"}, now);
+    act();
+    CHECK(offline);
+  }
+}
+
 TEST_CASE("no coordinator from the start") {
   cluster c;
   c.add_client();

@@ -333,6 +333,84 @@ TEST_CASE("refused for good, or for now") {
     w.tick_to(w.now + 1s);
     CHECK(w.dials == 2);
   }
+  SUBCASE("what is no coordinator") {
+    w.get(wire::refuse{errc::protocol_error, "what is this"});
+    REQUIRE(w.exited.has_value());
+  }
+}
+
+TEST_CASE("a broken protocol is final only twice in a row for one that has been welcomed") {
+  lone w(1);
+  w.join();
+  w.get(wire::refuse{errc::protocol_error, "a word too much"});
+  CHECK(!w.exited);
+  w.state.tick(w.now += 1s);
+  w.take();
+  REQUIRE(w.dials == 2);
+  SUBCASE("and again, though welcomed") {
+    w.join(false, 1, 2);
+    w.get(wire::refuse{errc::protocol_error, "a word too much"}, 2);
+    REQUIRE(w.exited.has_value());
+    CHECK(w.exited->reason == control::exit_reason::refused);
+  }
+  SUBCASE("a link has lasted between") {
+    w.join(false, 1, 2);
+    w.state.tick(w.now += 1s);  // its first heartbeat
+    w.take();
+    w.get(wire::refuse{errc::protocol_error, "a word too much"}, 2);
+    CHECK(!w.exited);
+  }
+}
+
+TEST_CASE("before the welcome a worker says hello and nothing else; the welcome brings the rest") {
+  lone w(2);
+  w.join();
+  for (std::uint64_t job = 1; job <= 4; ++job) w.run(job);  // 1 and 2 run, 3 and 4 wait
+  w.state.closed(1, error(errc::io_error, "reset"), w.now);
+  w.state.tick(w.now += 1s);
+  w.take();
+  w.sent.clear();
+  w.state.connected(2, w.now);
+  w.take();
+  REQUIRE(w.sent.size() == 1);
+  REQUIRE(w.all<wire::hello>().size() == 1);
+  SUBCASE("a job ends, the next begins") {
+    w.end(1);
+    CHECK(w.runs.back().job == 3);
+    CHECK(w.sent.size() == 1);
+    w.join(true, 1, 2);
+    REQUIRE(w.all<wire::started>().size() == 1);
+    CHECK(w.all<wire::started>()[0].job == 3);
+    REQUIRE(w.all<wire::done>().size() == 1);
+    CHECK(w.all<wire::done>()[0].job == 1);
+  }
+  SUBCASE("it is told to leave") {
+    w.state.drain(w.now);
+    w.take();
+    CHECK(w.sent.size() == 1);
+    w.join(true, 1, 2);
+    CHECK(w.all<wire::drain>().size() == 1);
+    CHECK(w.all<wire::returned>().size() == 2);
+    CHECK(w.all<wire::started>().empty());
+  }
+  SUBCASE("it was told to leave, and that link breaks too: the next hello does not name what went back") {
+    w.state.drain(w.now);
+    w.take();
+    w.state.closed(2, error(errc::io_error, "reset"), w.now);
+    w.state.tick(w.now += 1s);
+    w.take();
+    w.state.connected(3, w.now);
+    w.take();
+    CHECK(w.all<wire::hello>().back().running.size() == 2);
+    w.join(true, 1, 3);
+    CHECK(w.all<wire::returned>().empty());
+  }
+  SUBCASE("it ends at once") {
+    w.state.stop(w.now);
+    w.take();
+    CHECK(w.sent.size() == 1);
+    REQUIRE(w.exited.has_value());
+  }
 }
 
 TEST_CASE("drain: running jobs may end, then they are stopped, then it leaves anyway") {

@@ -151,8 +151,9 @@ class client_state {
     bool sent = false;
   };
 
+  /// To a coordinator that has welcomed this client, to nobody else: before the welcome only the hello may go.
   void emit(wire::message&& what) {
-    if (up_.link() == 0) return;
+    if (!up_.ready()) return;
     actions_.emplace_back(std::in_place_type<send>, up_.link(), std::move(what));
     sending_ = true;
   }

@@ -46,6 +46,10 @@ class uplink {
   void heard(time_point now) noexcept { heard_ = now; }
   /// The link is gone, or could not be made.
   void broken(time_point now) noexcept;
+  /// Whether a coordinator that answers this way will never take the peer: no use in dialing again. A peer that has
+  /// been welcomed before takes `protocol_error` as final only if it comes again before a link has lasted: the first
+  /// may be the fault of what happened on that one link.
+  bool refused_for_good(errc code) noexcept;
   void end() noexcept;
 
   need due(time_point now) noexcept;
@@ -58,6 +62,8 @@ class uplink {
   duration hello_within_;
   phase phase_ = phase::idle;
   link_id link_ = 0;
+  bool was_welcomed_ = false;
+  bool broke_protocol_ = false;  ///< a link was refused that way, and none has lasted since
   time_point away_since_{};
   time_point redial_at_{};
   time_point heard_{};
@@ -66,12 +72,6 @@ class uplink {
   duration heartbeat_ = std::chrono::seconds(1);
   duration lost_after_ = std::chrono::seconds(5);
 };
-
-/// Whether a coordinator that answers this way will never take the peer: no use in dialing again.
-constexpr bool is_final_refusal(errc code) noexcept {
-  return code == errc::refused || code == errc::version_mismatch || code == errc::protocol_error ||
-         code == errc::schema_mismatch;
-}
 
 /// Whether the end of a link before its welcome says that what listens there is no coordinator of this version, so that
 /// dialling again is in vain.

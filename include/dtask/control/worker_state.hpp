@@ -38,7 +38,8 @@ namespace control {
 /// The blobs are those that were announced before the run. The slot of an abandoned attempt is lost until its
 /// `job_finished` comes after all.
 ///
-/// - `started` stands before `run_job`, so a job that kills the process has been reported.
+/// - `started` stands before `run_job`, so a job that kills the process has been reported. Where there is no welcomed
+///   link it follows in the hello, or right after the welcome: before that only the hello is sent.
 /// - A broken link: what runs goes on, results wait; arrived jobs that wait stay, others are forgotten and the
 ///   coordinator, which hears in the next hello what is left, places them again. A coordinator that does not know this
 ///   worker (it restarted, or gave it up): everything is stopped and forgotten; slots come back as the jobs end.
@@ -109,6 +110,7 @@ class worker_state {
     std::uint64_t needs = 0;  ///< blobs of its session that were announced before it
     std::uint32_t slot = none;
     bool listed = false;  ///< among the answered
+    bool told = false;    ///< running: the coordinator of this link has heard that it has started
     time_point deadline = never;
     payload content;    ///< arguments, then the result
     wire::failure why;  ///< answered
@@ -142,8 +144,10 @@ class worker_state {
     wire::assembler from;
   };
 
+  /// To a coordinator that has welcomed this worker, to nobody else: before the welcome only the hello may go, and what
+  /// happens meanwhile the welcome's handler says from the state.
   void emit(wire::message&& what) {
-    if (up_.link() != 0) actions_.emplace_back(std::in_place_type<send>, up_.link(), std::move(what));
+    if (up_.ready()) actions_.emplace_back(std::in_place_type<send>, up_.link(), std::move(what));
   }
   void say(log_level level, std::string_view event, std::string text) {
     actions_.emplace_back(std::in_place_type<note>, level, event, std::move(text));
@@ -157,6 +161,7 @@ class worker_state {
   bool has_blobs(const attempt& a) const;
   void start_jobs(time_point now);
   void give_back(attempt_id id);
+  void report_started(const attempt_id& id, attempt& a);
   void answer(const attempt_id& id, attempt& a);
   void request_stop(slot& s, errc why, time_point now);
   wire::failure left(const attempt& a) const;
@@ -203,6 +208,7 @@ class worker_state {
   wire::row<attempt_id> ready_;     ///< waiting for a slot only; those that were taken back meanwhile are skipped
   wire::row<attempt_id> held_up_;   ///< waiting for blobs
   wire::row<attempt_id> answered_;  ///< not acknowledged, in the order of their ends
+  wire::row<attempt_id> returned_;  ///< named in the hello and given back before the welcome
   wire::row<slot> slots_;
   std::vector<std::uint32_t> free_;
   std::uint32_t lost_ = 0;

@@ -42,10 +42,12 @@ class chaos {
   chaos_report run(unsigned check_every = 8) {
     all_.check_every(check_every);
     begin();
-    const time_point calm_again = all_.now() + plan_.fault_time;
     if (!plan_.calm) schedule_fault();
     all_.run_for(plan_.fault_time);
     faults_over_ = true;
+    // Pauses are not cut short: nobody knows of the last fault when it is over.
+    all_.run_until([this] { return paused_ == 0; }, std::chrono::minutes(2));
+    const time_point calm_again = all_.now();
     heal();
     all_.run_for(std::chrono::milliseconds(1));  // calls that frozen clients were told to make are made
     // Work that is still to do, on the one slot that may be left, and what the cluster needs to notice and repair: the
@@ -193,6 +195,7 @@ class chaos {
     const duration shorter = draw_.time(std::chrono::milliseconds(50), std::chrono::seconds(3));
     const duration longer = draw_.time(std::chrono::seconds(3), std::chrono::seconds(14));
     const duration lasts = draw_.chance(0.5) ? shorter : longer;
+    const duration pause = draw_pause();
     switch (kinds[draw_.below(kinds.size())]) {
       case fault::break_link:
         all_.net().break_one();
@@ -204,16 +207,16 @@ class chaos {
         partition(any_host(), lasts);
         break;
       case fault::freeze_worker:
-        if (w != nullptr) freeze(*w, lasts);
+        if (w != nullptr) freeze(*w, pause);
         break;
       case fault::freeze_client:
         if (c != nullptr) {
           all_.book().client_frozen(c->id());
-          freeze(*c, lasts);
+          freeze(*c, pause);
         }
         break;
       case fault::freeze_coordinator:
-        if (all_.coordinator_up()) freeze(all_.coordinator(), lasts);
+        if (all_.coordinator_up()) freeze(all_.coordinator(), pause);
         break;
       case fault::kill_worker:
         if (w != nullptr) kill(*w);
@@ -247,6 +250,12 @@ class chaos {
         break;
     }
   }
+  /// A process that stands still: long enough to be taken for dead, sometimes for longer than anybody waits for it.
+  duration draw_pause() {
+    if (draw_.chance(0.4)) return draw_.time(std::chrono::milliseconds(50), std::chrono::seconds(5));
+    if (draw_.chance(0.9)) return draw_.time(std::chrono::seconds(5), std::chrono::seconds(15));
+    return draw_.time(std::chrono::seconds(60), std::chrono::seconds(80));
+  }
   // Two draws are two statements: the order of a call's arguments is the compiler's.
   template <class Node>
   void kill(Node& n) {
@@ -256,7 +265,11 @@ class chaos {
   template <class Node>
   void freeze(Node& n, duration time) {
     n.freeze();
-    at(time, [&n] { n.thaw(); });
+    ++paused_;
+    at(time, [this, &n] {
+      --paused_;
+      n.thaw();
+    });
   }
   void partition(host_id host, duration time) {
     all_.book().disturbed();
@@ -344,6 +357,7 @@ class chaos {
   time_point began_{};
   std::vector<place> places_;
   std::uint64_t faults_ = 0;
+  std::uint32_t paused_ = 0;
   bool faults_over_ = false;
   bool ending_ = false;
 };

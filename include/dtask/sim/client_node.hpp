@@ -181,7 +181,10 @@ class client_node final : public process<control::client_action> {
   }
 
   void link_received(control::link_id link_number, wire::message&& m) override {
-    if (const auto* w = m.get_if<wire::welcome>()) coordinator_ = in_.book.coordinator_of(w->epoch);
+    if (const auto* w = m.get_if<wire::welcome>()) {
+      coordinator_ = in_.book.coordinator_of(w->epoch);
+      in_.book.welcomed(id(), coordinator_, w->session);
+    }
     heard_ = now();
     machine_.received(link_number, std::move(m), now());
   }
@@ -223,6 +226,8 @@ class client_node final : public process<control::client_action> {
   void act(control::offline& a) {
     in_.log.event(name(), "offline", a.final, static_cast<std::uint64_t>(a.why.code()), 0, a.why.what());
     online_ = false;
+    if (a.final && a.why.code() != errc::unreachable)
+      in_.book.violated(name() + " was refused by its own coordinator: " + a.why.what());
     final_ = final_ || a.final;
   }
   void act(control::complete& a) {

@@ -255,6 +255,10 @@ class ledger {
   }
   void session_of(process_id coordinator, std::uint64_t session, process_id client) {
     sessions_[{coordinator, session}] = client;
+  }
+  /// The client has been welcomed to this session. Not when the coordinator began it: after a pause it reads the hellos
+  /// of several connections, in any order.
+  void welcomed(process_id client, process_id coordinator, std::uint64_t session) {
     newest_session_[{coordinator, client}] = session;
   }
   /// At rest: every job that a living coordinator accepted of a living client has ended. A client that was away for so

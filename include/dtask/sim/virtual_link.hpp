@@ -180,6 +180,7 @@ class virtual_link final : public wire::link {
   }
 
  private:
+  static constexpr std::size_t most_in_one_read = std::size_t{1} << 20;
   enum class state { open, closing, ending, ended };
   struct segment {
     enum kind : std::uint8_t { data_bytes, fin, reset };
@@ -217,6 +218,12 @@ class virtual_link final : public wire::link {
       end_with(s.what == segment::fin ? error(errc::io_error, "closed by the peer", peer())
                                       : error(errc::io_error, "connection reset by the peer", peer()));
       return;
+    }
+    // One read takes what has come meanwhile: after a pause many messages in one batch.
+    while (!queue_.empty() && queue_.front().what == segment::data_bytes && queue_.front().ready <= clock_.now() &&
+           s.data.size() < most_in_one_read && !chance_.chance(traits_.tiny_reads)) {
+      s.data.insert(s.data.end(), queue_.front().data.begin(), queue_.front().data.end());
+      queue_.pop_front();
     }
     peer_->consumed_by_peer(s.data.size());
     error bad = in_->feed(s.data, [this](wire::message&& m) {

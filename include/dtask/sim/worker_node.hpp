@@ -177,6 +177,8 @@ class worker_node final : public process<control::worker_action> {
     if (a.reason == control::exit_reason::drained)
       for (const auto& [at, e] : running_)
         if (!e.asked_to_stop) in_.book.violated(name() + " drained and left a job running");
+    if (a.reason == control::exit_reason::refused)
+      in_.book.violated(name() + " was refused by its own coordinator: " + a.why.what());
     if (a.reason == control::exit_reason::no_slots) in_.book.disturbed();
     if (a.reason == control::exit_reason::no_slots)
       for (std::uint32_t held = static_cast<std::uint32_t>(running_.size()); held < how_.slots; held = how_.slots)

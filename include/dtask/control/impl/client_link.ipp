@@ -37,7 +37,7 @@ DTASK_INLINE void client_state::connected(link_id link, time_point now) {
   h.epoch = epoch_;
   h.cookie = who_.cookie;
   h.jobs = who_.jobs;
-  emit(std::move(h));
+  actions_.emplace_back(std::in_place_type<send>, link, wire::message(std::move(h)));
 }
 
 DTASK_INLINE void client_state::dial_failed(const error& why, time_point now) {
@@ -181,7 +181,7 @@ DTASK_INLINE void client_state::on(wire::known_calls&& m, time_point) {
 
 DTASK_INLINE void client_state::on(wire::refuse&& m, time_point now) {
   last_error_ = error(m.code, "the coordinator refused this client: " + m.text);
-  const bool final = is_final_refusal(m.code);
+  const bool final = up_.refused_for_good(m.code);
   actions_.push_back(close_link{up_.link(), last_error_, true});
   link_broken(now);
   if (final) coordinator_gone(last_error_, true, now);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
+#include <utility>
 
 DTASK_BEGIN
 namespace control {
@@ -22,6 +23,7 @@ DTASK_INLINE void uplink::connected(link_id link, time_point now) noexcept {
 }
 DTASK_INLINE void uplink::welcomed(const wire::welcome& w, time_point now) noexcept {
   phase_ = phase::ready;
+  was_welcomed_ = true;
   heard_ = welcomed_ = now;
   // A peer that names no times, or absurd ones, does not stop the heart.
   heartbeat_ = std::clamp<duration>(w.heartbeat, std::chrono::milliseconds(1), std::chrono::minutes(1));
@@ -40,6 +42,11 @@ DTASK_INLINE void uplink::broken(time_point now) noexcept {
   phase_ = phase::pausing;
   redial_at_ = now + (was_ready ? short_lived_ : pause_).next(random_);
 }
+DTASK_INLINE bool uplink::refused_for_good(errc code) noexcept {
+  if (code == errc::refused || code == errc::version_mismatch || code == errc::schema_mismatch) return true;
+  if (code != errc::protocol_error) return false;
+  return std::exchange(broke_protocol_, true) || !was_welcomed_;
+}
 DTASK_INLINE void uplink::end() noexcept {
   phase_ = phase::ended;
   link_ = 0;
@@ -56,6 +63,7 @@ DTASK_INLINE uplink::need uplink::due(time_point now) noexcept {
       if (now >= heard_ + lost_after_) return need::give_up_link;
       if (now < next_ping_) return need::nothing;
       next_ping_ = now + heartbeat_;
+      broke_protocol_ = false;  // this link has lasted
       return need::ping;
     case phase::idle:
     case phase::dialing:

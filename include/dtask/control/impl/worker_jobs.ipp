@@ -94,11 +94,18 @@ DTASK_INLINE void worker_state::start_jobs(time_point now) {
     a.slot = n;
     a.now = phase::running;
     ++sessions_[a.session].running;
-    emit(wire::started{id.job, id.fence});
+    report_started(id, a);
     actions_.push_back(
         run_job{id.job, id.fence, n, a.type, a.session, a.number, a.effect_class, a.deadline, std::move(a.content)});
     a.content = {};
   }
+}
+
+/// Where there is no coordinator now, the next hello or the welcome says it.
+DTASK_INLINE void worker_state::report_started(const attempt_id& id, attempt& a) {
+  if (a.told || !up_.ready()) return;
+  a.told = true;
+  emit(wire::started{id.job, id.fence});
 }
 
 DTASK_INLINE void worker_state::job_finished(std::uint64_t job, std::uint32_t fence, wire::failure why, payload value,
@@ -190,6 +197,7 @@ DTASK_INLINE void worker_state::on(wire::acknowledge&& m, time_point now) {
 DTASK_INLINE void worker_state::give_back(attempt_id id) {
   attempts_.erase(id);
   in_.erase_if([&](const incoming& i) { return i.job == id; });
+  if (up_.now() == uplink::phase::greeting) returned_.push_back(id);
   emit(wire::returned{id.job, id.fence});
 }
 

@@ -39,7 +39,7 @@ DTASK_INLINE void worker_state::connected(link_id link, time_point now) {
   h.cookie = who_.cookie;
   h.jobs = who_.jobs;
   if (id_ != 0) name_attempts(h);
-  emit(std::move(h));
+  actions_.emplace_back(std::in_place_type<send>, link, wire::message(std::move(h)));
 }
 
 /// Says in the hello what is left here. What has run comes first; of the rest as much as a hello holds, and what it
@@ -62,6 +62,7 @@ DTASK_INLINE void worker_state::name_attempts(wire::hello& h) {
       ++unnamed;
       return named != phase::running;  // that is ended by its slot, whoever waits for it
     });
+  for (auto& [id, a] : attempts_) a.told = a.now == phase::running || a.now == phase::answered;
   if (unnamed == 0) return;
   answered_.erase_if([&](const attempt_id& id) { return !attempts_.contains(id); });
   say(log_level::warning, "attempts_forgotten",
@@ -94,6 +95,7 @@ DTASK_INLINE void worker_state::link_broken(time_point now) {
     if (const auto at = attempts_.find(id); at != attempts_.end() && at->second.now == phase::waiting)
       attempts_.erase(at);
   held_up_.clear();
+  returned_.clear();  // the next hello does not name them
   for (auto& [id, s] : sessions_) s.missing.clear();
   std::erase_if(attempts_, [](const auto& entry) { return entry.second.now == phase::arriving; });
   if (draining_) finish_drain(now);
@@ -135,9 +137,13 @@ DTASK_INLINE void worker_state::on(wire::welcome&& m, time_point now) {
   key_ = m.key;
   epoch_ = m.epoch;
   say(log_level::info, m.resumed ? "resumed" : "joined", who_.host + "/" + who_.name);
+  // What has happened since the hello was written.
+  for (const attempt_id& id : std::exchange(returned_, {})) emit(wire::returned{id.job, id.fence});
   if (lost_ != 0 || orphans_ != 0) report_slots();
-  for (auto& [id, a] : attempts_)
+  for (auto& [id, a] : attempts_) {
+    if (a.now == phase::running) report_started(id, a);
     if (a.now == phase::answered) answer(id, a);
+  }
   if (draining_) {
     emit(wire::drain{});
     finish_drain(now);
@@ -146,7 +152,7 @@ DTASK_INLINE void worker_state::on(wire::welcome&& m, time_point now) {
 
 DTASK_INLINE void worker_state::on(wire::refuse&& m, time_point now) {
   last_error_ = error(m.code, "the coordinator refused this worker: " + m.text, who_.host + "/" + who_.name);
-  if (is_final_refusal(m.code)) return leave(exit_reason::refused, last_error_);
+  if (up_.refused_for_good(m.code)) return leave(exit_reason::refused, last_error_);
   actions_.push_back(close_link{up_.link(), last_error_, true});
   link_broken(now);
 }
@@ -176,6 +182,7 @@ DTASK_INLINE void worker_state::forget_everything(time_point now) {
   ready_.clear();
   held_up_.clear();
   answered_.clear();
+  returned_.clear();
   std::vector<std::uint64_t> all;
   for (auto& [id, s] : sessions_) all.push_back(id);
   for (const std::uint64_t s : all) {
@@ -305,6 +312,7 @@ DTASK_INLINE void worker_state::stop(time_point now) {
 DTASK_INLINE void worker_state::leave(exit_reason reason, error why) {
   if (exited_) return;
   if (up_.link() != 0) {
+    // Before the welcome the link ends without a word.
     emit(wire::goodbye{reason == exit_reason::no_slots  ? "it has no slots left"
                        : reason == exit_reason::drained ? "it has drained"
                                                         : "it was stopped"});
