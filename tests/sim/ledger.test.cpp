@@ -153,6 +153,7 @@ TEST_CASE("ledger: two ends of a call, and ends that nothing explains") {
 TEST_CASE("ledger: an accepted job without an end") {
   books b;
   b.book.session_of(coordinator, 20, client);
+  b.book.welcomed(client, coordinator, 20);
   b.book.accepted(coordinator, 20, 1);
   b.book.check_all_answered(coordinator);
   CHECK(b.noticed("was accepted and has no end"));

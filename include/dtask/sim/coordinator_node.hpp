@@ -135,7 +135,7 @@ class coordinator_node final : public process<control::coordinator_action> {
       for (auto& [transfer, sent] : p.runs)
         if (sent.job == back->job && sent.fence == back->fence) sent.given_back = true;
     } else if (m.get_if<wire::drain>() != nullptr)
-      in_.book.worker_leaves(id(), p.session);
+      in_.book.worker_drains(id(), p.session);
     const auto* const end = m.get_if<wire::done>();
     const process_id failed_at = end != nullptr && end->why.code != errc::ok ? p.said.pid : 0;
     machine_.received(link, std::move(m), now());

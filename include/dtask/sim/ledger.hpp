@@ -175,7 +175,12 @@ class ledger {
   }
   /// From now on the coordinator can hear the worker, which runs these jobs, until `worker_leaves`.
   void worker_serves(process_id coordinator, std::uint64_t worker, const std::vector<wire::job_type>& jobs) {
+    if (draining_.contains({coordinator, worker})) return;  // on another link it drains still
     for (const wire::job_type& j : jobs) services_[{coordinator, j.name, j.schema}].workers.insert(worker);
+  }
+  void worker_drains(process_id coordinator, std::uint64_t worker) {
+    draining_.insert({coordinator, worker});
+    worker_leaves(coordinator, worker);
   }
   void worker_leaves(process_id coordinator, std::uint64_t worker) {
     for (auto& [key, s] : services_)
@@ -460,6 +465,7 @@ class ledger {
   std::map<std::tuple<process_id, std::uint64_t, std::uint64_t>, acceptance> accepted_;
   std::map<std::pair<process_id, std::uint64_t>, process_id> sessions_;
   std::set<process_id> clients_gone_;
+  std::set<std::pair<process_id, std::uint64_t>> draining_;
   std::map<std::tuple<process_id, std::string, std::uint64_t>, service> services_;
   std::map<std::pair<process_id, process_id>, std::uint64_t> newest_session_;  ///< by coordinator and client
 };
