@@ -9,8 +9,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <dtask/base/keep_memory.hpp>
 #include <dtask/main.hpp>
-#include <dtask/torch/keep_memory.hpp>
 #include <exception>
 #include <filesystem>
 #include <ranges>

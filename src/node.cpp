@@ -9,6 +9,7 @@
 #include "dtask/node/impl/decode_reply.ipp"
 #include "dtask/node/impl/make_backend.ipp"
 #include "dtask/node/impl/map_stream.ipp"
+#include "dtask/node/impl/process_memory.ipp"
 #include "dtask/node/impl/query_status.ipp"
 #include "dtask/node/impl/submitted_call.ipp"
 #include "dtask/node/impl/worker.ipp"

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 
 #include <CLI/CLI.hpp>
+#include <dtask/base/keep_memory.hpp>
 #include <dtask/main.hpp>
-#include <dtask/torch/keep_memory.hpp>
 
 #include "jobs.hpp"
 #include "recognition.hpp"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 /// The words that all rooms share. Standard library only.
+#include "dtask/base/block_pool.hpp"
 #include "dtask/base/bytes.hpp"
 #include "dtask/base/client_options.hpp"
 #include "dtask/base/cluster_status.hpp"
@@ -10,9 +11,13 @@
 #include "dtask/base/effect.hpp"
 #include "dtask/base/error.hpp"
 #include "dtask/base/failure.hpp"
+#include "dtask/base/huge_pages.hpp"
 #include "dtask/base/job_state.hpp"
+#include "dtask/base/keep_memory.hpp"
 #include "dtask/base/limits.hpp"
 #include "dtask/base/log.hpp"
+#include "dtask/base/memory_use.hpp"
+#include "dtask/base/page_memory.hpp"
 #include "dtask/base/payload.hpp"
 #include "dtask/base/read_file.hpp"
 #include "dtask/base/readable_name.hpp"

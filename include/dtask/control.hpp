@@ -19,6 +19,7 @@
 #include "dtask/control/speed.hpp"
 #include "dtask/control/stream.hpp"
 #include "dtask/control/timer_wheel.hpp"
+#include "dtask/control/trim_schedule.hpp"
 #include "dtask/control/type_table.hpp"
 #include "dtask/control/uplink.hpp"
 #include "dtask/control/worker_state.hpp"

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 /// LibTorch: tensors as arguments and results of jobs, weights in safetensors files, memory that is kept.
-#include "dtask/torch/keep_memory.hpp"
 #include "dtask/torch/safetensors_tensor.hpp"
 #include "dtask/torch/tensor_bytes.hpp"
 #include "dtask/torch/tensor_codec.hpp"

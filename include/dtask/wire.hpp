@@ -2,10 +2,8 @@
 #pragma once
 /// wire/: what is on the socket. Frames, messages, limits, the encoder's outbox, the incremental decoder, transfers in
 /// chunks, and the link that node/ and sim/ drive.
-#include "dtask/wire/block_pool.hpp"
 #include "dtask/wire/decoder.hpp"
 #include "dtask/wire/frame.hpp"
-#include "dtask/wire/huge_pages.hpp"
 #include "dtask/wire/limits.hpp"
 #include "dtask/wire/link.hpp"
 #include "dtask/wire/message.hpp"

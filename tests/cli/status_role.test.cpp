@@ -19,6 +19,8 @@ dtask::cluster_status report() {
   w.pid = 42;
   w.slots = 2;
   w.state = "up";
+  w.memory.idle = 5 << 20;
+  r.memory.resident = 77 << 20;
   r.workers.push_back(w);
   return r;
 }
@@ -29,6 +31,8 @@ TEST_CASE("status: a table, whatever names workers give themselves") {
   CHECK(table.find("queued 7") != std::string::npos);
   CHECK(table.find("3.0 MiB of 1.0 GiB") != std::string::npos);
   CHECK(table.find("host/one\\n\"two\"") != std::string::npos);
+  CHECK(table.find("resident 77.0 MiB") != std::string::npos);
+  CHECK(table.find("5.0 MiB") != std::string::npos);
 }
 
 TEST_CASE("status: JSON in one line") {
@@ -36,6 +40,7 @@ TEST_CASE("status: JSON in one line") {
   CHECK(json.find('\n') == std::string::npos);
   CHECK(json.find("\"name\":\"one\\u000a\\\"two\\\"\"") != std::string::npos);
   CHECK(json.find("\"queued\":7") != std::string::npos);
+  CHECK(json.find("\"resident\":80740352}") != std::string::npos);
   CHECK(json.front() == '{');
   CHECK(json.back() == '}');
 }

@@ -319,6 +319,55 @@ TEST_CASE("a silent coordinator is left after 5 s, and dialed again") {
   CHECK(w.dials == 2);
 }
 
+TEST_CASE("it says what it holds, when that has changed") {
+  lone w(1);
+  dtask::memory_use process;
+  process.idle = 7;
+  w.state.measured(process, w.now);
+  w.take();
+  CHECK(w.sent.empty());  // nobody to tell
+  w.join();
+  w.run(1);
+  wire::run waiting;
+  waiting.job = 2;
+  waiting.arguments.whole = text("12345");
+  w.get(waiting);
+  w.end(1, 1, {}, text("123"));
+  w.run(3);
+  wire::run last;
+  last.job = 4;
+  last.arguments.whole = text("12");
+  w.get(last);
+  for (int twice = 0; twice < 2; ++twice) {
+    w.state.measured(process, w.now);
+    w.take();
+  }
+  const auto said = w.all<wire::usage>();
+  REQUIRE(said.size() == 1);
+  CHECK(said[0].now.idle == 7);
+  CHECK(said[0].now.results == 3);
+  CHECK(said[0].now.arguments == 2);  // those of 2 are its job's now
+  w.get(wire::acknowledge{{1}});
+  w.state.measured(process, w.now);
+  w.take();
+  CHECK(w.all<wire::usage>().back().now.results == 0);
+}
+
+TEST_CASE("while results wait for their clients no further job starts") {
+  control::worker_options o;
+  o.result_bytes = 10;
+  lone w(2, o);
+  w.join();
+  for (std::uint64_t job = 1; job <= 4; ++job) w.run(job);
+  REQUIRE(w.runs.size() == 2);
+  w.end(1, 1, {}, text("123456"));
+  CHECK(w.runs.size() == 3);
+  w.end(2, 1, {}, text("123456"));
+  CHECK(w.runs.size() == 3);
+  w.get(wire::acknowledge{{1}});
+  CHECK(w.runs.size() == 4);
+}
+
 TEST_CASE("refused for good, or for now") {
   lone w(1);
   w.state.connected(1, w.now);

@@ -3,16 +3,26 @@
 // prints one line for each end as it comes: outcome KIND:ARGUMENT ok attempts=1 value=... worker=... outcome
 // KIND:ARGUMENT CODE attempts=1 type=... message=... place=... what=... Exit code: 0 when all ended with `ok`, else 1;
 // that of dtask::main where the cluster failed, and with `--strict` where a job did.
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
+#include <bit>
 #include <chrono>
+#include <cstdint>
 #include <cstdio>
 #include <cstring>
 #include <functional>
+#include <random>
+#include <ranges>
 #include <string>
+#include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "jobs.hpp"
+
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -21,6 +31,7 @@ struct request {
   std::vector<std::string> jobs;
   long deadline_ms = 30'000, no_worker_ms = 30'000;
   unsigned retries = 3;
+  std::uint64_t payloads = 0, most = std::uint64_t{16} << 20, seed = 1;
   bool strict = false;
 };
 
@@ -60,7 +71,55 @@ dtask::bytes word_of(char letter) {
   return std::move(word).freeze();
 }
 
+/// Arguments and results of random sizes up to `most`, each order of magnitude as likely as the others; every result is
+/// checked.
+dtask::task<void> send_payloads(dtask::cluster& c, std::uint64_t count, std::uint64_t most, std::uint64_t seed,
+                                unsigned& bad) {
+  std::mt19937_64 draw(seed);
+  const auto any_size = [&draw, most] {
+    const std::uint64_t below = (most >> (draw() % static_cast<std::uint64_t>(std::bit_width(most)))) + 1;
+    return draw() % below;
+  };
+  std::vector<std::pair<char, std::uint64_t>> wanted;
+  auto arguments = std::views::iota(std::uint64_t{0}, count) | std::views::transform([&](std::uint64_t n) {
+                     dtask::mutable_bytes block(static_cast<std::size_t>(any_size()));
+                     std::memset(block.data(), static_cast<int>(n % 127), block.size());
+                     const std::uint64_t size = any_size();
+                     wanted.emplace_back(block.empty() ? '\0' : static_cast<char>(n % 127), size);
+                     return std::make_tuple(std::move(block).freeze(), size);
+                   });
+  auto results = c.map<faults::stretch_job>(std::move(arguments), {.window = 6, .deadline = 300s, .retries = 100});
+  std::size_t at = 0;
+  while (auto one = co_await results.next()) {
+    const auto [letter, size] = wanted[at++];
+    const bool good = one->has_value() && one->value().size() == size &&
+                      one->value().view().find_first_not_of(letter) == std::string_view::npos;
+    if (good) continue;
+    ++bad;
+    std::printf("bad payload %zu: %s\n", at - 1, one->has_value() ? "not what was asked for" : one->error().what());
+  }
+  if (at != count) ++bad;
+}
+
+dtask::task<void> wait_for_file(const std::string& name) {
+  while (::access(name.c_str(), F_OK) != 0) co_await dtask::sleep_for(5ms);
+}
+
+/// Some payloads, `warm`, the gate, all of them, `finished`, the second gate.
+dtask::task<void> payload_rounds(dtask::cluster& c, const request& what, unsigned& bad) {
+  co_await send_payloads(c, 60, what.most, what.seed + 1, bad);
+  std::puts("warm");
+  std::fflush(stdout);
+  co_await wait_for_file(what.gate);
+  co_await send_payloads(c, what.payloads, what.most, what.seed, bad);
+  std::puts("finished");
+  std::fflush(stdout);
+  const std::string end = what.gate + ".end";
+  co_await wait_for_file(end);
+}
+
 dtask::task<void> ask_all(dtask::scope& all, dtask::cluster& c, const request& what, unsigned& bad) {
+  if (what.payloads != 0) co_await payload_rounds(c, what, bad);
   if (!what.broadcast.empty()) {
     dtask::bytes word = word_of(what.broadcast.front());
     co_await c.broadcast("word", std::move(word));
@@ -117,6 +176,9 @@ int main(int argc, char** argv) {
         app.add_option("--deadline-ms", what.deadline_ms);
         app.add_option("--no-worker-ms", what.no_worker_ms);
         app.add_option("--retries", what.retries);
+        app.add_option("--payloads", what.payloads, "so many, of random sizes, both ways");
+        app.add_option("--most", what.most, "bytes of one of them");
+        app.add_option("--seed", what.seed);
         app.add_flag("--strict", what.strict, "end with the first error");
       },
       [&what](dtask::cluster& c) -> dtask::task<int> {

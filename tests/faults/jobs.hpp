@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -99,6 +101,13 @@ inline std::string aborts(std::string events) {
 }
 inline dtask::bytes large(std::uint64_t size) { return dtask::mutable_bytes(static_cast<std::size_t>(size)).freeze(); }
 
+/// So many bytes, all of them the last one of the argument.
+inline dtask::bytes stretch(dtask::bytes from, std::uint64_t size) {
+  dtask::mutable_bytes out(static_cast<std::size_t>(size));
+  if (size != 0) std::memset(out.data(), from.empty() ? 0 : static_cast<int>(from[from.size() - 1]), out.size());
+  return std::move(out).freeze();
+}
+
 /// A value whose own code refuses to be encoded.
 struct sealed {
   std::string text;
@@ -117,9 +126,10 @@ using throws_job = dtask::function_job<"throws/1", &throws_error, dtask::idempot
 using aborts_job = dtask::function_job<"aborts/1", &aborts, dtask::idempotent>;
 using aborts_once_job = dtask::function_job<"aborts_once/1", &aborts, dtask::at_most_once>;
 using large_job = dtask::function_job<"large/1", &large, dtask::idempotent>;
+using stretch_job = dtask::function_job<"stretch/1", &stretch, dtask::idempotent>;
 using seal_job = dtask::function_job<"seal/1", &seal, dtask::idempotent>;
 
 using jobs = dtask::registry<hold, hold_once, deaf, recite, echo_job, count_job, throws_job, aborts_job,
-                             aborts_once_job, large_job, seal_job>;
+                             aborts_once_job, large_job, stretch_job, seal_job>;
 
 }  // namespace faults

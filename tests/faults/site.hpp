@@ -53,7 +53,7 @@ class site {
 
   /// A worker that has said on the coordinator's side that it is there; `wait` false: do not wait for that.
   process& add_worker(command options = {}, bool wait = true) {
-    command c{app_path(), "worker", "--connect", url()};
+    command c{app_path(), "worker", "--connect", through.empty() ? url() : through};
     if (std::find(options.begin(), options.end(), "--slots") == options.end()) c.insert(c.end(), {"--slots", "1"});
     c.insert(c.end(), options.begin(), options.end());
     const std::size_t before = joined();
@@ -66,11 +66,18 @@ class site {
   }
   /// A client: `faults_app run --on URL WHAT...`, see faults_app.cpp.
   process& add_client(command what) {
-    command c{app_path(), "--on", url()};
+    command c{app_path(), "--on", through.empty() ? url() : through};
     c.insert(c.end(), what.begin(), what.end());
     clients_.push_back(std::make_unique<process>(std::move(c)));
     return *clients_.back();
   }
+  /// What `dtask status --json` prints.
+  std::string status() const {
+    process asked({(dtask_test::build_dir() / "tools/dtask/dtask").string(), "status", "--on", url(), "--json"});
+    REQUIRE_MESSAGE(asked.wait(), asked.report());
+    return asked.text(process::out);
+  }
+  const std::vector<std::unique_ptr<process>>& workers() const { return workers_; }
   /// Kills the coordinator and starts another one on the same port.
   void kill_coordinator() {
     coordinator_->signal(SIGKILL);
@@ -129,6 +136,8 @@ class site {
   static constexpr std::string_view joined_text = "worker_joined";
   std::size_t joined() { return process::occurrences(coordinator_->text(process::err), joined_text); }
 
+  /// Where workers and clients connect instead: a proxy before the coordinator. Empty: to the coordinator itself.
+  std::string through;
   scratch folder;
 
  private:

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "dtask/base/block_pool.hpp"
 #include "dtask/base/config.hpp"
 
 DTASK_BEGIN
@@ -30,13 +31,7 @@ class bytes {
       : owner_(std::move(owner)), data_(data), size_(size) {}
 
   /// Copies `size` bytes into a block of their own.
-  static bytes copy(const void* data, std::size_t size) {
-    if (size == 0) return {};
-    auto block = std::make_shared_for_overwrite<std::byte[]>(size);
-    std::memcpy(block.get(), data, size);
-    const std::byte* at = block.get();
-    return bytes(std::move(block), at, size);
-  }
+  static bytes copy(const void* data, std::size_t size);
   static bytes copy(std::span<const std::byte> from) { return copy(from.data(), from.size()); }
   static bytes copy(std::string_view from) { return copy(from.data(), from.size()); }
 
@@ -89,11 +84,17 @@ class bytes {
 class mutable_bytes {
  public:
   mutable_bytes() = default;
-  /// Allocates `size` uninitialised bytes. Throws std::bad_alloc.
-  explicit mutable_bytes(std::size_t size)
-      : block_(size == 0 ? nullptr : std::make_shared_for_overwrite<std::byte[]>(size)),
-        data_(block_.get()),
-        size_(size) {}
+  /// `size` uninitialised bytes: a block of `pool`, or below `block_pool::smallest` an allocation of their own. Throws
+  /// std::bad_alloc.
+  explicit mutable_bytes(std::size_t size, block_pool& pool = block_pool::shared()) : size_(size) {
+    if (size >= block_pool::smallest) {
+      owner_ = pool.take(size);
+      data_ = static_cast<std::byte*>(owner_.get());
+    } else if (size != 0) {
+      block_ = std::make_shared_for_overwrite<std::byte[]>(size);
+      data_ = block_.get();
+    }
+  }
   /// Uses storage that `owner` keeps alive: a pool block or a tensor's memory.
   mutable_bytes(std::shared_ptr<void> owner, std::byte* data, std::size_t size) noexcept
       : owner_(std::move(owner)), data_(data), size_(size) {}
@@ -120,5 +121,11 @@ class mutable_bytes {
   std::byte* data_ = nullptr;
   std::size_t size_ = 0;
 };
+
+inline bytes bytes::copy(const void* data, std::size_t size) {
+  mutable_bytes block(size);
+  if (size != 0) std::memcpy(block.data(), data, size);
+  return std::move(block).freeze();
+}
 
 DTASK_END

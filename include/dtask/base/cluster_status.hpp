@@ -6,6 +6,7 @@
 
 #include "dtask/base/config.hpp"
 #include "dtask/base/deadline.hpp"
+#include "dtask/base/memory_use.hpp"
 
 DTASK_BEGIN
 
@@ -18,6 +19,7 @@ struct worker_status {
   std::uint64_t done = 0;
   std::string state;  ///< up, suspect, draining
   duration silent{};  ///< since it was last heard from
+  memory_use memory;  ///< as it last reported, with its heartbeat
 };
 
 /// What a coordinator counts.
@@ -30,6 +32,7 @@ struct cluster_status {
   std::uint64_t payload_bytes = 0, payload_limit = 0;
   std::uint64_t result_bytes = 0;  ///< values that their clients have not acknowledged; the limit is that of payloads
   std::uint64_t broadcast_bytes = 0, broadcast_limit = 0;
+  memory_use memory;  ///< of the coordinator
   std::vector<worker_status> workers;
 };
 

@@ -30,6 +30,8 @@ struct worker_options {
   duration redial_max = std::chrono::seconds(1);
   /// An orderly end waits this long for running jobs, then stops them.
   duration drain_within = std::chrono::seconds(30);
+  /// While results of so many bytes have not been taken by their clients, no further job starts here.
+  std::uint64_t result_bytes = std::uint64_t{256} << 20;
   std::uint64_t broadcast_bytes = std::uint64_t{4} << 30;  ///< broadcast values held here
   dtask::limits limits = {};
 };

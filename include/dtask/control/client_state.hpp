@@ -93,6 +93,10 @@ class client_state {
   void heard(link_id link, time_point now);
   void closed(link_id link, const error& why, time_point now);
   void unsent(link_id link, std::size_t bytes, time_point now);
+  /// Nothing follows: a client is asked by its own program, with `memory`.
+  void measured(const memory_use&, time_point) {}
+  /// What it holds: arguments of open calls, results that are still arriving, values that it broadcast.
+  memory_use memory() const;
 
   /// Whether `submit` takes a call now; where not, the action `room` tells when it does again.
   bool has_room() const noexcept {
@@ -215,6 +219,7 @@ class client_state {
   call_list unsent_;
   timer_wheel<call_record, &call_record::timer> timers_;
   std::uint64_t open_ = 0;
+  std::uint64_t argument_bytes_ = 0;  ///< of all open calls
   std::uint64_t unsent_cost_ = 0;
   bool was_full_ = false;
   wire::row<incoming> in_;

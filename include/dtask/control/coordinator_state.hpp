@@ -76,6 +76,8 @@ class coordinator_state {
   /// Bytes queued on the link and not yet handed to the system: after sends were carried out, and when the link reports
   /// that it has drained.
   void unsent(link_id link, std::size_t bytes, time_point now);
+  /// What the process holds: `blocks`, `idle`, `links` and `resident`; for the status.
+  void measured(const memory_use& process, time_point) { measured_ = process; }
   /// A launcher saw the process of a worker of this host end; `how`: `killed by signal 9`, with the tail of its stderr
   /// where known. Its jobs are placed again at once.
   void process_ended(std::uint32_t pid, std::string how, time_point now);
@@ -162,6 +164,7 @@ class coordinator_state {
   void on(peer& p, wire::blob_done&& m, time_point now);
   void on(peer& p, wire::drain&& m, time_point now);
   void on(peer& p, wire::status_query&& m, time_point now);
+  void on(peer& p, wire::usage&& m, time_point now);
   template <class Other>
   void on(peer& p, Other&&, time_point) {
     violation(p, "a message that only a coordinator sends");
@@ -255,6 +258,7 @@ class coordinator_state {
   std::uint64_t held_bytes_ = 0;
   std::uint64_t result_bytes_ = 0;
   std::uint64_t broadcast_bytes_ = 0;
+  memory_use measured_;
   std::uint64_t open_jobs_ = 0;  ///< accepted and not finished
   std::uint64_t pausing_ = 0;
   std::uint64_t blocked_ = 0;

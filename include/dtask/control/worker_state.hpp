@@ -65,6 +65,8 @@ class worker_state {
   /// Bytes queued on the link and not yet handed to the system: after sends were carried out, and when the link reports
   /// that it has drained.
   void unsent(link_id link, std::size_t bytes, time_point now);
+  /// What the process holds: `blocks`, `idle`, `links` and `resident`. The coordinator hears of it.
+  void measured(const memory_use& process, time_point now);
 
   /// The end of an attempt that `run_job` started. `why.code` ok: the value is there. `why.place` is filled in here.
   void job_finished(std::uint64_t job, std::uint32_t fence, wire::failure why, payload value, time_point now);
@@ -162,6 +164,7 @@ class worker_state {
   void start_jobs(time_point now);
   void give_back(attempt_id id);
   void report_started(const attempt_id& id, attempt& a);
+  memory_use memory() const;
   void answer(const attempt_id& id, attempt& a);
   void request_stop(slot& s, errc why, time_point now);
   wire::failure left(const attempt& a) const;
@@ -215,6 +218,8 @@ class worker_state {
   std::uint32_t orphans_ = 0;
   wire::row<incoming> in_;
   std::uint64_t blob_bytes_ = 0;
+  std::uint64_t result_bytes_ = 0;  ///< of the answered
+  memory_use told_;                 ///< what the coordinator of this link has heard
 
   bool draining_ = false;
   bool drain_stops_ = false;

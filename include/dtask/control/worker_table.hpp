@@ -63,6 +63,7 @@ struct worker_record {
   std::uint64_t owed_credit = 0;     ///< result bytes to give back
   std::uint32_t backlog = 0;         ///< jobs beyond its usable slots
   bool idle = false;                 ///< takes jobs and has a free slot
+  memory_use memory;                 ///< as it last said
 
   std::uint32_t position_of(std::uint16_t type) const noexcept;
   served_session* serving(std::uint64_t session) noexcept;

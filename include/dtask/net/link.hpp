@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
+#include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 
 #include "dtask/base/config.hpp"
@@ -30,7 +33,12 @@ class link : public wire::link {
   /// Begins to receive, and to report to `events`, which must stay until `closed` has been reported or the link is
   /// destroyed. Call it once.
   virtual void start(wire::link_events& events) = 0;
+  /// Bytes of memory that it holds: what is queued and not yet sent, and its receive buffer.
+  virtual std::size_t held_bytes() const noexcept = 0;
 };
+
+/// Bytes that all links of the process have sent and received so far. Thread-safe.
+inline std::atomic<std::uint64_t> moved_bytes{0};
 
 }  // namespace net
 DTASK_END

@@ -72,6 +72,9 @@ class cluster : public caller {
   auto close() { return shield(finish()); }
   /// The worker processes of spawn:// that live now.
   std::vector<std::uint32_t> worker_pids() const;
+  /// What this client holds of payloads, and its process: `status()` says it of the coordinator and the workers. Waits
+  /// for the links' thread, some microseconds. Zeros where it is not connected. From any thread.
+  memory_use memory() const;
 
  private:
   cluster(std::shared_ptr<detail::cluster_backend> core, std::span<const job_entry> entries,

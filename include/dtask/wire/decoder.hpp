@@ -12,10 +12,10 @@
 #include <string>
 #include <utility>
 
+#include "dtask/base/block_pool.hpp"
 #include "dtask/base/bytes.hpp"
 #include "dtask/base/config.hpp"
 #include "dtask/base/error.hpp"
-#include "dtask/wire/block_pool.hpp"
 #include "dtask/wire/detail/codec.hpp"
 #include "dtask/wire/detail/fields.hpp"
 #include "dtask/wire/detail/landing.hpp"
@@ -125,6 +125,8 @@ class decoder {
                                              " bytes of it had come)");
     return {};
   }
+  /// Memory of the receive buffer; the blocks of what arrives are the pool's.
+  std::size_t buffer_bytes() const noexcept { return capacity_; }
   /// Whether a part of a frame has been received.
   bool within_frame() const noexcept { return end_ != begin_ || next_outside_ < outside_.size(); }
 
@@ -247,7 +249,7 @@ class decoder {
   // The one who forwards a payload lets its chunks go one by one; only the ends of a transfer want it in one piece.
   mutable_bytes block_for(std::size_t size) {
     const chunk* piece = side_ == side::connecting ? current_->get_if<chunk>() : nullptr;
-    return piece != nullptr ? landing_.place(*piece, size, limits_.transfers, *pool_) : pool_->take(size);
+    return piece != nullptr ? landing_.place(*piece, size, limits_.transfers, *pool_) : mutable_bytes(size, *pool_);
   }
   static bytes& part_of(message& m, std::uint32_t index) {
     if (auto* piece = m.get_if<chunk>()) return piece->data;

@@ -128,12 +128,12 @@ inline error check_opening(std::string_view first) {
 
 /// The name of a message type, for errors and logs; `type` is the one in the frame's head.
 constexpr std::string_view type_name(std::uint8_t type) noexcept {
-  constexpr std::string_view names[] = {"hello",          "welcome", "refuse",         "goodbye",       "ping",
-                                        "pong",           "chunk",   "abort_transfer", "credit",        "submit",
-                                        "cancel",         "result",  "state",          "acknowledge",   "broadcast",
-                                        "broadcast_done", "run",     "stop",           "recall",        "returned",
-                                        "started",        "done",    "slots",          "blob",          "blob_done",
-                                        "end_session",    "drain",   "status_query",   "status_report", "known_calls"};
+  constexpr std::string_view names[] = {
+      "hello",          "welcome",        "refuse", "goodbye",   "ping",        "pong",     "chunk",
+      "abort_transfer", "credit",         "submit", "cancel",    "result",      "state",    "acknowledge",
+      "broadcast",      "broadcast_done", "run",    "stop",      "recall",      "returned", "started",
+      "done",           "slots",          "blob",   "blob_done", "end_session", "drain",    "status_query",
+      "status_report",  "known_calls",    "usage"};
   static_assert(std::size(names) == message::size);
   return type >= 1 && type <= std::size(names) ? names[type - 1] : "unknown";
 }

@@ -114,8 +114,10 @@ struct chunk {
   std::uint64_t transfer = 0;
   std::uint64_t offset = 0;
   bytes data;
-  std::uint64_t part =
-      0;  ///< length of the part in which it lies, as announced; 0: not said. A hint for where to receive it
+  /// Length of the part in which it lies, as announced, and how many bytes of that part came before it: hints for where
+  /// to receive it. 0 and 0: not said.
+  std::uint64_t part = 0;
+  std::uint64_t within = 0;
 };
 /// The rest of an announced payload does not come; what came is void.
 struct abort_transfer {
@@ -254,6 +256,11 @@ struct known_calls {
   bool last = true;
 };
 
+/// worker → coordinator, now and then: what it holds.
+struct usage {
+  memory_use now;
+};
+
 // ---- observers ----
 
 struct status_query {
@@ -266,9 +273,10 @@ struct status_report {
 };
 
 /// Everything that can stand in a frame. The frame's type is the position here plus one: append only, never reorder.
-using message = one_of<hello, welcome, refuse, goodbye, ping, pong, chunk, abort_transfer, credit, submit, cancel,
-                       result, state, acknowledge, broadcast, broadcast_done, run, stop, recall, returned, started,
-                       done, slots, blob, blob_done, end_session, drain, status_query, status_report, known_calls>;
+using message =
+    one_of<hello, welcome, refuse, goodbye, ping, pong, chunk, abort_transfer, credit, submit, cancel, result, state,
+           acknowledge, broadcast, broadcast_done, run, stop, recall, returned, started, done, slots, blob, blob_done,
+           end_session, drain, status_query, status_report, known_calls, usage>;
 
 }  // namespace wire
 DTASK_END

@@ -9,11 +9,11 @@
 #include <utility>
 #include <vector>
 
+#include "dtask/base/block_pool.hpp"
 #include "dtask/base/bytes.hpp"
 #include "dtask/base/config.hpp"
 #include "dtask/base/error.hpp"
 #include "dtask/base/payload.hpp"
-#include "dtask/wire/block_pool.hpp"
 #include "dtask/wire/frame.hpp"
 #include "dtask/wire/limits.hpp"
 #include "dtask/wire/message.hpp"
@@ -113,6 +113,7 @@ class chunk_cursor {
     out.transfer = transfer;
     out.offset = sent_;
     out.part = part_length_;
+    out.within = sent_ - (part_end_ - part_length_);
     std::size_t size = std::min<std::size_t>(block.size() - within_, agreed.frame_blobs);
     // A last chunk so short that it travels inside the frame's body would not be received beside the others.
     if (const std::size_t rest = block.size() - within_ - size;
@@ -262,7 +263,7 @@ class assembler {
     return true;
   }
   void join_early(std::size_t length) {
-    joined_ = pool_->take(length);
+    joined_ = mutable_bytes(length, *pool_);
     std::byte* at = joined_.data();
     for (const bytes& block : early_) {
       std::memcpy(at, block.data(), block.size());

@@ -49,6 +49,10 @@ inline std::string json_string(std::string_view text) {
   out.push_back('"');
   return out;
 }
+inline std::string memory_text(const memory_use& m) {
+  return "blocks " + bytes_text(m.blocks) + ", idle " + bytes_text(m.idle) + ", links " + bytes_text(m.links) +
+         ", resident " + bytes_text(m.resident);
+}
 inline std::string pad(std::string text, std::size_t width) {
   if (text.size() < width) text.append(width - text.size(), ' ');
   return text;
@@ -68,15 +72,17 @@ DTASK_INLINE std::string status_table(const cluster_status& r) {
   out += "bytes: payloads " + bytes_text(r.payload_bytes) + " of " + bytes_text(r.payload_limit) + ", results " +
          bytes_text(r.result_bytes) + ", broadcasts " + bytes_text(r.broadcast_bytes) + " of " +
          bytes_text(r.broadcast_limit) + "\n";
+  out += "memory: " + detail::memory_text(r.memory) + "\n";
   if (r.workers.empty()) return out;
   out += detail::pad("worker", 32) + detail::pad("pid", 9) + detail::pad("state", 10) + detail::pad("slots", 7) +
          detail::pad("lost", 6) + detail::pad("running", 9) + detail::pad("ahead", 7) + detail::pad("done", 10) +
-         "silent\n";
+         detail::pad("silent", 8) + detail::pad("blocks", 12) + detail::pad("idle", 12) + "resident\n";
   for (const worker_status& w : r.workers) {
     out += detail::pad(escaped(w.host + "/" + w.name, 64), 31) + " " + detail::pad(n(w.pid), 9) +
            detail::pad(escaped(w.state, 16), 10) + detail::pad(n(w.slots), 7) + detail::pad(n(w.lost_slots), 6) +
            detail::pad(n(w.running), 9) + detail::pad(n(w.prefetched), 7) + detail::pad(n(w.done), 10) +
-           detail::seconds_text(w.silent) + "\n";
+           detail::pad(detail::seconds_text(w.silent), 8) + detail::pad(bytes_text(w.memory.blocks), 12) +
+           detail::pad(bytes_text(w.memory.idle), 12) + bytes_text(w.memory.resident) + "\n";
   }
   return out;
 }
@@ -98,6 +104,17 @@ DTASK_INLINE std::string status_json(const cluster_status& r) {
   const auto ms = [](duration d) {
     return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(d).count());
   };
+  const auto memory = [&](const memory_use& m) {
+    out += ",\"memory\":{";
+    number("blocks", m.blocks);
+    number("idle", m.idle);
+    number("links", m.links);
+    number("arguments", m.arguments);
+    number("results", m.results);
+    number("broadcasts", m.broadcasts);
+    number("resident", m.resident);
+    out += "}";
+  };
   out = "{";
   number("up_ms", ms(r.up));
   number("epoch", r.epoch);
@@ -117,7 +134,9 @@ DTASK_INLINE std::string status_json(const cluster_status& r) {
   number("results", r.result_bytes);
   number("broadcasts", r.broadcast_bytes);
   number("broadcast_limit", r.broadcast_limit);
-  out += "},\"workers\":[";
+  out += "}";
+  memory(r.memory);
+  out += ",\"workers\":[";
   for (std::size_t i = 0; i < r.workers.size(); ++i) {
     const worker_status& w = r.workers[i];
     out += i == 0 ? "{" : ",{";
@@ -132,6 +151,7 @@ DTASK_INLINE std::string status_json(const cluster_status& r) {
     number("prefetched", w.prefetched);
     number("done", w.done);
     number("silent_ms", ms(w.silent));
+    memory(w.memory);
     out += "}";
   }
   return out + "]}";

@@ -38,6 +38,8 @@ DTASK_INLINE int worker_role(int argc, const char* const* argv, std::span<const 
   detail::add_seconds(app, "--drain-within", options.drain_within, "an orderly end waits this long for running jobs");
   detail::add_bytes(app, "--payload-bytes", options.limits.payload, 1024, "the largest argument or result of a job");
   detail::add_bytes(app, "--broadcast-bytes", options.broadcast_bytes, 0, "memory for broadcast values");
+  detail::add_bytes(app, "--result-bytes", options.result_bytes, 1,
+                    "no job starts while results of so many bytes wait for their clients");
   detail::add_polling(app, options.polling);
   detail::add_log_level(app, log_level::info);
   app.footer(detail::exit_code_help(", 4 all slots are held by jobs that ignore stop"));

@@ -21,6 +21,7 @@ DTASK_INLINE std::uint64_t client_state::submit(call_request request, time_point
   r.cost = job_cost + r.arguments.size();
   r.broadcasts = needed_broadcast();
   ++open_;
+  argument_bytes_ += r.arguments.size();
   unsent_cost_ += r.cost;
   unsent_.push_back(calls_, c);
   if (!has_room()) was_full_ = true;
@@ -149,6 +150,7 @@ DTASK_INLINE void client_state::end_call(std::uint32_t c, wire::failure why, pay
   if (r.phase == call_phase::unsent || r.phase == call_phase::pausing) unsent_cost_ -= r.cost;
   timers_.disarm(calls_, c);
   --open_;
+  argument_bytes_ -= r.arguments.size();
   actions_.push_back(complete{calls_.id(c), std::move(why), std::move(value), attempts, std::move(worker)});
   if (!known_there) return calls_.erase(c);
   r.phase = call_phase::zombie;
@@ -359,19 +361,30 @@ DTASK_INLINE void client_state::on(wire::status_report&& m, time_point) {
   actions_.push_back(status_arrived{m.request, {}, std::move(m.now)});
 }
 
+DTASK_INLINE memory_use client_state::memory() const {
+  memory_use out;
+  out.arguments = argument_bytes_;
+  for (const incoming& i : in_) out.results += i.from.received();
+  for (const value_record& v : to_broadcast_) out.broadcasts += v.value.size();
+  for (const value_record& v : broadcasts_) out.broadcasts += v.value.size();
+  return out;
+}
+
 DTASK_INLINE std::string client_state::check() const {
-  std::uint64_t open = 0, cost = 0;
+  std::uint64_t open = 0, cost = 0, arguments = 0;
   std::uint32_t waiting = 0;
   for (std::uint32_t c = 0; c < calls_.bound(); ++c) {
     if (!calls_.live(c)) continue;
     const call_record& r = calls_[c];
     if (r.phase != call_phase::zombie) ++open;
+    arguments += r.arguments.size();
     waiting += r.phase == call_phase::unsent;
     if (r.phase == call_phase::unsent || r.phase == call_phase::pausing) cost += r.cost;
     if (r.phase != call_phase::zombie && r.deadline != never && r.timer.bucket == 0xffff)
       return "an open call with a deadline has no timer";
   }
   if (open != open_) return "open calls are miscounted";
+  if (arguments != argument_bytes_) return "bytes of arguments are miscounted";
   if (waiting != unsent_.size() || cost != unsent_cost_) return "unsent calls are miscounted";
   if (!closing_ && !has_room() && !was_full_) return "there is no room for calls, and nobody will hear when there is";
   return {};

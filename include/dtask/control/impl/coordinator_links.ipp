@@ -283,7 +283,7 @@ DTASK_INLINE void coordinator_state::on(peer& p, wire::ping&& m, time_point) { e
 DTASK_INLINE void coordinator_state::on(peer& p, wire::status_query&& m, time_point now) {
   cluster_status r = report(now);
   // As many workers as a frame of this link holds; the sums are over all of them.
-  constexpr std::size_t others = 1024, each = 64 + 16;  // bytes besides their names
+  constexpr std::size_t others = 1024, each = 120 + 16;  // bytes besides their names
   std::size_t size = others, fit = 0;
   for (const worker_status& w : r.workers) {
     size += each + w.name.size() + w.host.size();

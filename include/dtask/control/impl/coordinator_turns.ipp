@@ -184,6 +184,10 @@ DTASK_INLINE cluster_status coordinator_state::report(time_point now) const {
   r.result_bytes = result_bytes_;
   r.broadcast_bytes = broadcast_bytes_;
   r.broadcast_limit = options_.broadcast_bytes;
+  r.memory = measured_;
+  r.memory.arguments = held_bytes_;
+  r.memory.results = result_bytes_;
+  r.memory.broadcasts = broadcast_bytes_;
   for (std::uint32_t w = 0; w < workers_.bound(); ++w) {
     if (!workers_.live(w) || workers_[w].gone) continue;
     r.running += workers_[w].running;

@@ -276,6 +276,11 @@ DTASK_INLINE void coordinator_state::on(peer& p, wire::slots&& m, time_point) {
   reload(p.index);
 }
 
+DTASK_INLINE void coordinator_state::on(peer& p, wire::usage&& m, time_point) {
+  if (p.role != kind::worker) return violation(p, "a worker's report, without being one");
+  workers_[p.index].memory = m.now;
+}
+
 DTASK_INLINE void coordinator_state::on(peer& p, wire::drain&&, time_point now) {
   if (p.role != kind::worker) return violation(p, "a drain, without being a worker");
   worker_record& w = workers_[p.index];
@@ -456,6 +461,7 @@ DTASK_INLINE worker_status coordinator_state::describe(std::uint32_t w, time_poi
   out.done = r.done;
   out.state = r.draining ? std::string("draining") : std::string(to_string(r.held.state));
   out.silent = now - r.held.heard;
+  out.memory = r.memory;
   return out;
 }
 

@@ -70,7 +70,7 @@ DTASK_INLINE void worker_state::wake_waiting(std::uint64_t s) {
 
 /// Fills the free slots.
 DTASK_INLINE void worker_state::start_jobs(time_point now) {
-  while (!free_.empty() && !ready_.empty()) {
+  while (!free_.empty() && !ready_.empty() && result_bytes_ < options_.result_bytes) {
     const attempt_id id = ready_.front();
     ready_.pop_front();
     const auto at = attempts_.find(id);
@@ -144,6 +144,7 @@ DTASK_INLINE void worker_state::job_finished(std::uint64_t job, std::uint32_t fe
         a.why = {errc::too_large, {}, "the result: " + bad.cause(), {}, bad.remedy()};
       } else {
         a.content = std::move(value);
+        result_bytes_ += a.content.size();
       }
     }
     if (a.why.code != errc::ok && a.why.place.empty()) a.why.place = place(a.number);
@@ -187,7 +188,9 @@ DTASK_INLINE void worker_state::on(wire::acknowledge&& m, time_point now) {
     // answers are sent in order.
     attempt_id* const at = answered_.find_if([job](const attempt_id& id) { return id.job == job; });
     if (at == nullptr) continue;
-    attempts_.erase(*at);
+    const auto answered = attempts_.find(*at);
+    result_bytes_ -= answered->second.content.size();
+    attempts_.erase(answered);
     answered_.erase(at);
   }
   if (draining_) finish_drain(now);
@@ -334,6 +337,28 @@ DTASK_INLINE std::vector<std::uint64_t> worker_state::open_sessions() const {
   return out;
 }
 
+DTASK_INLINE memory_use worker_state::memory() const {
+  memory_use out;
+  for (const auto& [id, a] : attempts_)
+    if (a.now != phase::answered) out.arguments += a.content.size();
+  for (const incoming& i : in_) (i.job.job != 0 ? out.arguments : out.broadcasts) += i.from.received();
+  out.results = result_bytes_;
+  out.broadcasts += blob_bytes_;
+  return out;
+}
+
+DTASK_INLINE void worker_state::measured(const memory_use& process, time_point) {
+  if (!up_.ready()) return;
+  memory_use now = memory();
+  now.blocks = process.blocks;
+  now.idle = process.idle;
+  now.links = process.links;
+  now.resident = process.resident;
+  if (now == told_) return;
+  told_ = now;
+  emit(wire::usage{now});
+}
+
 DTASK_INLINE std::string worker_state::check() const {
   std::uint32_t busy = 0, lost = 0, orphans = 0;
   for (std::uint32_t n = 0; n < slots_.size(); ++n) {
@@ -349,6 +374,10 @@ DTASK_INLINE std::string worker_state::check() const {
   }
   if (busy + free_.size() != slots_.size()) return "slots are miscounted";
   if (lost != lost_ || orphans != orphans_) return "lost slots are miscounted";
+  std::uint64_t results = 0;
+  for (const auto& [id, a] : attempts_)
+    if (a.now == phase::answered) results += a.content.size();
+  if (results != result_bytes_) return "bytes of results are miscounted";
   for (const auto& [id, a] : attempts_)
     if (a.now == phase::running && (a.slot >= slots_.size() || !(slots_[a.slot].who == id)))
       return "an attempt runs in no slot";

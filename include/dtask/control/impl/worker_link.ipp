@@ -60,6 +60,7 @@ DTASK_INLINE void worker_state::name_attempts(wire::hello& h) {
         return false;
       }
       ++unnamed;
+      if (named == phase::answered) result_bytes_ -= a.content.size();
       return named != phase::running;  // that is ended by its slot, whoever waits for it
     });
   for (auto& [id, a] : attempts_) a.told = a.now == phase::running || a.now == phase::answered;
@@ -136,6 +137,7 @@ DTASK_INLINE void worker_state::on(wire::welcome&& m, time_point now) {
   id_ = m.session;
   key_ = m.key;
   epoch_ = m.epoch;
+  told_ = {};
   say(log_level::info, m.resumed ? "resumed" : "joined", who_.host + "/" + who_.name);
   // What has happened since the hello was written.
   for (const attempt_id& id : std::exchange(returned_, {})) emit(wire::returned{id.job, id.fence});
@@ -179,6 +181,7 @@ DTASK_INLINE void worker_state::forget_everything(time_point now) {
     }
   }
   attempts_.clear();
+  result_bytes_ = 0;
   ready_.clear();
   held_up_.clear();
   answered_.clear();

@@ -23,11 +23,11 @@
 #include <variant>
 #include <vector>
 
+#include "dtask/base/block_pool.hpp"
 #include "dtask/base/bytes.hpp"
 #include "dtask/base/config.hpp"
+#include "dtask/base/huge_pages.hpp"
 #include "dtask/job/detail/shape.hpp"
-#include "dtask/wire/block_pool.hpp"
-#include "dtask/wire/huge_pages.hpp"
 
 DTASK_BEGIN
 namespace detail {
@@ -52,7 +52,7 @@ bytes lend_elements(V&& value) {
       return bytes(std::move(owner), at, size);
     }
   }
-  mutable_bytes block = wire::block_pool::shared().take(size);
+  mutable_bytes block(size);
   std::memcpy(block.data(), value.data(), size);
   return std::move(block).freeze();
 }
@@ -66,7 +66,7 @@ void assign_elements(C& value, std::span<const std::byte> from) {
   if (from.size() >= always_fresh && value.capacity() < n) {
     value.clear();
     value.reserve(n);
-    wire::advise_huge_pages(value.data(), from.size());
+    advise_huge_pages(value.data(), from.size());
   }
   if (reinterpret_cast<std::uintptr_t>(from.data()) % alignof(T) == 0) {
     const auto* first = reinterpret_cast<const T*>(from.data());

@@ -43,13 +43,14 @@ class link_core : public std::enable_shared_from_this<link_core> {
   void detach();
 
   std::size_t unsent() const noexcept { return outbox_->unsent(); }
+  std::size_t held_bytes() const noexcept { return outbox_->unsent() + decoder_.buffer_bytes(); }
   void set_limits(const wire::limits& agreed) noexcept { decoder_.set_limits(agreed); }
   const std::string& peer() const noexcept { return peer_; }
 
  protected:
   /// Hands over as much as the transport takes now; calls `wrote`. Nothing to do while an earlier write is under way.
   virtual void write() = 0;
-  /// Begins to receive: `arrived` and `broke` follow.
+  /// Begins to receive: `deliver` and `broke` follow.
   virtual void receive() = 0;
   /// Everything queued has been written, and nothing will be any more: tells the peer, and waits for its end within the
   /// grace time. `broke` follows.
@@ -72,7 +73,14 @@ class link_core : public std::enable_shared_from_this<link_core> {
                 (static_cast<link_core*>(self)->*Member)();
               }));
   }
-  void wrote(std::size_t count) noexcept { outbox_->consumed(count); }
+  void wrote(std::size_t count) noexcept {
+    outbox_->consumed(count);
+    moved_bytes.fetch_add(count, std::memory_order_relaxed);
+  }
+  void took_in(std::size_t count) noexcept {
+    decoder_.commit(count);
+    moved_bytes.fetch_add(count, std::memory_order_relaxed);
+  }
   bool discarding() const noexcept { return ending_; }
   bool ended() const noexcept { return ended_; }
   error end_of_stream() const;
@@ -119,6 +127,7 @@ class owned_link final : public link {
   void close() override { core_->close(); }
   void abort(const error& why) override { core_->abort(why); }
   std::size_t unsent() const noexcept override { return core_->unsent(); }
+  std::size_t held_bytes() const noexcept override { return core_->held_bytes(); }
   void set_limits(const wire::limits& agreed) override { core_->set_limits(agreed); }
   std::string peer() const override { return core_->peer(); }
 

@@ -48,7 +48,7 @@ DTASK_INLINE std::size_t pipe_core::take(wire::outbox::slice from) {
     if (n != 0) std::memcpy(to.data(), from.data() + copied, n);
     copied += n;
   }
-  decoder_.commit(copied);
+  took_in(copied);
   deliver();
   return copied;
 }

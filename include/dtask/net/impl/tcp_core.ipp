@@ -68,7 +68,7 @@ DTASK_INLINE void tcp_core::receive() {
         reading_ = false;
         if (ended()) return;
         if (ec) return end_read(ec);
-        if (!discarding()) decoder_.commit(n);
+        if (!discarding()) took_in(n);
         if (deliver()) receive();
       });
 }

@@ -73,6 +73,10 @@ class cluster_core final : public cluster_backend {
     return processes_ ? processes_->pids() : std::vector<std::uint32_t>();
   }
 
+  memory_use memory() override {
+    return thread_.call([this] { return client_->memory(); });
+  }
+
   void take_down() override {
     if (std::exchange(down_, true)) return;
     if (client_) thread_.call([this] { client_->take_down(); });
@@ -114,7 +118,8 @@ class cluster_core final : public cluster_backend {
          {std::string("worker"), std::string("--connect"), "tcp://" + net::to_string(at), std::string("--slots"),
           std::to_string(options.slots), std::string("--name"), std::string("spawn-{}"), std::string("--payload-bytes"),
           std::to_string(options.worker.limits.payload), std::string("--broadcast-bytes"),
-          std::to_string(options.worker.broadcast_bytes), std::string("--until-stdin-ends"), std::string("--log"),
+          std::to_string(options.worker.broadcast_bytes), std::string("--result-bytes"),
+          std::to_string(options.worker.result_bytes), std::string("--until-stdin-ends"), std::string("--log"),
           std::string("warning")})
       plan.arguments.push_back(std::move(word));
     plan.environment.push_back(std::string(cookie_variable) + "=" + std::to_string(options.cookie));

@@ -16,6 +16,7 @@
 #include "dtask/control/action.hpp"
 #include "dtask/net/link.hpp"
 #include "dtask/net/turn.hpp"
+#include "dtask/node/detail/process_memory.hpp"
 #include "dtask/wire/link.hpp"
 #include "dtask/wire/message.hpp"
 
@@ -55,6 +56,7 @@ class machine_driver {
     const control::link_id id = (std::uint64_t{++p.generation} << 32) | index;
     p.attached = std::make_unique<attachment>(static_cast<Self&>(*this), id, std::move(link));
     ++links_;
+    measure();
     return id;
   }
   /// Begins to receive, after the machine has been told of the link.
@@ -91,6 +93,13 @@ class machine_driver {
     settling_ = false;
     self().settled();
     set_timer();
+  }
+  /// What the links hold, and what the process does.
+  memory_use measure_now() const {
+    memory_use held = process_memory::shared().measure();
+    for (const place& p : places_)
+      if (p.attached) held.links += p.attached->link->held_bytes();
+    return held;
   }
   /// No timer and no event from links any more. The timer is given up, since handles keep a node for longer than its
   /// thread lives.
@@ -175,6 +184,13 @@ class machine_driver {
     self().perform(a);
   }
 
+  /// Now and then the machine is told what the process holds.
+  void measure() {
+    const time_point when = now();
+    if (when < measure_at_) return;
+    measure_at_ = when + std::chrono::milliseconds(500);
+    machine_.measured(measure_now(), when);
+  }
   void set_timer() {
     if (silent_) return;
     const time_point next = machine_.next_tick();
@@ -184,6 +200,7 @@ class machine_driver {
     net::wait(*timer_, [this, alive = std::weak_ptr<int>(alive_)](const boost::system::error_code& ec) {
       if (ec || alive.expired() || silent_) return;
       armed_for_ = never;
+      measure();
       machine_.tick(now());
       settle();
     });
@@ -192,6 +209,7 @@ class machine_driver {
   net::executor where_;
   std::optional<net::timer> timer_;
   time_point armed_for_ = never;
+  time_point measure_at_{};
   std::vector<Action> actions_;
   std::vector<place> places_;
   std::vector<std::uint32_t> free_;

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <exception>
 #include <future>
+#include <memory>
 #include <type_traits>
 #include <utility>
 
@@ -10,6 +11,7 @@
 #include "dtask/base/deadline.hpp"
 #include "dtask/net/link.hpp"
 #include "dtask/net/turn.hpp"
+#include "dtask/node/detail/process_memory.hpp"
 #include "dtask/runtime/io_thread.hpp"
 
 DTASK_BEGIN
@@ -22,7 +24,12 @@ class node_thread {
   /// `polling`: see `io_thread::set_polling`; zero: never.
   explicit node_thread(duration polling) {
     if (polling > duration::zero()) io_.set_polling(polling);
+    post([when = std::make_shared<net::timer>(executor())] { trim_after_a_period(when); });
+    process_memory::shared().node_began();
   }
+  node_thread(const node_thread&) = delete;
+  node_thread& operator=(const node_thread&) = delete;
+  ~node_thread() { process_memory::shared().node_ended(); }
 
   net::executor executor() noexcept { return io_.get_executor(); }
 
@@ -54,6 +61,17 @@ class node_thread {
   }
 
  private:
+  /// The timer is kept by its own wait, which ends with the thread's context.
+  static void trim_after_a_period(std::shared_ptr<net::timer> when) {
+    when->expires_after(control::trim_schedule::period);
+    net::timer& on = *when;
+    net::wait(on, [when = std::move(when)](const boost::system::error_code& ec) mutable {
+      if (ec) return;
+      process_memory::shared().tick(std::chrono::time_point_cast<duration>(clock_type::now()));
+      trim_after_a_period(std::move(when));
+    });
+  }
+
   io_thread io_;
 };
 

@@ -35,6 +35,11 @@ void fields(A& a, retry_policy& m) {
 }
 
 template <class A>
+void fields(A& a, memory_use& m) {
+  a(m.blocks), a(m.idle), a(m.links), a(m.arguments), a(m.results), a(m.broadcasts), a(m.resident);
+}
+
+template <class A>
 void fields(A& a, hello& m) {
   a(m.version_min), a(m.version_max), a.choice(m.role, role::observer);
   fields(a, m.limits);
@@ -70,7 +75,7 @@ void fields(A& a, pong& m) {
 }
 template <class A>
 void fields(A& a, chunk& m) {
-  a.id(m.transfer), a(m.offset), a(m.part), a.part(m.data);
+  a.id(m.transfer), a(m.offset), a(m.part), a(m.within), a.part(m.data);
 }
 template <class A>
 void fields(A& a, abort_transfer& m) {
@@ -163,6 +168,11 @@ void fields(A& a, known_calls& m) {
 }
 
 template <class A>
+void fields(A& a, usage& m) {
+  fields(a, m.now);
+}
+
+template <class A>
 void fields(A& a, status_query& m) {
   a.id(m.request);
 }
@@ -172,9 +182,11 @@ void fields(A& a, status_report& m) {
   a.id(m.request), a(n.epoch), a(n.up), a(n.clients), a(n.queued), a(n.assigned), a(n.running), a(n.waiting_retry),
       a(n.succeeded), a(n.failed), a(n.cancelled), a(n.placed_again), a(n.payload_bytes), a(n.payload_limit),
       a(n.result_bytes), a(n.broadcast_bytes), a(n.broadcast_limit);
-  a.template list<56>(n.workers, no_limit, [](A& each, worker_status& w) {
+  fields(a, n.memory);
+  a.template list<112>(n.workers, no_limit, [](A& each, worker_status& w) {
     each(w.id), each.text(w.name), each.text(w.host), each(w.pid), each(w.slots), each(w.lost_slots), each(w.running),
         each(w.prefetched), each(w.done), each.text(w.state), each(w.silent);
+    fields(each, w.memory);
   });
 }
 

@@ -5,9 +5,9 @@
 #include <memory>
 #include <utility>
 
+#include "dtask/base/block_pool.hpp"
 #include "dtask/base/bytes.hpp"
 #include "dtask/base/config.hpp"
-#include "dtask/wire/block_pool.hpp"
 #include "dtask/wire/message.hpp"
 #include "dtask/wire/row.hpp"
 
@@ -17,14 +17,15 @@ namespace wire::detail {
 /// Where the chunks of large parts are received: side by side in one block, so that the whole part needs no copy to be
 /// in one piece.
 ///
-/// Only a block that the pool has idle is used for that: a chunk's word about the length of its part allocates nothing.
+/// Such a run begins with the first chunk of a part and ends with its last, so it holds no block beyond that. Only a
+/// block that the pool has idle is used for it: a chunk's word about the length of its part allocates nothing.
 class landing {
  public:
   /// Room for the `size` bytes of this chunk.
   mutable_bytes place(const chunk& piece, std::size_t size, std::size_t most, block_pool& pool) {
     run* const at = runs_.find_if([&piece](const run& r) { return r.transfer == piece.transfer; });
     if (at != nullptr) {
-      if (at->next == piece.offset && size <= at->room) {
+      if (at->next == piece.offset && piece.part - piece.within == at->room && size <= at->room) {
         mutable_bytes here(at->owner, at->free, size);
         advance(*at, size);
         if (at->room == 0) runs_.erase(at);
@@ -32,17 +33,17 @@ class landing {
       }
       runs_.erase(at);
     }
-    if (piece.part > size && runs_.size() < most) {
-      if (std::pair<std::shared_ptr<void>, std::byte*> idle = pool.take_idle(piece.part); idle.first) {
-        runs_.push_back(
-            {piece.transfer, piece.offset, static_cast<std::size_t>(piece.part), std::move(idle.first), idle.second});
+    if (piece.within == 0 && piece.part > size && runs_.size() < most) {
+      if (std::shared_ptr<void> idle = pool.take_idle(piece.part)) {
+        auto* const first = static_cast<std::byte*>(idle.get());
+        runs_.push_back({piece.transfer, piece.offset, static_cast<std::size_t>(piece.part), std::move(idle), first});
         run& r = runs_.back();
         mutable_bytes here(r.owner, r.free, size);
         advance(r, size);
         return here;
       }
     }
-    return pool.take(size);
+    return mutable_bytes(size, pool);
   }
   void forget(std::uint64_t transfer) {
     runs_.erase_if([transfer](const run& r) { return r.transfer == transfer; });

@@ -10,7 +10,6 @@
 #endif
 
 DTASK_BEGIN
-namespace wire {
 
 inline constexpr std::size_t huge_page = std::size_t{2} << 20;
 
@@ -26,5 +25,4 @@ inline void advise_huge_pages([[maybe_unused]] void* at, [[maybe_unused]] std::s
 #endif
 }
 
-}  // namespace wire
 DTASK_END
