@@ -10,11 +10,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -29,6 +31,12 @@ namespace {
   throw dtask::error(dtask::errc::io_error, std::string(what) + ": " + std::strerror(cause), {},
                      "check the limits of this user (ulimit -a)");
 }
+/// Whether `environment` has a value of its own for the variable of `inherited`.
+bool is_set_by(const std::vector<std::string>& environment, std::string_view inherited) {
+  const std::string_view name = inherited.substr(0, inherited.find('=') + 1);
+  return std::any_of(environment.begin(), environment.end(),
+                     [name](const std::string& own) { return own.starts_with(name); });
+}
 }  // namespace
 
 child::child(const std::vector<std::string>& arguments, const std::vector<std::string>& environment) {
@@ -39,7 +47,8 @@ child::child(const std::vector<std::string>& arguments, const std::vector<std::s
   for (std::string& w : words) argv.push_back(w.data());
   argv.push_back(nullptr);
   for (std::string& v : variables) envp.push_back(v.data());
-  for (char** e = environ; *e != nullptr; ++e) envp.push_back(*e);
+  for (char** e = environ; *e != nullptr; ++e)
+    if (!is_set_by(environment, *e)) envp.push_back(*e);
   envp.push_back(nullptr);
 
   int ends[2];
@@ -50,42 +59,52 @@ child::child(const std::vector<std::string>& arguments, const std::vector<std::s
   const int failed = ::posix_spawn(&pid_, self.c_str(), &actions, nullptr, argv.data(), envp.data());
   posix_spawn_file_actions_destroy(&actions);
   ::close(ends[0]);
-  input_ = ends[1];
-  if (failed == 0) process_ = static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0));
-  if (failed != 0 || process_ < 0) {
-    const int cause = failed != 0 ? failed : errno;
-    if (failed == 0) kill();
-    ::close(input_);
-    pid_ = -1;
-    fail("cannot start a process", cause);
+  int cause = failed;
+  if (failed == 0) {
+    process_ = static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0));
+    siginfo_t nothing{};
+    if (process_ < 0)
+      cause = errno;
+    else if (::waitid(P_PIDFD, static_cast<id_t>(process_), &nothing, WEXITED | WNOHANG | WNOWAIT) != 0)
+      cause = ESRCH;  // no child of ours: it has ended, somebody took its status, and its number is another's by now
   }
+  if (cause == 0) {
+    input_ = ends[1];
+    return;
+  }
+  if (process_ >= 0) ::close(process_);
+  ::close(ends[1]);  // which ends a child that could not be held
+  fail("cannot start a process", cause);
 }
 
 child::child(child&& from) noexcept
-    : pid_(std::exchange(from.pid_, -1)),
-      process_(std::exchange(from.process_, -1)),
-      input_(std::exchange(from.input_, -1)) {}
+    : pid_(from.pid_), process_(std::exchange(from.process_, -1)), input_(std::exchange(from.input_, -1)) {}
 
 child::~child() {
   kill();
-  if (process_ >= 0) ::close(process_);
   if (input_ >= 0) ::close(input_);
 }
 
-void child::kill() {
-  if (pid_ < 0) return;
-  ::kill(pid_, SIGKILL);
-  while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
-  }
-  pid_ = -1;
-}
+void child::kill() { end_by(SIGKILL, 10'000); }
 
 void child::end(int seconds) {
-  if (pid_ < 0) return;
-  ::kill(pid_, SIGTERM);
-  pollfd ended{process_, POLLIN, 0};
-  ::poll(&ended, 1, seconds * 1000);
+  end_by(SIGTERM, seconds * 1000);
   kill();
+}
+
+// By the descriptor, never by the number: that is another process's as soon as this one has ended and somebody, or the
+// system where SIGCHLD is ignored, has taken its status.
+void child::end_by(int signal, int milliseconds) {
+  if (process_ < 0) return;
+  ::syscall(SYS_pidfd_send_signal, process_, signal, nullptr, 0);
+  pollfd ended{process_, POLLIN, 0};
+  int events = 0;
+  do events = ::poll(&ended, 1, milliseconds);
+  while (events < 0 && errno == EINTR);
+  if (events <= 0) return;
+  siginfo_t how{};
+  ::waitid(P_PIDFD, static_cast<id_t>(process_), &how, WEXITED | WNOHANG);
+  ::close(std::exchange(process_, -1));
 }
 
 void child::wait_for_file(const std::string& path, int seconds) const {

@@ -11,8 +11,8 @@ namespace recognise {
 /// A started process; SIGKILL and collected when it goes out of scope. Move-only.
 class child {
  public:
-  /// Starts this program with `arguments`. `environment`: `NAME=value`, beside what is inherited. Its standard input is
-  /// a pipe that ends with this process, its other streams are ours. Throws `dtask::error(io_error)`.
+  /// Starts this program with `arguments`. `environment`: `NAME=value`, in place of what is inherited. Its standard
+  /// input is a pipe that ends with this process, its other streams are ours. Throws `dtask::error(io_error)`.
   child(const std::vector<std::string>& arguments, const std::vector<std::string>& environment = {});
   child(child&& from) noexcept;
   child& operator=(child&&) = delete;
@@ -28,8 +28,10 @@ class child {
   void wait_for_file(const std::string& path, int seconds) const;
 
  private:
-  pid_t pid_ = -1;
-  int process_ = -1;  ///< readable when it has ended
+  void end_by(int signal, int milliseconds);
+
+  pid_t pid_ = -1;    ///< for people
+  int process_ = -1;  ///< what holds it: readable when it has ended
   int input_ = -1;
 };
 

@@ -13,7 +13,6 @@
 #include <dtask/main.hpp>
 #include <exception>
 #include <filesystem>
-#include <fstream>
 #include <map>
 #include <optional>
 #include <ranges>
@@ -45,7 +44,9 @@ class processes {
     coordinator_.emplace(
         std::vector<std::string>{"coordinator", "--listen", "127.0.0.1:0", "--port-file", port_file, "--log", "error"});
     coordinator_->wait_for_file(port_file, 20);
-    std::ifstream(port_file) >> port_;
+    const dtask::bytes port = dtask::read_file(port_file);
+    port_.assign(reinterpret_cast<const char*>(port.data()), port.size());
+    port_.erase(port_.find_last_not_of('\n') + 1);
     for (int i = 0; i < 2; ++i) add_worker();
   }
   ~processes() {
@@ -155,20 +156,25 @@ dtask::task<pass_result> classify_all(dtask::cluster& c, const data_files& data,
   co_return pass;
 }
 
+/// With "e", no process that something here starts meanwhile has the file too.
+void write_file(const std::string& path, const dtask::bytes& content) {
+  std::FILE* const file = std::fopen(path.c_str(), "wbe");
+  const bool written = file != nullptr && std::fwrite(content.data(), 1, content.size(), file) == content.size();
+  const int cause = errno;
+  const bool closed = file != nullptr && std::fclose(file) == 0;
+  if (!written || !closed)
+    throw dtask::error(dtask::errc::io_error,
+                       "cannot write the weights: " + std::string(std::strerror(written ? errno : cause)), path,
+                       "name a file that can be written");
+}
+
 dtask::task<int> demonstrate(dtask::cluster& c, const data_files& data, processes& cluster,
                              const std::string& save_to) {
   const auto begin = std::chrono::steady_clock::now();
   say("training a small network on 60,000 pictures, as a job on the cluster (about 15 s) ...");
   const recognise::lesson lesson{data.train_pictures, data.train_labels, 2, 1};
   const recognise::lesson_result trained = co_await c.call<recognise::train_job>(lesson);
-  {
-    std::ofstream file(save_to, std::ios::binary);
-    file.write(reinterpret_cast<const char*>(trained.weights.data()),
-               static_cast<std::streamsize>(trained.weights.size()));
-    if (!file.flush())
-      throw dtask::error(dtask::errc::io_error, "cannot write the weights: " + std::string(std::strerror(errno)),
-                         save_to, "name a file that can be written");
-  }
+  write_file(save_to, trained.weights);
   char text[256];
   std::snprintf(text, sizeof text,
                 "trained in %.1f s, mean loss %.3f; weights saved as %s (%zu bytes) and broadcast to the workers",

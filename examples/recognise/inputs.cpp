@@ -41,7 +41,7 @@ bool is_idx(const fs::path& path) {
     void operator()(std::FILE* f) const noexcept { std::fclose(f); }
   };
   if (!fs::is_regular_file(path)) return false;
-  const std::unique_ptr<std::FILE, closer> file(std::fopen(path.c_str(), "rb"));
+  const std::unique_ptr<std::FILE, closer> file(std::fopen(path.c_str(), "rbe"));
   unsigned char head[3] = {};
   if (!file || std::fread(head, 1, 3, file.get()) != 3) return false;
   if (head[0] == 0 && head[1] == 0 && head[2] == 8) return true;

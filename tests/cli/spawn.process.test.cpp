@@ -1,14 +1,22 @@
 // SPDX-License-Identifier: BSL-1.0
 // Worker processes started by spawn://: this test program plays them.
 #include <doctest/doctest.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <atomic>
+#include <cerrno>
 #include <chrono>
+#include <cstddef>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -16,6 +24,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "dtask/cli/worker_role.hpp"
@@ -24,6 +33,7 @@
 #include "dtask/task/sleep.hpp"
 #include "dtask/task/sync_wait.hpp"
 #include "dtask/task/with_timeout.hpp"
+#include "faults/process.hpp"
 #include "program.hpp"
 
 using namespace std::chrono_literals;
@@ -36,6 +46,14 @@ int last_words() {
   std::abort();
 }
 std::string word_of(unsigned size) { return std::string(size, 'x'); }
+/// How often it stands in the environment, and the value of each.
+std::string variables_of(const std::string& name) {
+  std::string all;
+  for (char** e = environ; *e != nullptr; ++e)
+    if (const std::string_view entry = *e; entry.starts_with(name + "="))
+      all += (all.empty() ? "" : " ") + std::string(entry.substr(name.size() + 1));
+  return all;
+}
 int runs_for_ever() {
   for (volatile bool on = true; on;) {
   }
@@ -46,7 +64,8 @@ using abort_job = dtask::function_job<"abort/1", &last_words, dtask::pure>;
 using once_job = dtask::function_job<"once/1", &last_words, dtask::at_most_once>;
 using endless_job = dtask::function_job<"endless/1", &runs_for_ever, dtask::pure>;
 using word_job = dtask::function_job<"word/1", &word_of, dtask::pure>;
-using jobs = dtask::registry<pid_job, abort_job, once_job, endless_job, word_job>;
+using variable_job = dtask::function_job<"variable/1", &variables_of, dtask::pure>;
+using jobs = dtask::registry<pid_job, abort_job, once_job, endless_job, word_job, variable_job>;
 
 const dtask_test::role spawned("spawned", [](int argc, char** argv) -> int {
   // The supervisor wrote: PROGRAM --role=spawned worker --connect ...
@@ -71,7 +90,124 @@ void on_spawned(const char* url, Body body, dtask::cluster_options options = {})
   dtask::sync_wait(pool, dtask::with_timeout(all(url, body, options), 100s));
 }
 
+/// From here on a call of the system ends this process, or fails as if there were none. False: this may not be set
+/// here.
+bool forbid(long call, std::uint32_t answer) {
+  sock_filter program[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(call), 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, answer),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog all{std::size(program), program};
+  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &all) == 0;
+}
+constexpr int cannot_forbid = 99;
+
+/// Kills its workers, sees them replaced, lets a job kill its worker, ends in order. 0: all as it should be.
+int endure() {
+  int code = 1;
+  on_spawned("spawn://2", [&code](dtask::cluster& c) -> dtask::task<> {
+    for (int round = 0; round < 3; ++round) {
+      const auto before = c.worker_pids();
+      for (const auto pid : before) {
+        const int fd = static_cast<int>(::syscall(SYS_pidfd_open, static_cast<pid_t>(pid), 0));
+        if (fd < 0) continue;
+        ::syscall(SYS_pidfd_send_signal, fd, SIGKILL, nullptr, 0);
+        ::close(fd);
+      }
+      for (int i = 0; i < 5; ++i) {
+        const unsigned by = co_await c.call<pid_job>();
+        if (std::find(before.begin(), before.end(), by) != before.end()) co_return;
+      }
+    }
+    const auto o = co_await c.try_call<abort_job>();
+    if (o || o.error().code() != dtask::errc::quarantined) co_return;
+    std::puts(o.error().what());
+    code = 0;
+  });
+  return code;
+}
+const dtask_test::role sigchld_ignored("sigchld_ignored", [](int, char**) -> int {
+  if (!forbid(SYS_kill, SECCOMP_RET_KILL_PROCESS)) return cannot_forbid;
+  ::signal(SIGCHLD, SIG_IGN);
+  return endure();
+});
+const dtask_test::role reaper("reaper", [](int, char**) -> int {
+  if (!forbid(SYS_kill, SECCOMP_RET_KILL_PROCESS)) return cannot_forbid;
+  std::atomic<bool> end{false};
+  std::thread takes_all([&end] {
+    while (!end)
+      if (::waitpid(-1, nullptr, 0) < 0) std::this_thread::sleep_for(1ms);
+  });
+  const int code = endure();
+  end = true;
+  takes_all.join();
+  return code;
+});
+const dtask_test::role no_pidfd("no_pidfd", [](int, char** argv) -> int {
+  const long call = std::string_view(argv[2]) == "open"     ? SYS_pidfd_open
+                    : std::string_view(argv[2]) == "signal" ? SYS_pidfd_send_signal
+                                                            : SYS_waitid;
+  if (!forbid(call, SECCOMP_RET_ERRNO | ENOSYS)) return cannot_forbid;
+  try {
+    on_spawned("spawn://1", [](dtask::cluster&) -> dtask::task<> { co_return; });
+  } catch (const dtask::error& e) {
+    std::puts(e.what());
+    return e.code() == dtask::errc::io_error && e.place() == "spawn://" ? 0 : 1;
+  }
+  return 2;
+});
+
 }  // namespace
+
+TEST_CASE(
+    "spawn: where SIGCHLD is ignored or somebody else takes the ends of children, they are replaced all the same") {
+  for (const char* role : {"sigchld_ignored", "reaper"}) {
+    CAPTURE(role);
+    faults::process p({dtask_test::self(), "--role=" + std::string(role)});
+    const auto end = p.wait();
+    REQUIRE_MESSAGE(end, "it never ends: " << p.report());
+    if (end->code == cannot_forbid) {
+      ++dtask_test::left_out();
+      continue;
+    }
+    // SIGSYS: it sent a signal to a number, which may be a stranger's.
+    CHECK_MESSAGE(end->signal == 0, p.report());
+    CHECK_MESSAGE(end->code == 0, p.report());
+    // Each death counts, and says what is known of it.
+    CHECK_MESSAGE(
+        p.text(faults::process::out).find("how is not known: this program ignores SIGCHLD") != std::string::npos,
+        p.report());
+  }
+}
+
+TEST_CASE("spawn: a system that cannot hold processes by descriptors is refused") {
+  for (const char* call : {"open", "signal", "wait"}) {
+    CAPTURE(call);
+    faults::process p({dtask_test::self(), "--role=no_pidfd", call});
+    const auto end = p.wait();
+    REQUIRE_MESSAGE(end, p.report());
+    if (end->code == cannot_forbid) {
+      ++dtask_test::left_out();
+      continue;
+    }
+    CHECK_MESSAGE(end->code == 0, p.report());
+    CHECK_MESSAGE(p.text(faults::process::out).find("Function not implemented") != std::string::npos, p.report());
+  }
+}
+
+TEST_CASE("spawn: what is set for the workers replaces what they would inherit") {
+  // With the cookie of somebody else they would be refused.
+  ::setenv("DTASK_COOKIE", "1234", 1);
+  ::setenv("DTASK_LOCAL_WORKERS", "77", 1);
+  on_spawned("spawn://2", [](dtask::cluster& c) -> dtask::task<> {
+    const std::string workers = co_await c.call<variable_job>(std::string("DTASK_LOCAL_WORKERS"));
+    CHECK(workers == "2");
+  });
+  ::unsetenv("DTASK_COOKIE");
+  ::unsetenv("DTASK_LOCAL_WORKERS");
+}
 
 TEST_CASE("spawn: processes of their own, replaced when they die, all answers come") {
   on_spawned("spawn://2", [](dtask::cluster& c) -> dtask::task<> {

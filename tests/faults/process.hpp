@@ -83,10 +83,7 @@ class process {
       ::fcntl(in_[i], F_SETFL, O_NONBLOCK);
     }
     pidfd_ = static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0));
-    if (pidfd_ < 0) {
-      ::kill(pid_, SIGKILL);
-      fail("pidfd_open");
-    }
+    if (pidfd_ < 0) fail("pidfd_open");  // the child ends with this process
     reader_ = std::thread([this] { watch(); });
   }
   process(const process&) = delete;
@@ -105,10 +102,7 @@ class process {
   }
 
   /// Sends a signal to this very process; nothing when it has ended (its number may belong to another one by then).
-  void signal(int number) {
-    std::lock_guard lock(mutex_);
-    if (!ending_) ::kill(pid_, number);
-  }
+  void signal(int number) { ::syscall(SYS_pidfd_send_signal, pidfd_, number, nullptr, 0); }
 
   /// How it ended; nullopt when it has not within `bound`.
   std::optional<ending> wait(std::chrono::milliseconds bound = patience) {
@@ -207,9 +201,9 @@ class process {
         if (fds[i].fd >= 0 && !read_available(i)) fds[i].fd = -1;
       if (!ended) continue;
       std::lock_guard lock(mutex_);
-      int status = 0;
-      ::waitpid(pid_, &status, 0);
-      ending_ = WIFEXITED(status) ? ending{WEXITSTATUS(status), 0} : ending{-1, WTERMSIG(status)};
+      siginfo_t how{};
+      ::waitid(P_PIDFD, static_cast<id_t>(pidfd_), &how, WEXITED);
+      ending_ = how.si_code == CLD_EXITED ? ending{how.si_status, 0} : ending{-1, how.si_status};
       drained_ = true;
       changed_.notify_all();
       return;
