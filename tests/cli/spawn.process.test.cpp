@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Worker processes started by spawn://: this test program plays them.
 #include <doctest/doctest.h>
-#include <linux/audit.h>
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <signal.h>
@@ -24,11 +24,14 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <thread>
 #include <vector>
 
 #include "dtask/cli/worker_role.hpp"
 #include "dtask/node/cluster.hpp"
+#include "dtask/node/coordinator.hpp"
+#include "dtask/node/query_status.hpp"
 #include "dtask/runtime/work_pool.hpp"
 #include "dtask/task/sleep.hpp"
 #include "dtask/task/sync_wait.hpp"
@@ -64,8 +67,67 @@ using abort_job = dtask::function_job<"abort/1", &last_words, dtask::pure>;
 using once_job = dtask::function_job<"once/1", &last_words, dtask::at_most_once>;
 using endless_job = dtask::function_job<"endless/1", &runs_for_ever, dtask::pure>;
 using word_job = dtask::function_job<"word/1", &word_of, dtask::pure>;
+/// What a process started here holds beside its standard streams, in words.
+std::string left_open(const std::string& program) {
+  int out[2];
+  if (::pipe2(out, O_CLOEXEC) != 0) return "no pipe";
+  std::string role = "--role=descriptors", name = program;
+  char* argv[] = {name.data(), role.data(), nullptr};
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::dup2(out[1], STDOUT_FILENO);
+    ::execv(argv[0], argv);
+    ::_exit(127);
+  }
+  ::close(out[1]);
+  std::string text;
+  char some[4096];
+  for (ssize_t n = 0; (n = ::read(out[0], some, sizeof some)) > 0;) text.append(some, static_cast<std::size_t>(n));
+  ::close(out[0]);
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) text += " it failed";
+  return text;
+}
+const dtask_test::role descriptors("descriptors", [](int, char**) -> int {
+  std::vector<std::filesystem::path> all;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) all.push_back(entry.path());
+  for (const auto& path : all) {
+    std::error_code gone;  // that of the list itself
+    const auto what = std::filesystem::read_symlink(path, gone);
+    if (!gone && std::stoi(path.filename()) > STDERR_FILENO)
+      std::printf("%s -> %s; ", path.filename().c_str(), what.c_str());
+  }
+  return 0;
+});
+/// Starts processes while other threads connect and accept all the time. What the first of them holds that holds
+/// anything but `usual`, which this one was started with.
+std::string start_beside_sockets(std::string usual, unsigned processes) {
+  dtask::coordinator server;
+  const std::string url = server.url();
+  std::atomic<bool> end{false};
+  std::atomic<unsigned> asked{0};
+  std::vector<std::thread> busy;
+  for (int i = 0; i < 3; ++i)
+    busy.emplace_back([&] {
+      while (!end) {
+        try {
+          dtask::sync_wait(dtask::query_status(url, {}));
+          ++asked;
+        } catch (const dtask::error&) {
+        }
+      }
+    });
+  const std::string program = dtask_test::self();
+  std::string found = usual;
+  for (unsigned n = 0; found == usual && (n < processes || asked < processes); ++n) found = left_open(program);
+  end = true;
+  for (std::thread& t : busy) t.join();
+  return found;
+}
+using sockets_job = dtask::function_job<"sockets/1", &start_beside_sockets, dtask::at_most_once>;
 using variable_job = dtask::function_job<"variable/1", &variables_of, dtask::pure>;
-using jobs = dtask::registry<pid_job, abort_job, once_job, endless_job, word_job, variable_job>;
+using jobs = dtask::registry<pid_job, abort_job, once_job, endless_job, word_job, variable_job, sockets_job>;
 
 const dtask_test::role spawned("spawned", [](int argc, char** argv) -> int {
   // The supervisor wrote: PROGRAM --role=spawned worker --connect ...
@@ -195,6 +257,14 @@ TEST_CASE("spawn: a system that cannot hold processes by descriptors is refused"
     CHECK_MESSAGE(end->code == 0, p.report());
     CHECK_MESSAGE(p.text(faults::process::out).find("Function not implemented") != std::string::npos, p.report());
   }
+}
+
+TEST_CASE("spawn: what a job starts holds none of its worker's descriptors, also while threads connect and accept") {
+  on_spawned("spawn://1", [](dtask::cluster& c) -> dtask::task<> {
+    const std::string usual = left_open(dtask_test::self());  // of who runs the tests
+    const std::string found = co_await c.call<sockets_job>(usual, 100u);
+    CHECK(found == usual);
+  });
 }
 
 TEST_CASE("spawn: what is set for the workers replaces what they would inherit") {

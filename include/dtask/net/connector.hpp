@@ -43,6 +43,7 @@ class connector_core : public std::enable_shared_from_this<connector_core> {
 
  private:
   void try_next();
+  void failed(const tcp::endpoint& at, const boost::system::error_code& why);
   void failed(const tcp::endpoint& at, const std::string& why);
   void succeed(const tcp::endpoint& at);
   void give_up(const std::string& why);
@@ -59,6 +60,7 @@ class connector_core : public std::enable_shared_from_this<connector_core> {
   std::size_t next_ = 0;
   std::string tried_;
   bool timed_out_ = false;
+  bool out_of_resources_ = false;
 };
 
 }  // namespace detail

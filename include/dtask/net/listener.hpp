@@ -42,7 +42,7 @@ class listener_core : public std::enable_shared_from_this<listener_core> {
   using accepted = std::function<void(std::unique_ptr<link>)>;
 
   listener_core(executor ex, const listener_options& options, accepted take)
-      : options_(options), acceptor_(ex), next_(ex), pause_(ex), hello_(ex), take_(std::move(take)) {}
+      : options_(options), acceptor_(ex), pause_(ex), hello_(ex), take_(std::move(take)) {}
 
   error open(const tcp::endpoint& at);
   void start() { accept(); }
@@ -56,10 +56,12 @@ class listener_core : public std::enable_shared_from_this<listener_core> {
     std::chrono::steady_clock::time_point until;
   };
   using place = std::list<stranger>::iterator;
+  static constexpr int per_turn = 32;  // accepted before other links have their turn
 
   void accept();
-  void on_accept(const boost::system::error_code& ec);
-  void admit();
+  void on_ready(const boost::system::error_code& ec);
+  void on_failure(const boost::system::error_code& ec);
+  void admit(tcp_socket socket, const tcp::endpoint& from);
   void greeted(place at, const error& why);
   void turn_away_oldest(std::string_view why);
   /// One timer for all of them: they are in the order of their arrival.
@@ -68,7 +70,6 @@ class listener_core : public std::enable_shared_from_this<listener_core> {
 
   const listener_options options_;
   boost::asio::basic_socket_acceptor<tcp, executor> acceptor_;
-  tcp_socket next_;
   timer pause_;
   timer hello_;
   accepted take_;
@@ -76,7 +77,7 @@ class listener_core : public std::enable_shared_from_this<listener_core> {
   std::list<stranger> strangers_;
   bool closed_ = false;
   bool watching_ = false;
-  bool out_of_resources_ = false;
+  bool failing_ = false;
 };
 
 }  // namespace detail

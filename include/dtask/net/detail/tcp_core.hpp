@@ -31,6 +31,25 @@ using tcp_socket = boost::asio::basic_stream_socket<tcp, executor>;
 
 std::string to_string(const tcp::endpoint& at);
 
+/// A new TCP socket, closed on exec from its birth: Asio's are not, and a process that a job starts meanwhile would
+/// keep the connection open when this one has died. -1 and `ec` where there is none.
+int new_socket(const tcp& protocol, boost::system::error_code& ec) noexcept;
+/// The next connection of a listening socket, in the same way. `from`: its peer.
+int next_connection(int listening, tcp::endpoint& from, boost::system::error_code& ec) noexcept;
+void close_descriptor(int descriptor) noexcept;
+/// Gives `to` a descriptor of its own; where it cannot be taken it is closed.
+template <class Socket>
+void assign(Socket& to, const tcp& protocol, int descriptor, boost::system::error_code& ec) {
+  if (ec) return;
+  to.assign(protocol, descriptor, ec);
+  if (ec) close_descriptor(descriptor);
+}
+/// Whether the system has no descriptor or memory left for one more.
+bool out_of_resources(const boost::system::error_code& ec) noexcept;
+/// Why a name could not be resolved: without a descriptor the resolver says that there is no such host.
+boost::system::error_code why_not_resolved(const boost::system::error_code& said) noexcept;
+inline constexpr const char* more_descriptors = "raise the limit of open files (ulimit -n), or end other programs";
+
 /// A sequence of buffers that lies elsewhere, as Asio takes it.
 template <class Buffer>
 struct buffer_range {

@@ -26,15 +26,27 @@ DTASK_INLINE void connector_core::start() {
               }));
     return;
   }
-  resolver_.async_resolve(
-      to_.host, std::to_string(to_.port),
-      [self = shared_from_this()](const boost::system::error_code& failed, const tcp::resolver::results_type& found) {
-        if (!self->take_) return;
-        if (failed) return self->give_up("the host name cannot be resolved: " + failed.message());
-        for (const auto& entry : found)
-          if (self->addresses_.size() < self->options_.addresses) self->addresses_.push_back(entry.endpoint());
-        self->try_next();
-      });
+  try {
+    resolver_.async_resolve(
+        to_.host, std::to_string(to_.port),
+        [self = shared_from_this()](const boost::system::error_code& failed, const tcp::resolver::results_type& found) {
+          if (!self->take_) return;
+          if (failed) {
+            const boost::system::error_code why = why_not_resolved(failed);
+            self->out_of_resources_ = out_of_resources(why);
+            return self->give_up("the host name cannot be resolved: " + why.message());
+          }
+          for (const auto& entry : found)
+            if (self->addresses_.size() < self->options_.addresses) self->addresses_.push_back(entry.endpoint());
+          self->try_next();
+        });
+  } catch (const boost::system::system_error& e) {
+    // Asio starts a thread for it.
+    out_of_resources_ = true;
+    net::post(socket_.get_executor(), [self = shared_from_this(), why = e.code().message()] {
+      if (self->take_) self->give_up("the host name cannot be resolved, for want of a thread: " + why);
+    });
+  }
 }
 DTASK_INLINE void connector_core::cancel() {
   take_ = nullptr;
@@ -45,6 +57,9 @@ DTASK_INLINE void connector_core::try_next() {
   if (next_ == addresses_.size()) return give_up({});
   const tcp::endpoint at = addresses_[next_++];
   timed_out_ = false;
+  boost::system::error_code bad;
+  assign(socket_, at.protocol(), new_socket(at.protocol(), bad), bad);
+  if (bad) return failed(at, bad);
   attempt_.expires_after(std::chrono::duration_cast<std::chrono::steady_clock::duration>(options_.attempt_within));
   wait(attempt_, [self = shared_from_this(), attempt = next_](const boost::system::error_code& ec) {
     if (ec || attempt != self->next_ || !self->take_) return;
@@ -59,9 +74,14 @@ DTASK_INLINE void connector_core::try_next() {
     // On loopback a connect to a port that nobody listens on can meet itself; such a connection would speak with its
     // own echo.
     if (!ec && self->socket_.local_endpoint(ignored) == at) return self->failed(at, "nobody listens there");
-    if (ec || self->timed_out_) return self->failed(at, self->timed_out_ ? "no answer in time" : ec.message());
+    if (self->timed_out_) return self->failed(at, "no answer in time");
+    if (ec) return self->failed(at, ec);
     self->succeed(at);
   });
+}
+DTASK_INLINE void connector_core::failed(const tcp::endpoint& at, const boost::system::error_code& why) {
+  out_of_resources_ = out_of_resources_ || out_of_resources(why);
+  failed(at, why.message());
 }
 DTASK_INLINE void connector_core::failed(const tcp::endpoint& at, const std::string& why) {
   if (!tried_.empty()) tried_ += "; ";
@@ -84,7 +104,9 @@ DTASK_INLINE void connector_core::give_up(const std::string& why) {
   std::string cause = "cannot connect to tcp://" + net::to_string(to_);
   if (!tried_.empty()) cause += ": " + tried_;
   if (!why.empty()) cause += (tried_.empty() ? ": " : "; ") + why;
-  take(error(errc::unreachable, std::move(cause), {}, "start a coordinator there, or check host and port"));
+  take(error(errc::unreachable, std::move(cause), {},
+             out_of_resources_ ? "raise the limits of this user (ulimit -a), or end other programs"
+                               : "start a coordinator there, or check host and port"));
 }
 DTASK_INLINE void connector_core::finish() {
   boost::system::error_code ignored;

@@ -6,15 +6,18 @@ namespace net::detail {
 
 DTASK_INLINE error listener_core::open(const tcp::endpoint& at) {
   boost::system::error_code ec;
-  acceptor_.open(at.protocol(), ec);
+  assign(acceptor_, at.protocol(), new_socket(at.protocol(), ec), ec);
   if (!ec) acceptor_.set_option(boost::asio::socket_base::reuse_address(true), ec);
+  // A connection that is gone before it is accepted must not hold up the thread.
+  if (!ec) acceptor_.native_non_blocking(true, ec);
   if (!ec) acceptor_.bind(at, ec);
   if (!ec) acceptor_.listen(boost::asio::socket_base::max_listen_connections, ec);
   if (!ec) address_ = acceptor_.local_endpoint(ec);
   if (!ec) return {};
-  return error(errc::io_error, "cannot listen on " + to_string(at) + ": " + ec.message(), {},
-               ec == boost::asio::error::address_in_use ? "choose another port, or end the program that has this one"
-                                                        : "check the address");
+  const char* remedy = "check the address";
+  if (ec == boost::asio::error::address_in_use) remedy = "choose another port, or end the program that has this one";
+  if (out_of_resources(ec)) remedy = more_descriptors;
+  return error(errc::io_error, "cannot listen on " + to_string(at) + ": " + ec.message(), {}, remedy);
 }
 DTASK_INLINE void listener_core::close() {
   closed_ = true;
@@ -27,38 +30,49 @@ DTASK_INLINE void listener_core::close() {
 }
 DTASK_INLINE void listener_core::accept() {
   if (closed_) return;
-  next_ = tcp_socket(acceptor_.get_executor());
-  acceptor_.async_accept(next_, turn(shared_from_this(), [](void* self, const boost::system::error_code& ec) {
-                           static_cast<listener_core*>(self)->on_accept(ec);
-                         }));
+  // Waited for here and accepted by hand: Asio's accept leaves the socket open in what is started meanwhile.
+  acceptor_.async_wait(boost::asio::socket_base::wait_read,
+                       turn(shared_from_this(), [](void* self, const boost::system::error_code& ec) {
+                         static_cast<listener_core*>(self)->on_ready(ec);
+                       }));
 }
-DTASK_INLINE void listener_core::on_accept(const boost::system::error_code& ec) {
+DTASK_INLINE void listener_core::on_ready(const boost::system::error_code& waited) {
   if (closed_) return;
-  if (!ec) {
-    out_of_resources_ = false;
-    admit();
-    return accept();
+  boost::system::error_code ec = waited;
+  for (int n = 0; !ec && n < per_turn; ++n) {
+    tcp::endpoint from;
+    tcp_socket next(acceptor_.get_executor());
+    assign(next, address_.protocol(), next_connection(acceptor_.native_handle(), from, ec), ec);
+    if (ec) break;
+    failing_ = false;
+    admit(std::move(next), from);
+    if (closed_) return;
   }
-  if (ec == boost::asio::error::connection_aborted || ec == boost::asio::error::interrupted) return accept();
-  // No descriptor or memory left for one more. Accepting at once would spin; a stranger that may be idle gives its
-  // place.
-  if (!std::exchange(out_of_resources_, true))
-    log(log_level::error, "accept_failed", to_string(address_) + ": " + ec.message() + "; trying again every 100 ms");
-  if (!strangers_.empty()) turn_away_oldest("out of descriptors");
+  if (!ec || ec == boost::asio::error::would_block || ec == boost::asio::error::try_again ||
+      ec == boost::asio::error::connection_aborted || ec == boost::asio::error::interrupted)
+    return accept();
+  on_failure(ec);
+}
+DTASK_INLINE void listener_core::on_failure(const boost::system::error_code& ec) {
+  // The connection that cannot be accepted stays in the queue: accepting at once would spin. Where descriptors or
+  // memory are short, a stranger that may be idle gives its place.
+  const bool short_of = out_of_resources(ec);
+  if (!std::exchange(failing_, true))
+    log(log_level::error, "accept_failed",
+        to_string(address_) + ": " + ec.message() + "; trying again every 100 ms" +
+            (short_of ? std::string(": ") + more_descriptors : std::string()));
+  if (short_of && !strangers_.empty()) turn_away_oldest("out of descriptors");
   pause_.expires_after(std::chrono::milliseconds(100));
   wait(pause_, turn(shared_from_this(), [](void* self, const boost::system::error_code& stopped) {
          if (!stopped) static_cast<listener_core*>(self)->accept();
        }));
 }
-DTASK_INLINE void listener_core::admit() {
-  boost::system::error_code ec;
-  const tcp::endpoint from = next_.remote_endpoint(ec);
-  if (ec) return;  // gone already
+DTASK_INLINE void listener_core::admit(tcp_socket socket, const tcp::endpoint& from) {
   if (strangers_.size() >= options_.max_strangers) turn_away_oldest("too many connections without a hello");
   const auto until = std::chrono::steady_clock::now() +
                      std::chrono::duration_cast<std::chrono::steady_clock::duration>(options_.hello_within);
-  const auto core =
-      std::shared_ptr<tcp_core>(new tcp_core(std::move(next_), wire::side::listening, options_.links, to_string(from)));
+  const auto core = std::shared_ptr<tcp_core>(
+      new tcp_core(std::move(socket), wire::side::listening, options_.links, to_string(from)));
   const place at = strangers_.insert(strangers_.end(), stranger{core, until});
   core->await_greeting([weak = weak_from_this(), at](const error& why) {
     if (const auto self = weak.lock(); self && !self->closed_) self->greeted(at, why);
@@ -119,6 +133,10 @@ DTASK_INLINE result<detail::tcp::endpoint> listener::resolve(executor ex, const 
   if (!ec) return detail::tcp::endpoint(address, at.port);
   boost::asio::ip::basic_resolver<detail::tcp, executor> resolver(ex);
   const auto found = resolver.resolve(at.host, std::to_string(at.port), boost::asio::ip::resolver_base::passive, ec);
+  if (ec) ec = detail::why_not_resolved(ec);
+  if (detail::out_of_resources(ec))
+    return error(errc::io_error, "cannot listen on " + to_string(at) + ": " + ec.message(), {},
+                 detail::more_descriptors);
   if (ec || found.empty())
     return error(errc::invalid_argument,
                  "cannot listen on " + to_string(at) + ": " + (ec ? ec.message() : "no address"), {},

@@ -1,11 +1,42 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
 
 DTASK_BEGIN
 namespace net::detail {
 
 DTASK_INLINE std::string to_string(const tcp::endpoint& at) {
   return net::to_string(host_port{at.address().to_string(), at.port()});
+}
+DTASK_INLINE int new_socket(const tcp& protocol, boost::system::error_code& ec) noexcept {
+  const int fd = ::socket(protocol.family(), protocol.type() | SOCK_CLOEXEC, protocol.protocol());
+  ec = fd >= 0 ? boost::system::error_code() : boost::system::error_code(errno, boost::system::system_category());
+  return fd;
+}
+DTASK_INLINE int next_connection(int listening, tcp::endpoint& from, boost::system::error_code& ec) noexcept {
+  tcp::endpoint peer;
+  auto size = static_cast<socklen_t>(peer.capacity());
+  const int fd = ::accept4(listening, peer.data(), &size, SOCK_CLOEXEC);
+  ec = fd >= 0 ? boost::system::error_code() : boost::system::error_code(errno, boost::system::system_category());
+  if (fd < 0) return fd;
+  peer.resize(size);
+  from = peer;
+  return fd;
+}
+DTASK_INLINE void close_descriptor(int descriptor) noexcept { ::close(descriptor); }
+DTASK_INLINE bool out_of_resources(const boost::system::error_code& ec) noexcept {
+  if (ec.category() != boost::system::system_category()) return false;
+  return ec.value() == EMFILE || ec.value() == ENFILE || ec.value() == ENOBUFS || ec.value() == ENOMEM ||
+         ec.value() == ENOSPC;
+}
+DTASK_INLINE boost::system::error_code why_not_resolved(const boost::system::error_code& said) noexcept {
+  boost::system::error_code ec;
+  const int one_more = new_socket(tcp::v4(), ec);
+  if (one_more >= 0) close_descriptor(one_more);
+  return out_of_resources(ec) ? ec : said;
 }
 DTASK_INLINE tcp_core::tcp_core(tcp_socket socket, wire::side at, const link_options& options, std::string peer)
     : link_core(socket.get_executor(), at, options, std::move(peer)),
