@@ -23,6 +23,7 @@
 #include "dtask/base/readable_name.hpp"
 #include "dtask/base/result.hpp"
 #include "dtask/base/retry_policy.hpp"
+#include "dtask/base/shortage.hpp"
 #include "dtask/base/version.hpp"
 #include "dtask/base/worker_exit.hpp"
 #include "dtask/base/worker_options.hpp"

@@ -260,8 +260,8 @@ TEST_CASE("spawn: a system that cannot hold processes by descriptors is refused"
 }
 
 TEST_CASE("spawn: what a job starts holds none of its worker's descriptors, also while threads connect and accept") {
-  on_spawned("spawn://1", [](dtask::cluster& c) -> dtask::task<> {
-    const std::string usual = left_open(dtask_test::self());  // of who runs the tests
+  const std::string usual = left_open(dtask_test::self());  // of who runs the tests
+  on_spawned("spawn://1", [&usual](dtask::cluster& c) -> dtask::task<> {
     const std::string found = co_await c.call<sockets_job>(usual, 100u);
     CHECK(found == usual);
   });

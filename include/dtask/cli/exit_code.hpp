@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <cstdio>
-#include <exception>
 #include <string>
 #include <string_view>
 
@@ -15,9 +14,9 @@ DTASK_BEGIN
 /// by signal n (130: Ctrl-C).
 namespace exit_code {
 inline constexpr int success = 0;
-inline constexpr int failed =
-    1;  ///< the body threw something that is no fault of the cluster, or what it printed could not be written
-inline constexpr int usage = 2;  ///< an unknown option, a value that cannot be read, a port that cannot be listened on
+inline constexpr int failed = 1;  ///< the body threw something that is no fault of the cluster, what it printed could
+                                  ///< not be written, or the system has no thread, descriptor or memory left
+inline constexpr int usage = 2;   ///< an unknown option, a value that cannot be read, a port that cannot be listened on
 inline constexpr int cluster = 3;   ///< no coordinator, refused by it, or lost for good
 inline constexpr int no_slots = 4;  ///< worker: all slots are held by jobs that ignore stop; start it anew
 inline constexpr int by_signal = 128;
@@ -49,20 +48,6 @@ inline int exit_code_of(errc code) noexcept {
 inline void complain(std::string_view program, std::string_view what) {
   const std::string line = escaped(what, 4096);
   std::fprintf(stderr, "%.*s: %s\n", static_cast<int>(program.size()), program.data(), line.c_str());
-}
-/// Says in one line why the program ends, and gives the exit code for it.
-inline int explain(std::string_view program, std::exception_ptr why) {
-  try {
-    std::rethrow_exception(why);
-  } catch (const error& e) {
-    complain(program, e.what());
-    return exit_code_of(e.code());
-  } catch (const std::exception& e) {
-    complain(program, e.what());
-  } catch (...) {
-    complain(program, "ended by an exception of unknown type");
-  }
-  return exit_code::failed;
 }
 
 }  // namespace detail

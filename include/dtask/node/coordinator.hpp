@@ -19,6 +19,7 @@ class coordinator {
   /// Listens at `HOST:PORT` or `tcp://HOST:PORT` (port 0: any free one). Throws `error`: `invalid_argument` for what is
   /// no address, for one beyond loopback without `options.beyond_loopback`, and for options that contradict each other
   /// (`heartbeat < suspect_after <= lost_after`); `io_error` for one that cannot be listened on, as a port in use.
+  /// Throws std::system_error where the system has no thread or descriptor left.
   explicit coordinator(std::string_view listen = "127.0.0.1:0", const coordinator_options& options = {});
   coordinator(const coordinator&) = delete;
   coordinator& operator=(const coordinator&) = delete;

@@ -18,7 +18,8 @@ DTASK_BEGIN
 class worker {
  public:
   /// Starts it for the coordinator at `tcp://HOST:PORT`. `jobs`: `registry<...>::entries()`, which lives as long as the
-  /// program. The views of `options` are copied. Throws `error(invalid_argument)` for what is no such address.
+  /// program. The views of `options` are copied. Throws `error(invalid_argument)` for what is no such address, and
+  /// std::system_error where the system has no thread or descriptor left.
   worker(std::string_view coordinator, std::span<const job_entry> jobs, const worker_options& options = {});
   worker(const worker&) = delete;
   worker& operator=(const worker&) = delete;

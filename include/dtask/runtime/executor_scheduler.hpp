@@ -18,13 +18,14 @@ DTASK_BEGIN
 /// `asio::post`; timers run on the process's timer thread. It outlives the tasks on it.
 class executor_scheduler final : public asio_scheduler {
  public:
-  explicit executor_scheduler(boost::asio::any_io_executor executor) noexcept
-      : asio_scheduler(false), executor_(std::move(executor)) {}
+  /// Throws std::system_error where that thread is to be started and cannot.
+  explicit executor_scheduler(boost::asio::any_io_executor executor)
+      : asio_scheduler(false), executor_(std::move(executor)), timers_(detail::timer_thread::shared()) {}
 
   void post(work_item& item) noexcept override { boost::asio::post(executor_, runner{this, &item}); }
   time_point now() const noexcept override { return clock_type::now(); }
-  void arm(timer& t, time_point at) noexcept override { detail::timer_thread::shared().arm(t, at); }
-  bool cancel(timer& t) noexcept override { return detail::timer_thread::shared().cancel(t); }
+  void arm(timer& t, time_point at) noexcept override { timers_.arm(t, at); }
+  bool cancel(timer& t) noexcept override { return timers_.cancel(t); }
   bool runs_here() const noexcept override { return detail::this_thread().current == this; }
   boost::asio::any_io_executor executor() noexcept override { return executor_; }
 
@@ -35,6 +36,7 @@ class executor_scheduler final : public asio_scheduler {
     void operator()() const noexcept;
   };
   boost::asio::any_io_executor executor_;
+  detail::timer_thread& timers_;
 };
 
 namespace detail {

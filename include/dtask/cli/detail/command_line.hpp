@@ -14,6 +14,7 @@
 #include "dtask/base/config.hpp"
 #include "dtask/base/deadline.hpp"
 #include "dtask/base/log.hpp"
+#include "dtask/cli/detail/explain.hpp"
 #include "dtask/cli/detail/standard_streams.hpp"
 #include "dtask/cli/exit_code.hpp"
 
@@ -25,10 +26,11 @@ inline std::string exit_code_help(const std::string& more = {}) {
   return "Exit codes: 0 success, 1 failed, 2 usage, 3 the cluster failed" + more + ".";
 }
 
-/// The first step of every role: holds the standard streams, parses. An exit code where the program is to end now: 0
-/// after help, 2 with one line after a mistake.
+/// The first step of every role: holds the standard streams, sees to the end by terminate, parses. An exit code where
+/// the program is to end now: 0 after help, 2 with one line after a mistake.
 inline std::optional<int> parse(CLI::App& app, int argc, const char* const* argv) {
   hold_standard_streams();
+  orderly_terminate::install(app.get_name());
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& asked) {

@@ -13,21 +13,44 @@
 DTASK_BEGIN
 namespace detail {
 
-/// Hears SIGINT and SIGTERM on a thread of its own: calls `told(signal, count)` for each, `count` from 1.
+/// Takes SIGINT and SIGTERM, and hears them on a thread of its own. It is made before anything else has threads: Asio's
+/// pipe for signals is not closed on exec from its birth.
 class end_signals {
  public:
-  explicit end_signals(std::function<void(int, unsigned)> told)
-      : told_(std::move(told)), signals_(context_, SIGINT, SIGTERM) {
+  /// Called on the thread for each signal; the second argument counts them, from 1.
+  using told = std::function<void(int, unsigned)>;
+
+  /// As long as it lives they are heard.
+  class hearing {
+   public:
+    hearing(const hearing&) = delete;
+    hearing& operator=(const hearing&) = delete;
+    ~hearing() {
+      of_.context_.stop();
+      of_.thread_.join();
+    }
+
+   private:
+    friend end_signals;
+    explicit hearing(end_signals& of) : of_(of) {}
+    end_signals& of_;
+  };
+
+  /// From here on they do not end the process. Throws std::system_error where the system has no descriptor left.
+  end_signals() : signals_(context_, SIGINT, SIGTERM) {
     // A peer that is gone is an error of the write, not the end of the program.
     std::signal(SIGPIPE, SIG_IGN);
-    listen();
-    thread_ = std::thread([this] { context_.run(); });
   }
   end_signals(const end_signals&) = delete;
   end_signals& operator=(const end_signals&) = delete;
-  ~end_signals() {
-    context_.stop();
-    thread_.join();
+
+  /// Tells of those that came since, and of each that comes. Call it once. Throws std::system_error where the system
+  /// has no thread left.
+  [[nodiscard]] hearing hear(told tell) {
+    told_ = std::move(tell);
+    listen();
+    thread_ = std::thread([this] { context_.run(); });
+    return hearing(*this);
   }
 
  private:
@@ -38,7 +61,7 @@ class end_signals {
       listen();
     });
   }
-  std::function<void(int, unsigned)> told_;
+  told told_;
   boost::asio::io_context context_{1};
   boost::asio::signal_set signals_;
   unsigned count_ = 0;

@@ -5,7 +5,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
 #include <string>
 
 #include "dtask/cli/detail/command_line.hpp"
@@ -20,13 +19,12 @@ namespace detail {
 /// The port for scripts: the file appears whole.
 inline void write_port_file(const std::string& path, const std::string& port) {
   const std::string draft = path + ".new";
-  {
-    std::ofstream out(draft);
-    out << port << "\n";
-    if (!out.flush())
-      throw error(errc::io_error, "cannot write the port file: " + std::string(std::strerror(errno)), draft,
-                  "check --port-file");
-  }
+  errno = 0;
+  std::FILE* const out = std::fopen(draft.c_str(), "we");
+  const bool written = out != nullptr && std::fprintf(out, "%s\n", port.c_str()) > 0;
+  if ((out != nullptr && std::fclose(out) != 0) || !written)
+    throw error(errc::io_error, "cannot write the port file: " + std::string(std::strerror(errno)), draft,
+                "check --port-file");
   if (std::rename(draft.c_str(), path.c_str()) != 0)
     throw error(errc::io_error, "cannot write the port file: " + std::string(std::strerror(errno)), path,
                 "check --port-file");
@@ -73,8 +71,9 @@ DTASK_INLINE int coordinator_role(int argc, const char* const* argv) {
   if (const auto end = detail::parse(app, argc, argv)) return *end;
   try {
     options.cookie = take_cookie();
+    detail::end_signals signals;
     coordinator c(listen, options);
-    detail::end_signals signals([&c](int signal, unsigned count) {
+    const auto hearing = signals.hear([&c](int signal, unsigned count) {
       if (count == 1)
         c.drain();
       else if (count == 2)

@@ -74,14 +74,15 @@ DTASK_INLINE int run_role(int argc, const char* const* argv, std::span<const job
 
   stop_source stop;
   std::atomic<int> ended_by{0};
-  end_signals signals([&](int signal, unsigned count) {
-    if (count > 1) std::_Exit(exit_code::by_signal + signal);
-    ended_by.store(signal);
-    stop.request_stop();
-  });
   options.name = program;
   options.command = "/proc/self/exe";
   try {
+    end_signals signals;
+    const auto hearing = signals.hear([&](int signal, unsigned count) {
+      if (count > 1) std::_Exit(exit_code::by_signal + signal);
+      ended_by.store(signal);
+      stop.request_stop();
+    });
     work_pool& pool = work_pool::shared();
     environment env;
     env.stop = &stop;

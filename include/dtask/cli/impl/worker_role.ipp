@@ -47,8 +47,9 @@ DTASK_INLINE int worker_role(int argc, const char* const* argv, std::span<const 
   try {
     options.name = name;
     options.cookie = take_cookie();
+    detail::end_signals signals;
     worker w(url, jobs, options);
-    detail::end_signals signals([&w](int signal, unsigned count) {
+    const auto hearing = signals.hear([&w](int signal, unsigned count) {
       if (count == 1)
         w.drain();
       else if (count == 2)

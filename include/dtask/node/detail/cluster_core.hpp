@@ -105,6 +105,7 @@ class cluster_core final : public cluster_backend {
     worker_ = std::make_shared<worker_node>(thread_.executor(), entries, std::move(who),
                                             control::worker_options{options.worker, &xxh3_digest}, std::move(dial),
                                             random_number());
+    worker_->prepare();
     thread_.post([worker = worker_] { worker->start(); });
   }
   void start_processes(std::uint32_t count, const cluster_options& options) {

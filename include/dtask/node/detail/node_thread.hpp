@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
+#include <boost/system/system_error.hpp>
 #include <chrono>
 #include <exception>
 #include <future>
 #include <memory>
+#include <system_error>
 #include <type_traits>
 #include <utility>
 
@@ -21,8 +23,15 @@ namespace detail {
 /// does delays a heartbeat. Whatever lives on it is taken down before it is destroyed.
 class node_thread {
  public:
-  /// `polling`: see `io_thread::set_polling`; zero: never.
+  /// `polling`: see `io_thread::set_polling`; zero: never. Throws std::system_error where the system has no thread or
+  /// descriptor left for it.
   explicit node_thread(duration polling) {
+    // Asio opens the descriptors of its reactor with the first timer or socket: here, where it may fail.
+    try {
+      const net::timer first(io_.get_executor());
+    } catch (const boost::system::system_error& e) {
+      throw std::system_error(e.code(), "cannot watch for events");
+    }
     if (polling > duration::zero()) io_.set_polling(polling);
     post([when = std::make_shared<net::timer>(executor())] { trim_after_a_period(when); });
     process_memory::shared().node_began();

@@ -56,7 +56,8 @@ class worker_node : public std::enable_shared_from_this<worker_node>,
     limits_ = limits;
   }
 
-  void start() {
+  /// Starts the threads of the jobs; before `start`, on any thread. Throws std::system_error where there are too few.
+  void prepare() {
     // One wake-up for all jobs that end before it is followed.
     runner_ = std::make_shared<job_runner>(entries_, name_, slots_, limits_,
                                            [ends = ends_, weak = weak_from_this()](attempt_end end) {
@@ -64,6 +65,8 @@ class worker_node : public std::enable_shared_from_this<worker_node>,
                                                if (const auto self = weak.lock()) self->jobs_ended();
                                              });
                                            });
+  }
+  void start() {
     machine_.start(now());
     settle();
   }

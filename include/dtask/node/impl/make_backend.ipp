@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
+#include <system_error>
+
+#include "dtask/base/shortage.hpp"
 #include "dtask/net/url.hpp"
 #include "dtask/node/detail/cluster_core.hpp"
 
@@ -13,7 +16,11 @@ DTASK_INLINE std::shared_ptr<cluster_backend> make_backend(std::string_view url,
   if (role == wire::role::observer && where.kind != net::url::scheme::tcp)
     throw error(errc::invalid_argument, "only a coordinator that listens can be asked for its status", {},
                 "write tcp://HOST:PORT");
-  return std::make_shared<cluster_core>(where, role, entries, options);
+  try {
+    return std::make_shared<cluster_core>(where, role, entries, options);
+  } catch (const std::system_error& e) {
+    throw system_failure(e.code(), e.what());
+  }
 }
 
 }  // namespace detail

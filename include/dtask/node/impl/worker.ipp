@@ -47,6 +47,7 @@ DTASK_INLINE worker::worker(std::string_view coordinator, std::span<const job_en
   s.node = std::make_shared<detail::worker_node>(s.thread.executor(), jobs, std::move(who), options,
                                                  detail::tcp_dialer(s.thread.executor(), where.at, options.limits),
                                                  detail::random_number());
+  s.node->prepare();
   s.thread.post([&s, node = s.node] {
     node->when_ended([&s](worker_exit how) {
       const std::lock_guard hold(s.guard);

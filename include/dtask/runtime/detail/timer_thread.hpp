@@ -13,10 +13,11 @@ DTASK_BEGIN
 namespace detail {
 
 /// A thread that does nothing but call expired timers: for schedulers whose threads may all be busy with user code.
-/// Started by the first timer.
+/// Started with its owner, which can say that there is no thread for it: arming a timer cannot.
 class timer_thread {
  public:
-  timer_thread() : wheel_(clock_type::now()) {}
+  /// Throws std::system_error where the thread cannot be started.
+  timer_thread() : wheel_(clock_type::now()), thread_([this] { run(); }) {}
   timer_thread(const timer_thread&) = delete;
   timer_thread& operator=(const timer_thread&) = delete;
   ~timer_thread();
@@ -24,7 +25,8 @@ class timer_thread {
   void arm(timer& t, time_point at) noexcept;
   bool cancel(timer& t) noexcept;
 
-  /// The one of the process, for schedulers without threads of their own.
+  /// The one of the process, for schedulers without threads of their own. The first call throws as the constructor
+  /// does.
   static timer_thread& shared() {
     static timer_thread instance;
     return instance;

@@ -10,11 +10,10 @@ DTASK_INLINE timer_thread::~timer_thread() {
     ending_ = true;
     wake_.notify_one();
   }
-  if (thread_.joinable()) thread_.join();
+  thread_.join();
 }
 DTASK_INLINE void timer_thread::arm(timer& t, time_point at) noexcept {
   const std::lock_guard hold(guard_);
-  if (!thread_.joinable()) thread_ = std::thread([this] { run(); });
   wheel_.arm(t, at);
   if (at < sleeps_until_) wake_.notify_one();
 }
