@@ -27,7 +27,7 @@ using namespace std::chrono_literals;
 namespace {
 
 struct request {
-  std::string events, gate, broadcast;
+  std::string events, gate, marks, broadcast;
   std::vector<std::string> jobs;
   long deadline_ms = 30'000, no_worker_ms = 30'000;
   unsigned retries = 3;
@@ -154,6 +154,12 @@ dtask::task<void> ask_all(dtask::scope& all, dtask::cluster& c, const request& w
       dtask::spawn(all, ask<faults::aborts_once_job, std::string>, cluster, request, name, count, argument);
     else if (kind == "large")
       dtask::spawn(all, ask<faults::large_job, std::uint64_t>, cluster, request, name, count, std::stoull(argument));
+    else if (kind == "mark")
+      dtask::spawn(all, ask<faults::mark_job, std::string, std::string>, cluster, request, name, count, what.marks,
+                   argument);
+    else if (kind == "mark_once")
+      dtask::spawn(all, ask<faults::mark_once_job, std::string, std::string>, cluster, request, name, count, what.marks,
+                   argument);
     else if (kind == "seal")
       dtask::spawn(all, ask<faults::seal_job, std::string>, cluster, request, name, count, argument);
     else
@@ -172,6 +178,7 @@ int main(int argc, char** argv) {
         app.add_option("--job", what.jobs);
         app.add_option("--events", what.events);
         app.add_option("--gate", what.gate);
+        app.add_option("--marks", what.marks, "where the jobs mark and mark_once leave a line for each execution");
         app.add_option("--broadcast", what.broadcast);
         app.add_option("--deadline-ms", what.deadline_ms);
         app.add_option("--no-worker-ms", what.no_worker_ms);

@@ -101,6 +101,16 @@ inline std::string aborts(std::string events) {
 }
 inline dtask::bytes large(std::uint64_t size) { return dtask::mutable_bytes(static_cast<std::size_t>(size)).freeze(); }
 
+/// Appends a line to a file for each execution, and takes its time.
+inline std::string mark(std::string file, std::string name) {
+  const std::string line = name + "\n";
+  const int fd = ::open(file.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+  if (fd < 0 || ::write(fd, line.data(), line.size()) < 0) std::abort();
+  ::close(fd);
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  return name;
+}
+
 /// So many bytes, all of them the last one of the argument.
 inline dtask::bytes stretch(dtask::bytes from, std::uint64_t size) {
   dtask::mutable_bytes out(static_cast<std::size_t>(size));
@@ -126,10 +136,12 @@ using throws_job = dtask::function_job<"throws/1", &throws_error, dtask::idempot
 using aborts_job = dtask::function_job<"aborts/1", &aborts, dtask::idempotent>;
 using aborts_once_job = dtask::function_job<"aborts_once/1", &aborts, dtask::at_most_once>;
 using large_job = dtask::function_job<"large/1", &large, dtask::idempotent>;
+using mark_job = dtask::function_job<"mark/1", &mark, dtask::idempotent>;
+using mark_once_job = dtask::function_job<"mark_once/1", &mark, dtask::at_most_once>;
 using stretch_job = dtask::function_job<"stretch/1", &stretch, dtask::idempotent>;
 using seal_job = dtask::function_job<"seal/1", &seal, dtask::idempotent>;
 
 using jobs = dtask::registry<hold, hold_once, deaf, recite, echo_job, count_job, throws_job, aborts_job,
-                             aborts_once_job, large_job, stretch_job, seal_job>;
+                             aborts_once_job, large_job, mark_job, mark_once_job, stretch_job, seal_job>;
 
 }  // namespace faults

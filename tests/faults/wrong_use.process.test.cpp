@@ -7,9 +7,11 @@
 #include <unistd.h>
 
 #include <array>
+#include <cstdint>
 #include <string>
 #include <thread>
 
+#include "dtask/wire/limits.hpp"
 #include "site.hpp"
 #include "stranger.hpp"
 
@@ -156,7 +158,7 @@ TEST_CASE("a server that is not dtask: one line that says what it looks like") {
     check_one_line(worker, cluster_failed, {"version 99"});
   }
   SUBCASE("a frame of 4 GiB") {
-    odd_server server(frame_head(1, 2, 0xffffffffu));
+    odd_server server(frame_head(static_cast<std::uint8_t>(dtask::wire::protocol_version), 2, 0xffffffffu));
     process worker({app_path(), "worker", "--connect", server.url()});
     check_one_line(worker, cluster_failed, {"4294967295"});
     CHECK(worker.peak_memory() < (std::size_t{256} << 20));

@@ -20,9 +20,10 @@ POSIX = ("arpa/", "cxxabi.h", "dlfcn.h", "fcntl.h", "malloc.h", "netinet/", "pol
          "termios.h", "unistd.h", "linux/", "x86intrin.h", "immintrin.h")
 # Prefixes of headers from outside, beyond the standard library.
 OUTSIDE = {
-    "base": ("sys/stat.h",),  # read_file; <filesystem> is dear
+    # read_file (<filesystem> is dear); blocks that are mapped, advised about and given back
+    "base": ("sys/stat.h", "sys/mman.h", "malloc.h", "sanitizer/asan_interface.h"),
     "task": ("immintrin.h", "x86intrin.h"),
-    "wire": ("sys/mman.h",),  # advice about pages for pooled payload blocks
+    "wire": (),
     "control": (),
     "job": ("cereal/", "boost/pfr", "cxxabi.h"),
     "sim": (),
