@@ -83,7 +83,7 @@ dtask::task<void> send_payloads(dtask::cluster& c, std::uint64_t count, std::uin
   std::vector<std::pair<char, std::uint64_t>> wanted;
   auto arguments = std::views::iota(std::uint64_t{0}, count) | std::views::transform([&](std::uint64_t n) {
                      dtask::mutable_bytes block(static_cast<std::size_t>(any_size()));
-                     std::memset(block.data(), static_cast<int>(n % 127), block.size());
+                     if (!block.empty()) std::memset(block.data(), static_cast<int>(n % 127), block.size());
                      const std::uint64_t size = any_size();
                      wanted.emplace_back(block.empty() ? '\0' : static_cast<char>(n % 127), size);
                      return std::make_tuple(std::move(block).freeze(), size);

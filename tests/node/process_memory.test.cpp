@@ -53,7 +53,7 @@ dtask::task<std::size_t> send_all(dtask::cluster& c, std::size_t count, std::uin
   std::mt19937_64 draw(from_seed);
   auto arguments = std::views::iota(std::size_t{0}, count) | std::views::transform([&draw](std::size_t n) {
                      dtask::mutable_bytes block(any_size(draw));
-                     std::memset(block.data(), static_cast<int>(n % 251), block.size());
+                     if (!block.empty()) std::memset(block.data(), static_cast<int>(n % 251), block.size());
                      const std::uint64_t wanted = any_size(draw);
                      return std::make_tuple(std::move(block).freeze(), wanted);
                    });
