@@ -166,7 +166,7 @@ int main(int argc, char** argv) {
     try {
       w = load(folder);
     } catch (const std::exception& e) {
-      std::fprintf(stderr, "%s\n", e.what());
+      std::fprintf(stderr, "%s\n", dtask::message_of(e).c_str());
       return 1;
     }
   }

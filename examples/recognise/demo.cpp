@@ -23,6 +23,8 @@
 
 #include "children.hpp"
 #include "dtask/base/error.hpp"
+#include "dtask/base/message_of.hpp"
+#include "dtask/base/number.hpp"
 #include "dtask/base/read_file.hpp"
 #include "dtask/data/idx.hpp"
 #include "jobs.hpp"
@@ -175,11 +177,9 @@ dtask::task<int> demonstrate(dtask::cluster& c, const data_files& data, processe
   const recognise::lesson lesson{data.train_pictures, data.train_labels, 2, 1};
   const recognise::lesson_result trained = co_await c.call<recognise::train_job>(lesson);
   write_file(save_to, trained.weights);
-  char text[256];
-  std::snprintf(text, sizeof text,
-                "trained in %.1f s, mean loss %.3f; weights saved as %s (%zu bytes) and broadcast to the workers",
-                trained.seconds, trained.loss, save_to.c_str(), trained.weights.size());
-  say(text);
+  say("trained in " + dtask::number_text(trained.seconds, 1) + " s, mean loss " + dtask::number_text(trained.loss, 3) +
+      "; weights saved as " + save_to + " (" + std::to_string(trained.weights.size()) +
+      " bytes) and broadcast to the workers");
   co_await c.broadcast("weights", trained.weights);
 
   sightings seen;
@@ -197,9 +197,8 @@ dtask::task<int> demonstrate(dtask::cluster& c, const data_files& data, processe
 
   const std::size_t count = data.pictures.count();
   const double accuracy = 100.0 * static_cast<double>(last.right) / static_cast<double>(count);
-  std::snprintf(text, sizeof text, "accuracy           %.2f %%\npictures per s     %.0f (last pass, two workers)",
-                accuracy, static_cast<double>(count) / last.seconds);
-  say(text);
+  say("accuracy           " + dtask::number_text(accuracy, 2) + " %\npictures per s     " +
+      dtask::number_text(static_cast<double>(count) / last.seconds, 0) + " (last pass, two workers)");
   std::string by_worker = "pictures by worker ";
   for (const auto& [name, pictures] : seen.pictures_by_worker)
     by_worker += name + " " + std::to_string(pictures) +
@@ -247,7 +246,7 @@ int main(int argc, char** argv) {
     return dtask::main<recognise::jobs>(3, words,
                                         [&](dtask::cluster& c) { return demonstrate(c, data, cluster, save_to); });
   } catch (const std::exception& e) {
-    std::fprintf(stderr, "demo: %s\n", dtask::escaped(e.what(), 2048).c_str());
+    std::fprintf(stderr, "demo: %s\n", dtask::escaped(dtask::message_of(e), 2048).c_str());
     return 2;
   }
 }

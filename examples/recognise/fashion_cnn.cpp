@@ -12,6 +12,7 @@
 #include <numbers>
 
 #include "dtask/base/error.hpp"
+#include "dtask/base/number.hpp"
 #include "dtask/data/safetensors.hpp"
 #include "dtask/torch/safetensors_tensor.hpp"
 #include "model.hpp"
@@ -88,7 +89,7 @@ trained train_fashion(std::span<const std::uint8_t> pixels, std::span<const std:
 
   dtask::safetensors file;
   const auto text = [](float v) {
-    std::string s = std::to_string(v);
+    const std::string s = dtask::number_text(static_cast<double>(v), 6);
     return s.substr(0, s.find_last_not_of('0') + 1);
   };
   file.metadata = {{"format", "pt"},

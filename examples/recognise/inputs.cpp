@@ -2,7 +2,6 @@
 #include "inputs.hpp"
 
 #include <algorithm>
-#include <cctype>
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
@@ -12,6 +11,7 @@
 #include <utility>
 
 #include "dtask/base/error.hpp"
+#include "dtask/base/message_of.hpp"
 #include "dtask/base/read_file.hpp"
 #include "dtask/data/idx.hpp"
 
@@ -28,7 +28,7 @@ constexpr std::uint64_t file_limit = std::uint64_t{256} << 20;
 bool named_like_a_picture(const fs::path& path) {
   std::string ending = path.extension().string();
   std::transform(ending.begin(), ending.end(), ending.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
   for (const std::string_view known :
        {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".heic", ".avif"})
     if (ending == known) return true;
@@ -93,7 +93,7 @@ void inputs::add_path(const std::string& path, const model_info& info) {
     else
       inputs_.push_back({path, {}, 0, 0, {}});
   } catch (const std::exception& e) {
-    inputs_.push_back({path, e.what(), 0, 0, {}});
+    inputs_.push_back({path, dtask::message_of(e), 0, 0, {}});
   }
 }
 
@@ -146,7 +146,7 @@ batch inputs::make(std::size_t i) {
       out.files.push_back(dtask::read_file(inputs_[member].name, file_limit));
       read.push_back(member);
     } catch (const std::exception& e) {
-      inputs_[member].error = e.what();
+      inputs_[member].error = dtask::message_of(e);
     }
   }
   members = std::move(read);

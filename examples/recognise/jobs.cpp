@@ -10,6 +10,8 @@
 #include <utility>
 
 #include "dtask/base/error.hpp"
+#include "dtask/base/message_of.hpp"
+#include "dtask/base/number.hpp"
 #include "dtask/data.hpp"
 
 namespace recognise {
@@ -22,7 +24,8 @@ void share_cores(std::uint32_t slots) {
   static std::once_flag once;
   std::call_once(once, [slots] {
     const char* text = std::getenv("DTASK_LOCAL_WORKERS");
-    const unsigned workers = text != nullptr ? static_cast<unsigned>(std::clamp(std::atoi(text), 1, 4096)) : 1;
+    const unsigned workers =
+        std::clamp(dtask::read_number<unsigned>(text != nullptr ? text : "").value_or(1), 1U, 4096U);
     set_threads(static_cast<int>(std::thread::hardware_concurrency() / (workers * std::max(slots, 1U))));
   });
 }
@@ -76,7 +79,7 @@ std::vector<answer> recognise_job::operator()(dtask::job_context& ctx, const bat
     try {
       answers[i].error = unpack(in.files[i], info, std::span(pixels).subspan(i * each, each));
     } catch (const std::exception& e) {
-      answers[i].error = e.what();
+      answers[i].error = dtask::message_of(e);
     }
   });
   ctx.stop().check();

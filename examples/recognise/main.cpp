@@ -4,11 +4,27 @@
 #include <stdlib.h>
 
 #include <CLI/CLI.hpp>
+#include <cstddef>
 #include <dtask/base/keep_memory.hpp>
+#include <dtask/base/number.hpp>
 #include <dtask/main.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "jobs.hpp"
 #include "recognition.hpp"
+
+namespace {
+
+/// CLI11's own conversion takes 010 for 8.
+std::optional<std::size_t> batch_size(std::string_view text) {
+  const auto number = dtask::read_number<std::size_t>(text);
+  return number && *number >= 1 && *number <= 256 ? number : std::nullopt;
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   dtask::keep_memory();
@@ -18,13 +34,26 @@ int main(int argc, char** argv) {
   recognise::recognition_options options;
   const auto add_options = [&options](CLI::App& app) {
     app.description("Names what is on pictures (JPEG, PNG, IDX).");
-    app.add_option("--weights", options.weights, "weights of the network")->required()->type_name("FILE.safetensors");
-    app.add_option("--classes", options.classes, "names of the classes, one a line")->required()->type_name("FILE.txt");
-    app.add_option("--labels", options.labels, "the right answers for the pictures of IDX files, plain or gzip")
+    app.add_option<std::string>("--weights", options.weights, "weights of the network")
+        ->required()
+        ->type_name("FILE.safetensors");
+    app.add_option<std::string>("--classes", options.classes, "names of the classes, one a line")
+        ->required()
+        ->type_name("FILE.txt");
+    app.add_option<std::string>("--labels", options.labels,
+                                "the right answers for the pictures of IDX files, plain or gzip")
         ->type_name("IDX");
-    app.add_option("--batch", options.batch, "pictures per job")->check(CLI::Range(1, 256))->capture_default_str();
+    app.add_option_function<std::string>(
+           "--batch", [&options](const std::string& text) { options.batch = batch_size(text).value(); },
+           "pictures per job")
+        ->type_name("N:[1..256]")
+        ->default_str(std::to_string(options.batch))
+        ->check([](const std::string& text) {
+          return batch_size(text) ? std::string() : "'" + text + "' is no number from 1 to 256";
+        });
     app.add_flag("--json", options.json, "one line of JSON per picture instead of a table");
-    app.add_option("paths", options.paths, "JPEG, PNG or IDX files (plain or gzip), and folders of pictures")
+    app.add_option<std::vector<std::string>>("paths", options.paths,
+                                             "JPEG, PNG or IDX files (plain or gzip), and folders of pictures")
         ->required()
         ->type_name("PATH...");
     const std::string usual = app.get_footer();

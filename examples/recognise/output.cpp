@@ -6,6 +6,7 @@
 
 #include "dtask/base/error.hpp"
 #include "dtask/base/log.hpp"
+#include "dtask/base/number.hpp"
 #include "dtask/base/read_file.hpp"
 
 namespace recognise {
@@ -29,9 +30,9 @@ std::size_t utf8_length(std::string_view text) {
 }
 
 std::string percent(float p) {
-  char text[16];
-  std::snprintf(text, sizeof text, "%5.1f %%", static_cast<double>(p) * 100);
-  return text;
+  std::string text = dtask::number_text(static_cast<double>(p) * 100, 1);
+  if (text.size() < 5) text.insert(0, 5 - text.size(), ' ');
+  return text + " %";
 }
 
 /// The first of several names for one class.
@@ -99,11 +100,10 @@ std::string json_line(const std::string& file, const std::vector<ranked>& top, c
                       std::string_view worker, std::uint32_t attempt) {
   std::string out = "{\"file\":" + json_text(file) + ",\"top\":[";
   for (std::size_t i = 0; i < top.size(); ++i) {
-    char p[24];
-    std::snprintf(p, sizeof p, "%.6f", static_cast<double>(top[i].p));
     if (i != 0) out += ',';
     out += "{\"index\":" + std::to_string(top[i].index) +
-           ",\"name\":" + json_text(classes.at(static_cast<std::size_t>(top[i].index))) + ",\"p\":" + p + "}";
+           ",\"name\":" + json_text(classes.at(static_cast<std::size_t>(top[i].index))) +
+           ",\"p\":" + dtask::number_text(static_cast<double>(top[i].p), 6) + "}";
   }
   return out + "],\"worker\":" + json_text(worker) + ",\"attempt\":" + std::to_string(attempt) + "}\n";
 }

@@ -16,6 +16,8 @@
 
 #include "dtask/base/error.hpp"
 #include "dtask/base/log.hpp"
+#include "dtask/base/message_of.hpp"
+#include "dtask/base/number.hpp"
 #include "dtask/base/read_file.hpp"
 #include "dtask/cli/progress.hpp"
 #include "inputs.hpp"
@@ -29,7 +31,7 @@ namespace {
 using namespace std::chrono_literals;
 
 void complain(const std::exception& e) {
-  std::fprintf(stderr, "recognise: %s\n", dtask::escaped(e.what(), 2048).c_str());
+  std::fprintf(stderr, "recognise: %s\n", dtask::escaped(dtask::message_of(e), 2048).c_str());
 }
 
 /// What was asked for, loaded and checked.
@@ -114,14 +116,14 @@ class report {
     std::string workers;
     for (const auto& [name, count] : by_worker_)
       workers += (workers.empty() ? "" : ", ") + dtask::escaped(name) + " " + std::to_string(count);
-    std::fprintf(stderr,
-                 "%zu of %zu pictures recognised, %zu unusable, %zu placed again; %.1f pictures/s over %.2f s\n",
-                 recognised_, with_.in.all().size(), unusable_, again_, static_cast<double>(recognised_) / took.count(),
-                 took.count());
+    std::fprintf(stderr, "%zu of %zu pictures recognised, %zu unusable, %zu placed again; %s pictures/s over %s s\n",
+                 recognised_, with_.in.all().size(), unusable_, again_,
+                 dtask::number_text(static_cast<double>(recognised_) / took.count(), 1).c_str(),
+                 dtask::number_text(took.count(), 2).c_str());
     if (!workers.empty()) std::fprintf(stderr, "by worker: %s\n", workers.c_str());
     if (labelled_ != 0)
-      std::fprintf(stderr, "right: %zu of %zu (%.2f %%)\n", right_, labelled_,
-                   100.0 * static_cast<double>(right_) / static_cast<double>(labelled_));
+      std::fprintf(stderr, "right: %zu of %zu (%s %%)\n", right_, labelled_,
+                   dtask::number_text(100.0 * static_cast<double>(right_) / static_cast<double>(labelled_), 2).c_str());
   }
   bool complete() const noexcept { return unusable_ == 0; }
   void flush() {

@@ -17,6 +17,8 @@
 #include "dtask/base/limits.hpp"
 #include "dtask/base/log.hpp"
 #include "dtask/base/memory_use.hpp"
+#include "dtask/base/message_of.hpp"
+#include "dtask/base/number.hpp"
 #include "dtask/base/page_memory.hpp"
 #include "dtask/base/payload.hpp"
 #include "dtask/base/read_file.hpp"

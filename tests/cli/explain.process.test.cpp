@@ -7,6 +7,7 @@
 #include <boost/system/system_error.hpp>
 #include <cerrno>
 #include <csignal>
+#include <exception>
 #include <new>
 #include <stdexcept>
 #include <string>
@@ -42,7 +43,35 @@ const dtask_test::role ends_by_terminate("ends_by_terminate", [](int, char** arg
   return 0;
 });
 
+template <class Base>
+struct says_nothing : Base {
+  using Base::Base;
+  const char* what() const noexcept override { return nullptr; }
+};
+const dtask_test::role explains_null("explains_null", [](int, char** argv) -> int {
+  const std::string_view how = argv[2];
+  std::exception_ptr why;
+  if (how == "exception") why = std::make_exception_ptr(says_nothing<std::exception>());
+  if (how == "ours") why = std::make_exception_ptr(says_nothing<dtask::error>(dtask::errc::io_error));
+  if (how == "system") why = std::make_exception_ptr(says_nothing<std::system_error>(EMFILE, std::generic_category()));
+  return dtask::detail::explain("program", why);
+});
+
 }  // namespace
+
+TEST_CASE("an exception whose what() is null is explained in one line like others") {
+  for (const char* how : {"exception", "ours", "system"}) {
+    CAPTURE(how);
+    process p({dtask_test::self(), "--role=explains_null", how});
+    const auto end = p.wait();
+    REQUIRE(end);
+    CHECK(end->code == dtask::exit_code::failed);
+    const auto lines = p.lines(process::err);
+    REQUIRE(lines.size() == 1);
+    CHECK(lines[0].starts_with("program: "));
+    CHECK(lines[0].find("whose what() is null") != std::string::npos);
+  }
+}
 
 TEST_CASE("a shortage where nothing may throw ends the program with one line; a mistake stays one") {
   struct expected {

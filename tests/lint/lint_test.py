@@ -7,6 +7,7 @@ import unittest
 import co_await
 import form
 import format as layout
+import plain_text
 import rooms
 
 
@@ -59,6 +60,52 @@ class CoAwait(unittest.TestCase):
         text = "a\n```cpp\nif (co_await x) {}\n```\n"
         self.assertEqual([line for line, _ in co_await.check_markdown(text)], [3])
         self.assertEqual(co_await.check_markdown("<!-- lint: refused -->\n" + text[2:]), [])
+
+
+class PlainText(unittest.TestCase):
+    def refused(self, text, count=1):
+        self.assertEqual(len(plain_text.check_text(text)), count, (text, plain_text.check_text(text)))
+
+    def accepted(self, text):
+        self.refused(text, 0)
+
+    def test_streams_and_the_c_library(self):
+        self.refused("#include <iostream>\n")
+        self.refused("#include <sstream>  // <fstream>\n")
+        self.refused("std::ostringstream out;")
+        self.refused("out = std::stod(text);")
+        self.refused("const int n = atoi(text);")
+        self.refused("::setlocale(LC_ALL, name);")
+        self.refused("if (std::isdigit(c)) {}")
+        self.refused("std::sscanf(text, s, &n);")
+        self.accepted("// std::cout << x\nauto s = \"std::stod\"; stream.push(x); r.atoi(1); z::isdigit(c);")
+        self.accepted("return std::to_string(count) + std::to_string(n * 2);")
+        self.refused("return std::to_string(static_cast<double>(n) * 1e-9);")
+        self.refused("return std::to_string(2.5);")
+
+    def test_formats(self):
+        self.refused('std::printf("%.1f s", x);')
+        self.refused('std::printf("%5.*Lg", 2, x);')
+        self.refused('std::printf("%d %%, %+e", n, x);')
+        self.accepted('std::printf("%d %%d %s %zu%% free\\n", n, s, z);')
+
+    def test_options(self):
+        self.refused('app.add_option("--n", n, "a number");')
+        self.refused('app.add_option<int>("--n", n);')
+        self.refused('app.add_option_function<double>("--n", f);')
+        self.refused('o->check(CLI::Range(1, 2));')
+        self.accepted('app.add_option<std::string>("--n", n); app.add_option<std::vector<std::string>>("paths", p);')
+        self.accepted('app.add_option_function<std::string>("--n", f)->type_name("N"); app.add_flag("--json", json);')
+
+    def test_what(self):
+        self.refused("try {} catch (const std::exception& e) { log(e.what()); }")
+        self.refused("try {} catch (const error& e) { if (a) { return e.what(); } }")
+        self.refused("void complain(const std::exception& e) { print(e.what()); }")
+        self.accepted("try {} catch (const error& e) { log(message_of(e)); }")
+        self.accepted("if (error bad = f()) log(bad.what()); try {} catch (const error& e) {} log(e.what());")
+
+    def test_lines(self):
+        self.assertEqual(plain_text.check_text('int a;\n\nstd::printf("%f", x);\n')[0][0], 3)
 
 
 class Rooms(unittest.TestCase):

@@ -102,18 +102,32 @@ int fails(int what) {
   throw dtask::error(dtask::errc::not_found, "a file", "there", "look elsewhere");
 }
 int big_numbers(unsigned n) { return static_cast<int>(n % 1000); }
+struct says_nothing : std::exception {
+  const char* what() const noexcept override { return nullptr; }
+};
+struct ours_says_nothing : dtask::error {
+  const char* what() const noexcept override { return nullptr; }
+};
+void throws_nothing(bool ours) {
+  if (ours) throw ours_says_nothing();
+  throw says_nothing();
+}
 struct cannot_be_written {
   int value = 0;
   template <class A>
   void save(A& a) const {
-    if (value != 0) throw std::runtime_error("no words for it");
+    if (value == 1) throw std::runtime_error("no words for it");
+    if (value == 2) throw says_nothing();
     a(value);
   }
   template <class A>
   void load(A& a) {
     a(value);
+    if (value == 3) throw says_nothing();
   }
 };
+cannot_be_written speak(int value) { return {value}; }
+void hear(const cannot_be_written&) {}
 cannot_be_written unspeakable() { return {1}; }
 dtask::task<int> waits_for_stop(dtask::job_context& ctx) {
   jobs_gate.pass();
@@ -130,14 +144,18 @@ using nothing_job = dtask::function_job<"nothing/1", &nothing>;
 using echo_job = dtask::function_job<"echo/1", &echo, dtask::pure>;
 using fails_job = dtask::function_job<"fails/1", &fails>;
 using numbers_job = dtask::function_job<"numbers/1", &big_numbers, dtask::pure>;
+using throws_nothing_job = dtask::function_job<"throws_nothing/1", &throws_nothing>;
+using speak_job = dtask::function_job<"speak/1", &speak>;
+using hear_job = dtask::function_job<"hear/1", &hear>;
 using unspeakable_job = dtask::function_job<"unspeakable/1", &unspeakable>;
 using waiting_job = dtask::function_job<"waiting/1", &waits_for_stop>;
 void throws_ours() { throw dtask::error(dtask::errc::io_error, "no paper"); }
 using throws_ours_job = dtask::function_job<"throws_ours/1", &throws_ours>;
 using stubborn_job = dtask::function_job<"stubborn/1", &ignores_stop>;
 using stranger_job = dtask::function_job<"stranger/1", &nothing>;
-using jobs = dtask::registry<classify, broken_object, score_job, nothing_job, echo_job, fails_job, numbers_job,
-                             unspeakable_job, waiting_job, stubborn_job, throws_ours_job>;
+using jobs =
+    dtask::registry<classify, broken_object, score_job, nothing_job, echo_job, fails_job, numbers_job, unspeakable_job,
+                    waiting_job, stubborn_job, throws_ours_job, throws_nothing_job, speak_job, hear_job>;
 
 template <class Body>
 void on(const char* url, Body body, dtask::cluster_options options = {}) {
@@ -196,6 +214,31 @@ TEST_CASE("cluster: what a job throws reaches the caller with type, message and 
       thrown = e.type() == "std::out_of_range";
     }
     CHECK(thrown);
+  });
+}
+
+TEST_CASE("cluster: an exception whose what() is null is a failure like others, wherever it is thrown") {
+  on("local://1", [](dtask::cluster& c) -> dtask::task<> {
+    for (const bool ours : {false, true}) {
+      const auto thrown = co_await c.try_call<throws_nothing_job>(ours);
+      REQUIRE_FALSE(thrown);
+      CHECK(thrown.error().code() == dtask::errc::job_failed);
+      CHECK(thrown.error().type().find(ours ? "ours_says_nothing" : "says_nothing") != std::string::npos);
+      CHECK(thrown.error().message().find("whose what() is null") != std::string::npos);
+    }
+    // The codec's four places: the result on the worker and here, the argument here and on the worker.
+    for (const int value : {2, 3}) {
+      const auto code = value == 2 ? dtask::errc::encode_failed : dtask::errc::decode_failed;
+      const auto said = co_await c.try_call<speak_job>(value);
+      REQUIRE_FALSE(said);
+      CHECK(said.error().code() == code);
+      CHECK(std::string(said.error().what()).find("whose what() is null") != std::string::npos);
+      const cannot_be_written argument{value};
+      const auto heard = co_await c.try_call<hear_job>(argument);
+      REQUIRE_FALSE(heard);
+      CHECK(heard.error().code() == code);
+      CHECK(std::string(heard.error().what()).find("whose what() is null") != std::string::npos);
+    }
   });
 }
 

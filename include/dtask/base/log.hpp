@@ -69,11 +69,10 @@ inline void log_to_stderr(log_level level, std::string_view line, void*) noexcep
   std::timespec_get(&now, TIME_UTC);
   std::tm parts{};
   gmtime_r(&now.tv_sec, &parts);
-  char stamp[32];
-  std::strftime(stamp, sizeof stamp, "%H:%M:%S", &parts);
   // One call, so that lines of several threads and processes do not mix.
-  std::fprintf(stderr, "%s.%03ld %.*s %.*s\n", stamp, now.tv_nsec / 1000000, static_cast<int>(to_string(level).size()),
-               to_string(level).data(), static_cast<int>(line.size()), line.data());
+  std::fprintf(stderr, "%02d:%02d:%02d.%03ld %.*s %.*s\n", parts.tm_hour, parts.tm_min, parts.tm_sec,
+               now.tv_nsec / 1000000, static_cast<int>(to_string(level).size()), to_string(level).data(),
+               static_cast<int>(line.size()), line.data());
 }
 inline std::atomic<log_level> log_threshold{log_level::warning};
 inline std::mutex log_guard;

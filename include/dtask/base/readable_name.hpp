@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
+#include <cxxabi.h>
+
+#include <cstdlib>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <typeinfo>
 
 #include "dtask/base/config.hpp"
 
@@ -23,6 +28,13 @@ inline std::string readable_name(std::string_view name) {
     }
   }
   return out;
+}
+/// A type as it is written in C++.
+inline std::string readable_name(const std::type_info& type) {
+  int status = 0;
+  const std::unique_ptr<char, void (*)(void*)> text(abi::__cxa_demangle(type.name(), nullptr, nullptr, &status),
+                                                    &std::free);
+  return status == 0 ? readable_name(text.get()) : std::string(type.name());
 }
 
 DTASK_END

@@ -10,6 +10,7 @@
 
 #include "dtask/base/config.hpp"
 #include "dtask/base/deadline.hpp"
+#include "dtask/base/number.hpp"
 
 DTASK_BEGIN
 
@@ -49,20 +50,17 @@ class progress {
   std::string line(duration since_start) const {
     const double seconds = std::chrono::duration<double>(since_start).count();
     const double rate = seconds > 0 ? static_cast<double>(done_) / seconds : 0;
-    char text[128];
+    const std::string speed = number_text(rate, 0) + "/s";
     std::string out = what_ + " ";
     if (total_ != 0) {
       if (terminal_) {
         const auto filled = static_cast<std::size_t>(done_ >= total_ ? 30 : done_ * 30 / total_);
         out += "[" + std::string(filled, '#') + std::string(30 - filled, '.') + "] ";
       }
-      std::snprintf(text, sizeof text, "%llu/%llu (%llu %%), %.0f/s", static_cast<unsigned long long>(done_),
-                    static_cast<unsigned long long>(total_), static_cast<unsigned long long>(done_ * 100 / total_),
-                    rate);
-    } else {
-      std::snprintf(text, sizeof text, "%llu, %.0f/s", static_cast<unsigned long long>(done_), rate);
+      return out + std::to_string(done_) + "/" + std::to_string(total_) + " (" + std::to_string(done_ * 100 / total_) +
+             " %), " + speed;
     }
-    return out + text;
+    return out + std::to_string(done_) + ", " + speed;
   }
 
  private:

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "dtask/base/config.hpp"
+#include "dtask/base/message_of.hpp"
 #include "dtask/base/payload.hpp"
 #include "dtask/job/job.hpp"
 #include "dtask/task/task.hpp"
@@ -76,7 +77,7 @@ auto invoke_job(job_object* object, job_context& context, typename job_traits<J>
     throw codec_failure(
         error(errc::decode_failed, "the arguments cannot be decoded: " + why.cause(), why.place(), why.remedy()));
   } catch (const std::exception& why) {
-    throw codec_failure(error(errc::decode_failed, std::string("the arguments cannot be decoded: ") + why.what()));
+    throw codec_failure(error(errc::decode_failed, "the arguments cannot be decoded: " + message_of(why)));
   }
 }
 [[noreturn]] inline void throw_unencodable() {
@@ -86,7 +87,7 @@ auto invoke_job(job_object* object, job_context& context, typename job_traits<J>
     throw codec_failure(error(why.code() == errc::too_large ? errc::too_large : errc::encode_failed,
                               "the result cannot be encoded: " + why.cause(), why.place(), why.remedy()));
   } catch (const std::exception& why) {
-    throw codec_failure(error(errc::encode_failed, std::string("the result cannot be encoded: ") + why.what()));
+    throw codec_failure(error(errc::encode_failed, "the result cannot be encoded: " + message_of(why)));
   }
 }
 

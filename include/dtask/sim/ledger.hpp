@@ -71,8 +71,7 @@ class ledger {
   void violated(const std::string& what) {
     log_.event("LEDGER", "violated", 0, 0, 0, what);
     if (violations_.size() < 32)
-      violations_.push_back(
-          "at " + std::to_string(static_cast<double>(clock_.now().time_since_epoch().count()) * 1e-9) + " s: " + what);
+      violations_.push_back("at " + seconds_text(clock_.now().time_since_epoch()) + " s: " + what);
   }
   const std::vector<std::string>& violations() const noexcept { return violations_; }
 
@@ -366,13 +365,12 @@ class ledger {
     const auto allow = [&](bool may) {
       if (!may)
         violated(name(c) + " ended " + std::string(to_string(end.why.code)) + " (" + end.why.message + ") after " +
-                 std::to_string(static_cast<double>(took.count()) * 1e-9) + " s, which nothing explains");
+                 seconds_text(took) + " s, which nothing explains");
     };
     const bool frozen = freezes_[c.client] != c.freezes;
     constexpr duration slack = std::chrono::milliseconds(20);  // how late a driver's clock may ring
     if (!frozen && c.deadline != no_deadline && took > c.deadline + options.deadline_slack + slack)
-      violated(name(c) + " ended " + std::to_string(static_cast<double>((took - c.deadline).count()) * 1e-9) +
-               " s after its deadline");
+      violated(name(c) + " ended " + seconds_text(took - c.deadline) + " s after its deadline");
     if (!frozen && c.cancelled && now > *c.cancelled + options.cancel_within + slack)
       violated(name(c) + " ended too long after it was cancelled");
     const bool kills = c.job.does == behaviour::kill_worker || c.job.does == behaviour::kill_at_first;
@@ -421,9 +419,8 @@ class ledger {
     if (at == services_.end()) return;
     const duration without = at->second.workers.empty() ? clock_.now() - at->second.last : duration::zero();
     if (without + std::chrono::milliseconds(1) < c->no_worker_after)
-      violated(name(*c) + " ended no_worker " + std::to_string(static_cast<double>(without.count()) * 1e-9) +
-               " s after there was one, not " + std::to_string(static_cast<double>(c->no_worker_after.count()) * 1e-9) +
-               " s");
+      violated(name(*c) + " ended no_worker " + seconds_text(without) + " s after there was one, not " +
+               seconds_text(c->no_worker_after) + " s");
   }
   void judge_value(const call_record& c, const control::complete& end) {
     const auto value = decode_result(end.value, c.job.result_bytes);

@@ -8,10 +8,14 @@
 #include "dtask/base/config.hpp"
 #include "dtask/base/deadline.hpp"
 #include "dtask/base/log.hpp"
+#include "dtask/base/number.hpp"
 #include "dtask/sim/virtual_scheduler.hpp"
 
 DTASK_BEGIN
 namespace sim {
+
+/// A time of the simulation for its readers, in seconds.
+inline std::string seconds_text(duration d) { return number_text(static_cast<double>(d.count()) * 1e-9, 6); }
 
 /// What happened in a simulation, in order: a hash over all of it, which must be the same whenever the seed is the
 /// same, and on demand one readable line for each event.
@@ -38,9 +42,9 @@ class trace {
     mix(b);
     mix(c);
     if (to_ == nullptr) return;
-    std::fprintf(to_, "%12.6f  %-12.*s %-16.*s %llu %llu %llu  %s\n",
-                 static_cast<double>(clock_.now().time_since_epoch().count()) * 1e-9, static_cast<int>(who.size()),
-                 who.data(), static_cast<int>(what.size()), what.data(), static_cast<unsigned long long>(a),
+    std::fprintf(to_, "%12s  %-12.*s %-16.*s %llu %llu %llu  %s\n",
+                 seconds_text(clock_.now().time_since_epoch()).c_str(), static_cast<int>(who.size()), who.data(),
+                 static_cast<int>(what.size()), what.data(), static_cast<unsigned long long>(a),
                  static_cast<unsigned long long>(b), static_cast<unsigned long long>(c), escaped(text).c_str());
   }
 

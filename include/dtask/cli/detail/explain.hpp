@@ -10,6 +10,7 @@
 
 #include "dtask/base/config.hpp"
 #include "dtask/base/error.hpp"
+#include "dtask/base/message_of.hpp"
 #include "dtask/base/shortage.hpp"
 #include "dtask/cli/exit_code.hpp"
 
@@ -21,16 +22,16 @@ inline int explain(std::string_view program, std::exception_ptr why) {
   try {
     std::rethrow_exception(why);
   } catch (const error& e) {
-    complain(program, e.what());
+    complain(program, message_of(e));
     return exit_code_of(e.code());
   } catch (const std::system_error& e) {
-    complain(program, system_failure(e.code(), e.what()).what());
+    complain(program, system_failure(e.code(), message_of(e)).what());
   } catch (const boost::system::system_error& e) {
-    complain(program, system_failure(e.code(), e.what()).what());
+    complain(program, system_failure(e.code(), message_of(e)).what());
   } catch (const std::bad_alloc&) {
     complain(program, "no memory is left: raise the limits of this user or container, or end other programs");
   } catch (const std::exception& e) {
-    complain(program, e.what());
+    complain(program, message_of(e));
   } catch (...) {
     complain(program, "ended by an exception of unknown type");
   }

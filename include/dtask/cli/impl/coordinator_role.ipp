@@ -7,6 +7,7 @@
 #include <cstring>
 #include <string>
 
+#include "dtask/base/message_of.hpp"
 #include "dtask/cli/detail/command_line.hpp"
 #include "dtask/cli/detail/end_signals.hpp"
 #include "dtask/cli/exit_code.hpp"
@@ -37,10 +38,11 @@ DTASK_INLINE int coordinator_role(int argc, const char* const* argv) {
   CLI::App app("Accepts jobs from clients and places them on workers.", program);
   std::string listen = "127.0.0.1:7700", port_file;
   coordinator_options options;
-  app.add_option("--listen", listen, "where clients and workers connect; port 0: any free one")
+  app.add_option<std::string>("--listen", listen, "where clients and workers connect; port 0: any free one")
       ->type_name("HOST:PORT")
       ->capture_default_str();
-  app.add_option("--port-file", port_file, "write the port there once it listens, for scripts")->type_name("FILE");
+  app.add_option<std::string>("--port-file", port_file, "write the port there once it listens, for scripts")
+      ->type_name("FILE");
   app.add_flag("--open-to-all", options.beyond_loopback,
                "allow an address that other machines reach. There is no authentication: whoever reaches the port can "
                "run jobs and read results");
@@ -59,10 +61,8 @@ DTASK_INLINE int coordinator_role(int argc, const char* const* argv) {
                     "memory for all jobs; above it new ones are answered 'overloaded'");
   detail::add_bytes(app, "--session-bytes", options.session_bytes, 64 << 10,
                     "the same for the jobs of one client, which waits when it is used up; one argument must fit in");
-  app.add_option("--max-jobs", options.max_jobs, "jobs at once; above it new ones are answered 'overloaded'")
-      ->type_name("N")
-      ->capture_default_str()
-      ->check(CLI::Range(1u, 64u << 20));
+  detail::add_number(app, "--max-jobs", options.max_jobs, {1, 64 << 20},
+                     "jobs at once; above it new ones are answered 'overloaded'");
   detail::add_bytes(app, "--payload-bytes", options.limits.payload, 1024, "the largest argument or result of a job");
   detail::add_bytes(app, "--broadcast-bytes", options.broadcast_bytes, 0, "memory for broadcast values");
   detail::add_polling(app, options.polling);
@@ -90,7 +90,7 @@ DTASK_INLINE int coordinator_role(int argc, const char* const* argv) {
     c.wait();
     return exit_code::success;
   } catch (const error& e) {
-    detail::complain(program, e.what());
+    detail::complain(program, message_of(e));
     return e.code() == errc::io_error ? exit_code::usage : detail::exit_code_of(e.code());
   } catch (...) {
     return detail::explain(program, std::current_exception());

@@ -51,14 +51,14 @@ DTASK_INLINE int run_role(int argc, const char* const* argv, std::span<const job
   CLI::App app(program, program);
   std::string url = "local://";
   cluster_options options;
-  app.add_option("--on", url,
-                 "the cluster: local://N (this process, N slots), spawn://N (N worker processes of this program), "
-                 "tcp://HOST:PORT (a coordinator)")
+  app.add_option<std::string>(
+         "--on", url,
+         "the cluster: local://N (this process, N slots), spawn://N (N worker processes of this program), "
+         "tcp://HOST:PORT (a coordinator)")
       ->type_name("URL")
       ->capture_default_str();
-  app.add_option("--spawn-slots", options.slots, "with spawn://: jobs that each worker process runs at once")
-      ->capture_default_str()
-      ->check(CLI::Range(1u, 4096u))
+  add_number(app, "--spawn-slots", options.slots, {1, 4096},
+             "with spawn://: jobs that each worker process runs at once")
       ->group("Cluster");
   add_seconds(app, "--connect-within", options.client.connect_within, "give up without a connection after this long");
   add_seconds(app, "--coordinator-wait", options.client.coordinator_wait,

@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <string>
 
+#include "dtask/base/message_of.hpp"
+#include "dtask/base/number.hpp"
 #include "dtask/cli/detail/command_line.hpp"
 #include "dtask/cli/exit_code.hpp"
 #include "dtask/node/query_status.hpp"
@@ -13,11 +15,7 @@
 DTASK_BEGIN
 namespace detail {
 
-inline std::string seconds_text(duration d) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.1f s", std::chrono::duration<double>(d).count());
-  return text;
-}
+inline std::string seconds_text(duration d) { return number_text(std::chrono::duration<double>(d).count(), 1) + " s"; }
 inline std::string bytes_text(std::uint64_t n) {
   static constexpr const char* units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
   auto value = static_cast<double>(n);
@@ -26,9 +24,7 @@ inline std::string bytes_text(std::uint64_t n) {
     value /= 1024;
     ++unit;
   }
-  char text[32];
-  std::snprintf(text, sizeof text, unit == 0 ? "%.0f %s" : "%.1f %s", value, units[unit]);
-  return text;
+  return number_text(value, unit == 0 ? 0 : 1) + " " + units[unit];
 }
 inline std::string json_string(std::string_view text) {
   std::string out = "\"";
@@ -163,7 +159,7 @@ DTASK_INLINE int status_role(int argc, const char* const* argv) {
   std::string url = "tcp://127.0.0.1:7700";
   bool json = false;
   duration within = std::chrono::seconds(5);
-  app.add_option("--on", url, "the coordinator: tcp://HOST:PORT")->type_name("URL")->capture_default_str();
+  app.add_option<std::string>("--on", url, "the coordinator: tcp://HOST:PORT")->type_name("URL")->capture_default_str();
   app.add_flag("--json", json, "one line of JSON");
   detail::add_seconds(app, "--within", within, "give up without an answer after this long, the connection included");
   detail::add_log_level(app, log_level::warning);
@@ -179,7 +175,7 @@ DTASK_INLINE int status_role(int argc, const char* const* argv) {
     detail::flush_stdout();
     return exit_code::success;
   } catch (const error& e) {
-    detail::complain(program, e.what());
+    detail::complain(program, message_of(e));
     // Here it is the coordinator that has no time.
     return e.code() == errc::deadline_exceeded ? exit_code::cluster : detail::exit_code_of(e.code());
   } catch (...) {

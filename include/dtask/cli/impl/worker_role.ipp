@@ -22,12 +22,11 @@ DTASK_INLINE int worker_role(int argc, const char* const* argv, std::span<const 
   std::string url, name;
   bool until_stdin_ends = false;
   worker_options options;
-  app.add_option("--connect", url, "the coordinator: tcp://HOST:PORT")->required()->type_name("URL");
-  app.add_option("--slots", options.slots, "jobs at once; 0: one per core")
-      ->capture_default_str()
-      ->check(CLI::Range(0u, 4096u));
-  app.add_option("--name", name,
-                 "the name of this worker in results and in the status; default: the program's with the process id")
+  app.add_option<std::string>("--connect", url, "the coordinator: tcp://HOST:PORT")->required()->type_name("URL");
+  detail::add_number(app, "--slots", options.slots, {0, 4096}, "jobs at once; 0: one per core");
+  app.add_option<std::string>(
+         "--name", name,
+         "the name of this worker in results and in the status; default: the program's with the process id")
       ->type_name("WORD");
   app.add_flag(
       "--until-stdin-ends", until_stdin_ends,

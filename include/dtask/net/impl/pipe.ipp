@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
+#include "dtask/base/message_of.hpp"
 
 DTASK_BEGIN
 namespace net::detail {
@@ -85,7 +86,7 @@ DTASK_INLINE void pipe_core::shut() noexcept {
     state_->close(which_);
     state_->tell(other(), [](pipe_core& to) { to.other_ended(); });
   } catch (const std::exception& e) {
-    log(log_level::error, "pipe_end_unreported", e.what());
+    log(log_level::error, "pipe_end_unreported", message_of(e));
   }
 }
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <chrono>
-#include <cstdio>
 #include <string>
 
 #include "dtask/base/config.hpp"
 #include "dtask/base/coordinator_options.hpp"
 #include "dtask/base/deadline.hpp"
 #include "dtask/base/error.hpp"
+#include "dtask/base/number.hpp"
 
 DTASK_BEGIN
 namespace detail {
@@ -16,11 +16,7 @@ namespace detail {
 inline error check_options(const coordinator_options& o) {
   // A worker that is heard from once per heartbeat would be suspect, or lost, between two of them.
   if (o.heartbeat > duration::zero() && o.heartbeat < o.suspect_after && o.suspect_after <= o.lost_after) return {};
-  const auto seconds = [](duration d) {
-    char text[32];
-    std::snprintf(text, sizeof text, "%g s", std::chrono::duration<double>(d).count());
-    return std::string(text);
-  };
+  const auto seconds = [](duration d) { return number_text(std::chrono::duration<double>(d).count()) + " s"; };
   return error(errc::invalid_argument,
                "these times of a lease cannot be kept: heartbeat " + seconds(o.heartbeat) + ", suspect after " +
                    seconds(o.suspect_after) + ", lost after " + seconds(o.lost_after),

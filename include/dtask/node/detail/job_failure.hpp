@@ -2,15 +2,14 @@
 #pragma once
 #include <cxxabi.h>
 
-#include <cstdlib>
 #include <exception>
-#include <memory>
 #include <string>
 #include <typeinfo>
 
 #include "dtask/base/config.hpp"
 #include "dtask/base/error.hpp"
 #include "dtask/base/failure.hpp"
+#include "dtask/base/message_of.hpp"
 #include "dtask/base/readable_name.hpp"
 #include "dtask/job/registry.hpp"
 #include "dtask/node/detail/client_port.hpp"
@@ -19,13 +18,10 @@
 DTASK_BEGIN
 namespace detail {
 
-/// A type as it is written in C++.
-inline std::string type_in_words(const std::type_info* type) {
-  if (type == nullptr) return "an exception of unknown type";
-  int status = 0;
-  const std::unique_ptr<char, void (*)(void*)> text(abi::__cxa_demangle(type->name(), nullptr, nullptr, &status),
-                                                    &std::free);
-  return status == 0 ? readable_name(text.get()) : type->name();
+/// The type of the exception in flight.
+inline std::string type_in_flight() {
+  const std::type_info* const type = abi::__cxa_current_exception_type();
+  return type == nullptr ? "an exception of unknown type" : readable_name(*type);
 }
 
 /// What the exception in flight says about a job. To be called in a catch block.
@@ -42,14 +38,14 @@ inline failure failure_in_flight(stop_token stop) {
       why.code = e.code();
       why.message = e.cause();
     } else {
-      why.type = type_in_words(abi::__cxa_current_exception_type());
-      why.message = e.what();
+      why.type = type_in_flight();
+      why.message = message_of(e);
     }
   } catch (const std::exception& e) {
-    why.type = type_in_words(abi::__cxa_current_exception_type());
-    why.message = e.what();
+    why.type = type_in_flight();
+    why.message = message_of(e);
   } catch (...) {
-    why.type = type_in_words(abi::__cxa_current_exception_type());
+    why.type = type_in_flight();
     why.message = "not a std::exception";
   }
   // What a job throws may be of any length; a message of the control plane may not.

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "dtask/base/error.hpp"
+#include "dtask/base/message_of.hpp"
 #include "dtask/node/detail/client_port.hpp"
 #include "dtask/node/detail/exchange.hpp"
 #include "dtask/node/detail/pending_call.hpp"
@@ -22,7 +23,7 @@ task<call_reply> not_begun(std::exception_ptr failed) {
   } catch (const error& e) {
     reply.why = failure_of(e);
   } catch (const std::exception& e) {
-    reply.why = failure_of(error(errc::encode_failed, std::string("the arguments cannot be encoded: ") + e.what()));
+    reply.why = failure_of(error(errc::encode_failed, "the arguments cannot be encoded: " + message_of(e)));
   } catch (...) {
     reply.why = failure_of(error(errc::encode_failed, "the arguments cannot be encoded"));
   }

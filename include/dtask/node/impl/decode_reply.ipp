@@ -3,6 +3,8 @@
 #include <exception>
 #include <string>
 
+#include "dtask/base/message_of.hpp"
+
 DTASK_BEGIN
 namespace detail {
 
@@ -14,8 +16,8 @@ DTASK_INLINE remote_error undecodable(call_reply&& reply) {
   try {
     throw;
   } catch (const std::exception& e) {
-    return remote_error(errc::decode_failed, {}, std::string("the result cannot be decoded: ") + e.what(), reply.worker,
-                        {}, reply.attempts, reply.worker);
+    return remote_error(errc::decode_failed, {}, "the result cannot be decoded: " + message_of(e), reply.worker, {},
+                        reply.attempts, reply.worker);
   }
 }
 

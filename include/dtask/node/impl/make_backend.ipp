@@ -2,6 +2,7 @@
 #pragma once
 #include <system_error>
 
+#include "dtask/base/message_of.hpp"
 #include "dtask/base/shortage.hpp"
 #include "dtask/net/url.hpp"
 #include "dtask/node/detail/cluster_core.hpp"
@@ -19,7 +20,7 @@ DTASK_INLINE std::shared_ptr<cluster_backend> make_backend(std::string_view url,
   try {
     return std::make_shared<cluster_core>(where, role, entries, options);
   } catch (const std::system_error& e) {
-    throw system_failure(e.code(), e.what());
+    throw system_failure(e.code(), message_of(e));
   }
 }
 
