@@ -190,6 +190,19 @@ TEST_CASE("decode_picture: the orientation of a PNG, before its pixels or behind
   CHECK(dtask::decode_picture(dtask::bytes::copy(text.substr(0, text.find("IEND") - 4) + "junk").span()).has_value());
 }
 
+TEST_CASE("decode_picture: an eXIf chunk that is longer than the file ends it") {
+  const std::string text(encode_png(pixels(4 * 2 * 3, 9), {.width = 4, .height = 2}).view());
+  const std::string lying(
+      "\x7f\xff\xff\xff"
+      "eXIfMM",
+      10);
+  std::string before = text, behind = text;
+  before.replace(before.find("IDAT") - 4, std::string::npos, lying);
+  behind.replace(behind.find("IEND") - 4, std::string::npos, lying);
+  CHECK(contains(reason(dtask::bytes::copy(before)), "the file ends early"));
+  CHECK(dtask::decode_picture(dtask::bytes::copy(behind).span()).has_value());
+}
+
 TEST_CASE("decode_picture: a large JPEG is decoded smaller when the target is known") {
   const pixels flat(static_cast<std::size_t>(640 * 480 * 3), 90);
   const dtask::bytes file = encode_jpeg(flat, {.width = 640, .height = 480});
@@ -255,6 +268,10 @@ TEST_CASE("decode_picture: what is no JPEG or PNG gets a reason") {
   CHECK(contains(reason(dtask::bytes::copy(std::string_view("GIF89a"))), "GIF"));
   CHECK(contains(reason(dtask::bytes::copy(std::string_view("\x1f\x8b\x08"))), "gzip"));
   CHECK(contains(reason(dtask::bytes::copy(std::string_view("hello"))), "neither a JPEG nor a PNG"));
+  CHECK(contains(reason(dtask::bytes::copy(std::string_view("RIFF\4\0\0\0WEBP", 12))), "WebP"));
+  // Too short to be asked what it holds.
+  for (const std::string_view cut : {"R", "RIFF", "RIFF\4\1\1"})
+    CHECK(contains(reason(dtask::bytes::copy(cut)), "neither a JPEG nor a PNG"));
 }
 
 TEST_CASE("decode_picture: every cut of a file is refused or whole, never made up") {

@@ -22,7 +22,7 @@ inline std::string_view other_format(std::string_view head) noexcept {
   if (head.starts_with("BM")) return "a BMP picture";
   if (head.starts_with(std::string_view("II*\0", 4)) || head.starts_with(std::string_view("MM\0*", 4)))
     return "a TIFF picture";
-  if (head.starts_with("RIFF") && head.substr(8).starts_with("WEBP")) return "a WebP picture";
+  if (head.size() >= 12 && head.starts_with("RIFF") && head.substr(8).starts_with("WEBP")) return "a WebP picture";
   if (head.starts_with("\x1f\x8b")) return "gzip data";
   if (head.size() >= 12 && head.substr(4).starts_with("ftyp")) return "a HEIF, AVIF or video file";
   return {};

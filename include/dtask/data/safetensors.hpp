@@ -127,7 +127,8 @@ inline void append_json_string(std::string& out, std::string_view text) {
 ///
 /// Result: the contents, or `errc::bad_data` with the reason: a header over 16 MiB or longer than the file, JSON that
 /// is not what the format says, an unknown dtype, names that appear twice, data ranges that overlap, leave holes, lie
-/// outside the file or disagree with the shape. Nothing of the file is executed. Allocates in proportion to the header.
+/// outside the file or disagree with the shape. Nothing of the file is executed. Allocates at most 16 times the size of
+/// the header.
 /// Thread-safe.
 inline result<safetensors> read_safetensors(const bytes& file) {
   using detail::bad_safetensors;
@@ -158,7 +159,10 @@ inline result<safetensors> read_safetensors(const bytes& file) {
     safetensor tensor;
     detail::safetensors_range range;
     const std::string why = detail::read_safetensor_entry(json, tensor, range);
-    if (!why.empty() && wrong.empty()) wrong = why + " (" + name.substr(0, 64) + ")";
+    if (!why.empty()) {
+      wrong = why + " (" + name.substr(0, 64) + ")";
+      return json.refuse();
+    }
     tensor.name = std::move(name);
     out.tensors.push_back(std::move(tensor));
     ranges.push_back(range);

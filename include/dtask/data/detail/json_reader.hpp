@@ -18,6 +18,8 @@ class json_reader {
   explicit json_reader(std::string_view text) noexcept : text_(text) {}
 
   bool failed() const noexcept { return failed_; }
+  /// What was read makes no sense: a failure from here on, so that nothing more is read.
+  void refuse() noexcept { failed_ = true; }
   /// Whether only white space is left.
   bool at_end() noexcept {
     skip_space();

@@ -25,7 +25,7 @@ namespace detail {
 class png_reader {
  public:
   png_reader(std::span<const std::byte> input, const decode_options& options) noexcept
-      : input_(input), options_(options) {
+      : input_(before_broken_exif(input)), options_(options) {
     created_ = create();
   }
   png_reader(const png_reader&) = delete;
@@ -61,6 +61,20 @@ class png_reader {
   }
 
  private:
+  /// libpng 1.6 allocates what an eXIf chunk says it is long, up to 2 GiB, before it looks for the bytes: the file ends
+  /// where such a chunk is not whole.
+  static std::span<const std::byte> before_broken_exif(std::span<const std::byte> file) noexcept {
+    constexpr std::size_t signature = 8, head = 8, checksum = 4;
+    if (file.size() < signature) return file;
+    for (std::size_t at = signature; file.size() - at >= head;) {
+      std::size_t length = 0;
+      for (std::size_t i = 0; i < 4; ++i) length = length << 8 | std::to_integer<std::size_t>(file[at + i]);
+      if (length + checksum > file.size() - at - head)
+        return std::memcmp(&file[at + 4], "eXIf", 4) == 0 ? file.first(at) : file;
+      at += head + length + checksum;
+    }
+    return file;
+  }
   bool create() noexcept {
     if (setjmp(jump_) != 0) return false;
     png_ = png_create_read_struct(PNG_LIBPNG_VER_STRING, this, &on_error, [](png_structp, png_const_charp) {});
