@@ -33,6 +33,7 @@
 #include "dtask/task/sync_wait.hpp"
 #include "dtask/task/when_all.hpp"
 #include "dtask/task/with_timeout.hpp"
+#include "node/number_generator.hpp"
 
 using namespace std::chrono_literals;
 
@@ -56,6 +57,10 @@ class gate {
     ++arrived_;
     changed_.notify_all();
     changed_.wait_for(hold, 60s, [this] { return open_; });
+  }
+  int arrivals() {
+    const std::lock_guard hold(guard_);
+    return arrived_;
   }
   void wait_for_arrivals(int n) {
     std::unique_lock hold(guard_);
@@ -139,6 +144,19 @@ int ignores_stop() {
   return 1;
 }
 
+// Passes the gate and lasts until it is stopped.
+dtask::task<int> lasts(int n) {
+  jobs_gate.pass();
+  co_await dtask::sleep_for(24h);
+  co_return n;
+}
+std::atomic<int> gated_runs{0};
+int gated(int n) {
+  ++gated_runs;
+  jobs_gate.pass();
+  return n;
+}
+
 using score_job = dtask::function_job<"score/1", &score, dtask::pure>;
 using nothing_job = dtask::function_job<"nothing/1", &nothing>;
 using echo_job = dtask::function_job<"echo/1", &echo, dtask::pure>;
@@ -153,9 +171,11 @@ void throws_ours() { throw dtask::error(dtask::errc::io_error, "no paper"); }
 using throws_ours_job = dtask::function_job<"throws_ours/1", &throws_ours>;
 using stubborn_job = dtask::function_job<"stubborn/1", &ignores_stop>;
 using stranger_job = dtask::function_job<"stranger/1", &nothing>;
-using jobs =
-    dtask::registry<classify, broken_object, score_job, nothing_job, echo_job, fails_job, numbers_job, unspeakable_job,
-                    waiting_job, stubborn_job, throws_ours_job, throws_nothing_job, speak_job, hear_job>;
+using lasting_job = dtask::function_job<"lasting/1", &lasts>;
+using gated_job = dtask::function_job<"gated/1", &gated>;
+using jobs = dtask::registry<classify, broken_object, score_job, nothing_job, echo_job, fails_job, numbers_job,
+                             unspeakable_job, waiting_job, stubborn_job, throws_ours_job, throws_nothing_job, speak_job,
+                             hear_job, lasting_job, gated_job>;
 
 template <class Body>
 void on(const char* url, Body body, dtask::cluster_options options = {}) {
@@ -168,6 +188,21 @@ void on(const char* url, Body body, dtask::cluster_options options = {}) {
     co_await c.close();
   };
   dtask::sync_wait(pool, dtask::with_timeout(all(url, body, options), 100s));
+}
+// In this process, and over TCP.
+template <class Body>
+void near_and_far(std::uint32_t slots, Body body) {
+  SUBCASE("local") { on(("local://" + std::to_string(slots)).c_str(), body); }
+  SUBCASE("over TCP") {
+    dtask::coordinator coordinator;
+    dtask::worker worker(coordinator.url(), jobs::entries(), {.slots = slots});
+    on(coordinator.url().c_str(), body);
+  }
+}
+dtask_test::number_generator numbers_then_error(int end) {
+  for (int i = 0; i < end; ++i) co_yield i;
+  jobs_gate.open();
+  throw std::runtime_error("cannot read on");
 }
 
 }  // namespace
@@ -361,6 +396,107 @@ TEST_CASE("map: what the range throws comes out of next") {
     }
     CHECK(said == "no item 5");
     CHECK(results <= 5);
+  });
+}
+
+TEST_CASE("map: after its range has thrown, what is under way arrives at its position, then next() throws once") {
+  near_and_far(2, [](dtask::cluster& c) -> dtask::task<> {
+    for (const dtask::map_order order : {dtask::ordered, dtask::unordered}) {
+      // No job has ended when the range throws.
+      jobs_gate.shut();
+      auto out = c.map<gated_job>(numbers_then_error(6), {.order = order, .window = 8});
+      std::set<int> seen;
+      std::string said;
+      try {
+        while (auto r = co_await out.next()) {
+          CHECK(r->value() == static_cast<int>(out.position()));
+          seen.insert(r->value());
+        }
+      } catch (const std::runtime_error& e) {
+        said = e.what();
+      }
+      CHECK(said == "cannot read on");
+      CHECK(seen == std::set{0, 1, 2, 3, 4, 5});
+      const auto after = co_await out.next();
+      CHECK_FALSE(after);
+    }
+  });
+}
+
+TEST_CASE("map: a next() that timed out loses nothing and runs nothing twice") {
+  near_and_far(2, [](dtask::cluster& c) -> dtask::task<> {
+    for (const dtask::map_order order : {dtask::ordered, dtask::unordered}) {
+      jobs_gate.shut();
+      gated_runs = 0;
+      auto out = c.map<gated_job>(std::views::iota(0, 20), {.order = order, .window = 5});
+      for (int i = 0; i < 2; ++i) {
+        dtask::errc said{};
+        auto hasty = dtask::with_timeout(out.next(), 10ms);
+        try {
+          const auto none = co_await std::move(hasty);
+          CHECK_FALSE(none);
+        } catch (const dtask::error& e) {
+          said = e.code();
+        }
+        CHECK(said == dtask::errc::deadline_exceeded);
+      }
+      jobs_gate.open();
+      std::set<std::uint64_t> positions;
+      for (int i = 0; i < 20; ++i) {
+        const auto r = co_await out.next();
+        REQUIRE(r);
+        REQUIRE(r->has_value());
+        CHECK(r->value() == static_cast<int>(out.position()));
+        if (order == dtask::ordered) CHECK(out.position() == static_cast<std::uint64_t>(i));
+        positions.insert(out.position());
+      }
+      CHECK(positions.size() == 20);
+      CHECK(gated_runs == 20);
+      const auto after = co_await out.next();
+      CHECK_FALSE(after);
+    }
+  });
+}
+
+TEST_CASE("map: cancel() from another task, and destroying the stream, end what is under way") {
+  near_and_far(1, [](dtask::cluster& c) -> dtask::task<> {
+    for (int round = 0; round < 10; ++round) {
+      jobs_gate.shut();
+      jobs_gate.open();
+      auto out = c.map<lasting_job>(std::views::iota(0, 100), {.order = dtask::unordered, .window = 4});
+      const auto take = [](dtask::map_stream<int>& from) -> dtask::task<int> {
+        int cancelled = 0;
+        while (auto r = co_await from.next())
+          if (!*r && r->error().code() == dtask::errc::cancelled) ++cancelled;
+        co_return cancelled;
+      };
+      const auto cancel = [](dtask::map_stream<int>& what, bool early) -> dtask::task<int> {
+        if (!early) jobs_gate.wait_for_arrivals(1);
+        what.cancel();
+        co_return 0;
+      };
+      const auto [cancelled, done] = co_await dtask::when_all(take(out), cancel(out, round % 2 == 1));
+      CHECK(done == 0);
+      CHECK(cancelled <= 4);
+      if (round % 2 == 0) CHECK(cancelled >= 1);
+    }
+    {
+      jobs_gate.shut();
+      jobs_gate.open();
+      auto out = c.map<lasting_job>(std::views::iota(0, 100), {.window = 4});
+      while (jobs_gate.arrivals() == 0) {
+        auto hasty = dtask::with_timeout(out.next(), 1ms);
+        try {
+          const auto none = co_await std::move(hasty);
+          FAIL("a job that lasts has ended");
+        } catch (const dtask::error& e) {
+          CHECK(e.code() == dtask::errc::deadline_exceeded);
+        }
+      }
+    }
+    // The slot is free again.
+    const double s = co_await c.call<score_job>(1.0, 1.0);
+    CHECK(s == 1.0);
   });
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -22,8 +23,9 @@ class client_port;
 class item_source {
  public:
   virtual ~item_source() = default;
-  /// The encoded arguments of the next item; false at the end. Throws what the range throws, and the codec's errors.
-  virtual bool next(payload& arguments) = 0;
+  /// The encoded arguments of the next item, or in `failed` why it cannot be encoded; false at the end. Throws what the
+  /// range throws. Not called again after either.
+  virtual bool next(payload& arguments, std::exception_ptr& failed) = 0;
 };
 
 /// A map without its types.
@@ -71,9 +73,10 @@ class [[nodiscard("dtask: next() does nothing until it is awaited")]] next_op {
 
 /// The outcomes of a `map`, taken one by one. `while (auto r = co_await out.next()) use(**r);`
 ///
-/// Items are taken from the range, encoded and sent inside `next()`, so that never more than the window are under way;
-/// the range is used on the caller's task only. Destroying the stream cancels what is under way. Move-only, one
-/// consumer.
+/// Items are taken from the range, encoded and sent inside `next()`, so that never more than the window are under way.
+/// The range is used by the task that awaits `next()` only, and destroyed at its end, also where that is an exception.
+/// An item that cannot be encoded is that item's outcome. Destroying the stream cancels what is under way. Move-only,
+/// one consumer. Thread safety: `cancel` from any thread; the rest from one task at a time.
 template <class R>
 class map_stream {
  public:
@@ -81,14 +84,17 @@ class map_stream {
 
   /// `std::optional<outcome<R>> r = co_await out.next();`: the next outcome, in the order of the items, or as they
   /// come; nothing after the last. `position()` then tells which item it belongs to.
-  /// Errors: what the range throws; `closed` of a cluster that is not connected. Under stop all items under way are
-  /// cancelled and `error(cancelled)` is thrown.
+  /// Errors: what the range throws, once, after the outcomes of all items before; then there is nothing more. `closed`
+  /// of a stream that was moved from. A stop or a deadline ends this wait alone and is thrown as `error(cancelled)` or
+  /// `error(deadline_exceeded)`: the items under way go on, each with the map's own deadline, no more are taken from
+  /// the range meanwhile, and the next `next()` goes on where this one would have. To end the map, `cancel()` it or
+  /// destroy the stream.
   detail::next_op<R> next() { return detail::next_op<R>(core_.next()); }
 
-  /// The position in the range, from 0, of the item whose outcome `next()` gave last.
+  /// The position in the range, from 0, of the item whose outcome `next()` gave last; 0 before the first.
   std::uint64_t position() const noexcept { return core_.position(); }
-  /// Cancels what is under way and takes nothing more from the range; `next()` still gives the outcomes of what was
-  /// sent.
+  /// Cancels what is under way and takes nothing more from the range; `next()` still gives the outcome of every item
+  /// that was sent: `cancelled`, or what was already there. Also while `next()` is awaited.
   void cancel() { core_.cancel(); }
 
  private:

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
+#include <exception>
 #include <memory>
 #include <string>
 #include <utility>
@@ -9,6 +10,7 @@
 #include "dtask/base/config.hpp"
 #include "dtask/base/error.hpp"
 #include "dtask/base/failure.hpp"
+#include "dtask/base/message_of.hpp"
 #include "dtask/base/result.hpp"
 #include "dtask/node/detail/pending_call.hpp"
 #include "dtask/task/one_shot.hpp"
@@ -23,6 +25,19 @@ inline failure failure_of(const error& e) {
   why.place = e.place();
   why.remedy = e.remedy();
   return why;
+}
+
+/// Why the arguments of a call cannot be encoded; that is the call's end.
+inline failure encoding_failure(const std::exception_ptr& failed) {
+  try {
+    std::rethrow_exception(failed);
+  } catch (const error& e) {
+    return failure_of(e);
+  } catch (const std::exception& e) {
+    return failure_of(error(errc::encode_failed, "the arguments cannot be encoded: " + message_of(e)));
+  } catch (...) {
+    return failure_of(error(errc::encode_failed, "the arguments cannot be encoded"));
+  }
 }
 
 struct pending_broadcast {

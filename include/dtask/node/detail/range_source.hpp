@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <cstddef>
+#include <exception>
 #include <iterator>
 #include <optional>
 #include <ranges>
@@ -53,16 +54,20 @@ template <class J, std::ranges::input_range Range>
 class range_source final : public item_source {
  public:
   range_source(Range range, const codec_limits& limits) : range_(std::move(range)), limits_(limits) {}
-  bool next(payload& arguments) override {
+  bool next(payload& arguments, std::exception_ptr& failed) override {
     // The first item is made when it is needed, and each one only then: a range may decode pictures as it goes.
     if (!at_)
       at_.emplace(std::ranges::begin(range_));
-    else if (stepped_)
+    else
       ++*at_;
-    stepped_ = false;
     if (*at_ == std::ranges::end(range_)) return false;
-    stepped_ = true;
-    arguments = encode_item<J>(limits_, **at_);
+    auto&& item = **at_;
+    // What the range throws ends the map; what the codec throws is this item's alone.
+    try {
+      arguments = encode_item<J>(limits_, std::forward<decltype(item)>(item));
+    } catch (...) {
+      failed = std::current_exception();
+    }
     return true;
   }
 
@@ -70,7 +75,6 @@ class range_source final : public item_source {
   Range range_;
   codec_limits limits_;
   std::optional<std::ranges::iterator_t<Range>> at_;
-  bool stepped_ = false;
 };
 
 }  // namespace detail

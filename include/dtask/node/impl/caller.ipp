@@ -18,15 +18,7 @@ namespace detail {
 template <class = void>
 task<call_reply> not_begun(std::exception_ptr failed) {
   call_reply reply;
-  try {
-    std::rethrow_exception(failed);
-  } catch (const error& e) {
-    reply.why = failure_of(e);
-  } catch (const std::exception& e) {
-    reply.why = failure_of(error(errc::encode_failed, "the arguments cannot be encoded: " + message_of(e)));
-  } catch (...) {
-    reply.why = failure_of(error(errc::encode_failed, "the arguments cannot be encoded"));
-  }
+  reply.why = encoding_failure(failed);
   co_return reply;
 }
 template <class = void>

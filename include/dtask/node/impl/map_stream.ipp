@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-#include <algorithm>
 #include <exception>
 #include <map>
 #include <mutex>
 #include <unordered_map>
+#include <utility>
 
 #include "dtask/base/error.hpp"
 #include "dtask/node/detail/client_port.hpp"
@@ -42,55 +42,72 @@ class map_call final : public pending_call {
 
 struct map_core::state {
   std::shared_ptr<client_port> client;
-  std::unique_ptr<item_source> items;
+  std::unique_ptr<item_source> items;  // until the range is at its end
+  std::exception_ptr thrown;           // by the range, until next() throws it
   call_form form;
   map_options options;
   std::shared_ptr<map_arrivals> arrivals = std::make_shared<map_arrivals>();
-  std::unordered_map<std::uint64_t, std::shared_ptr<pending_call>> open;
   std::uint64_t sent = 0;
   std::uint64_t taken = 0;
   std::uint64_t last = 0;
-  bool exhausted = false;
+  // Against cancel(). Held while a call is handed over, so that its cancel does not overtake it.
+  std::mutex guard;
+  std::unordered_map<std::uint64_t, std::shared_ptr<pending_call>> open;
+  bool cancelled = false;
 
   void cancel() {
-    exhausted = true;
+    const std::lock_guard hold(guard);
+    if (std::exchange(cancelled, true)) return;
     for (auto& [position, call] : open) client->cancel(call);
   }
-  /// Sends items until the window is full.
+  bool takes_more() {
+    const std::lock_guard hold(guard);
+    return items && !cancelled && open.size() < options.window;
+  }
+  bool at_end() {
+    const std::lock_guard hold(guard);
+    return open.empty() && (!items || cancelled);
+  }
+  /// Sends items until the window is full, or whoever waits is stopped, which a slow range shall not hold up.
   void fill(const environment& env) {
-    while (!exhausted && open.size() < options.window) {
-      payload arguments;
-      call_reply failed;
+    while (takes_more() && !env.stop_requested()) {
       try {
-        if (!items->next(arguments)) {
-          exhausted = true;
-          items.reset();
-          break;
-        }
-      } catch (const error& e) {
-        // An item that cannot be encoded is that item's outcome.
-        if (e.code() != errc::encode_failed && e.code() != errc::too_large) throw;
-        failed.why = failure_of(e);
+        if (!send_next()) items.reset();
+      } catch (...) {
+        thrown = std::current_exception();
+        // A range that has thrown is not touched again: a generator is at its end then, and resuming it undefined.
+        items.reset();
       }
-      const std::uint64_t position = sent++;
-      auto call = std::make_shared<map_call>(arrivals, position);
-      open.emplace(position, call);
-      if (failed.why.code != errc::ok) {
-        // Before the node can hear of it: a cancel of what has ended completes nothing a second time.
-        call->ended = true;
-        completion_batch here;
-        call->complete(std::move(failed), here);
-        continue;
-      }
+    }
+  }
+  /// False where there was nothing to send.
+  bool send_next() {
+    payload arguments;
+    std::exception_ptr failed;
+    if (!items->next(arguments, failed)) return false;
+    auto call = std::make_shared<map_call>(arrivals, sent);
+    const std::lock_guard hold(guard);
+    if (cancelled) return false;
+    if (failed) {
+      // Before the node can hear of it: a cancel of what has ended completes nothing a second time.
+      call->ended = true;
+      call_reply reply;
+      reply.why = encoding_failure(failed);
+      completion_batch here;
+      call->complete(std::move(reply), here);
+    } else {
       call->request = form;
       call->request.arguments = std::move(arguments);
-      call->request.deadline = std::min(options.deadline, env.remaining());
-      client->submit(std::move(call));
+      client->submit(call);
     }
+    open.emplace(sent, std::move(call));
+    ++sent;
+    return true;
   }
   std::optional<call_reply> pick() {
     std::optional<call_reply> reply;
-    const std::lock_guard hold(arrivals->guard);
+    const std::lock_guard hold(guard);
+    const std::lock_guard hold_ready(arrivals->guard);
     const auto first = arrivals->ready.begin();
     if (first == arrivals->ready.end()) return reply;
     if (options.order == map_order::ordered && first->first != taken) return reply;
@@ -105,25 +122,18 @@ struct map_core::state {
   // A template, since g++ 12 compiles the body of an inline coroutine in every unit that sees it, used or not.
   template <class = void>
   static task<std::optional<call_reply>> take(state* self) {
-    if (!self->client) throw error(errc::closed, "this cluster is not connected");
+    if (!self) throw error(errc::closed, "this stream of a map was moved from", {}, "use the one that has it now");
     const environment& env = co_await this_environment();
     std::optional<call_reply> reply;
     for (;;) {
       self->fill(env);
       self->arrivals->arrived->reset();
       reply = self->pick();
-      if (reply || self->open.empty()) break;
-      std::exception_ptr stopped;
-      try {
-        co_await self->arrivals->arrived->wait();
-      } catch (...) {
-        stopped = std::current_exception();
-      }
-      if (stopped) {
-        self->cancel();
-        std::rethrow_exception(stopped);
-      }
+      if (reply || self->at_end()) break;
+      // A stop ends this wait alone. Also where the window is empty, since it is what ended fill() then.
+      co_await self->arrivals->arrived->wait();
     }
+    if (!reply && self->thrown) std::rethrow_exception(std::exchange(self->thrown, nullptr));
     co_return reply;
   }
 };
@@ -140,7 +150,7 @@ DTASK_INLINE map_core::map_core(std::shared_ptr<client_port> client, std::unique
 DTASK_INLINE map_core::map_core(map_core&&) noexcept = default;
 DTASK_INLINE map_core::~map_core() { cancel(); }
 DTASK_INLINE task<std::optional<call_reply>> map_core::next() { return state::take(state_.get()); }
-DTASK_INLINE std::uint64_t map_core::position() const noexcept { return state_->last; }
+DTASK_INLINE std::uint64_t map_core::position() const noexcept { return state_ ? state_->last : 0; }
 DTASK_INLINE void map_core::cancel() {
   if (state_) state_->cancel();
 }
