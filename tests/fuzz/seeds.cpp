@@ -117,6 +117,10 @@ void write_archive() {
   write("archive", "empties", "\5\0"s + count(3) + string(3, '\0'));
   write("archive", "map",
         "\6\0"s + body(dtask::encode(std::map<string, std::vector<string>>{{"a", {"b", ""}}, {"c", {}}})));
+  // Each count could be true, all of them together take too much.
+  std::string greedy = "\3\0"s;
+  for (int level = 0; level < 8; ++level) greedy += count(900);
+  write("archive", "greedy", greedy + string(1000, '\0'));
   write("archive", "many", "\6\0"s + count(~std::uint64_t{0}));
 }
 
