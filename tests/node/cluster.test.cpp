@@ -173,9 +173,47 @@ using stubborn_job = dtask::function_job<"stubborn/1", &ignores_stop>;
 using stranger_job = dtask::function_job<"stranger/1", &nothing>;
 using lasting_job = dtask::function_job<"lasting/1", &lasts>;
 using gated_job = dtask::function_job<"gated/1", &gated>;
-using jobs = dtask::registry<classify, broken_object, score_job, nothing_job, echo_job, fails_job, numbers_job,
-                             unspeakable_job, waiting_job, stubborn_job, throws_ours_job, throws_nothing_job, speak_job,
-                             hear_job, lasting_job, gated_job>;
+
+// Jobs that are clients. The first gives the options while it is no task yet, the second connects inside of one.
+dtask::task<double> one_call(std::string url, bool allowed) {
+  dtask::cluster_options options;
+  options.inside_jobs = allowed;
+  auto connecting = dtask::cluster::connect<dtask::registry<score_job>>(url, options);
+  dtask::cluster c = co_await std::move(connecting);
+  const double score = co_await c.call<score_job>(3.0, 4.0);
+  co_await c.close();
+  co_return score;
+}
+double connects(std::string url, bool allowed) {
+  dtask::cluster_options options;
+  options.inside_jobs = allowed;
+  auto c = dtask::sync_wait(dtask::cluster::connect<dtask::registry<score_job>>(url, options));
+  const double score = dtask::sync_wait(c.call<score_job>(3.0, 4.0));
+  dtask::sync_wait(c.close());
+  return score;
+}
+double connects_in_a_loop(std::string url, bool allowed) { return dtask::sync_wait(one_call(url, allowed)); }
+dtask::task<double> connects_later(std::string url, bool allowed) {
+  // Somewhere on the pool of the jobs, not where it began.
+  for (int i = 0; i < 20; ++i) co_await dtask::sleep_for(1us);
+  auto call = one_call(url, allowed);
+  co_return co_await std::move(call);
+}
+struct connects_when_made : dtask::job<"connects_when_made/1"> {
+  connects_when_made() : score(dtask::sync_wait(one_call("local://1", false))) {}
+  double operator()() { return score; }
+  double score;
+};
+std::size_t asks(std::string url) { return dtask::sync_wait(dtask::query_status(url)).workers.size(); }
+using connects_job = dtask::function_job<"connects/1", &connects>;
+using connects_in_a_loop_job = dtask::function_job<"connects_in_a_loop/1", &connects_in_a_loop>;
+using connects_later_job = dtask::function_job<"connects_later/1", &connects_later>;
+using asks_job = dtask::function_job<"asks/1", &asks>;
+
+using jobs =
+    dtask::registry<classify, broken_object, score_job, nothing_job, echo_job, fails_job, numbers_job, unspeakable_job,
+                    waiting_job, stubborn_job, throws_ours_job, throws_nothing_job, speak_job, hear_job, lasting_job,
+                    gated_job, connects_job, connects_in_a_loop_job, connects_later_job, connects_when_made, asks_job>;
 
 template <class Body>
 void on(const char* url, Body body, dtask::cluster_options options = {}) {
@@ -497,6 +535,45 @@ TEST_CASE("map: cancel() from another task, and destroying the stream, end what 
     // The slot is free again.
     const double s = co_await c.call<score_job>(1.0, 1.0);
     CHECK(s == 1.0);
+  });
+}
+
+TEST_CASE("cluster: a client inside a job is an error that says so, unless an option allows it") {
+  dtask::coordinator coordinator;
+  dtask::worker worker(coordinator.url(), jobs::entries(), {.slots = 2});
+  const std::string tcp = coordinator.url();
+  const std::vector<std::string> urls = {tcp, "local://1", "spawn://1"}, allowed = {tcp, "local://1"};
+  on(tcp.c_str(), [&](dtask::cluster& c) -> dtask::task<> {
+    const auto refused = [](const auto& end) {
+      REQUIRE_FALSE(end);
+      CHECK(end.error().type() == "dtask::error");
+      const std::string said = end.error().message();
+      CAPTURE(said);
+      CHECK(said.find("a job cannot be a client of a cluster") != std::string::npos);
+      CHECK(said.find("cluster_options::inside_jobs") != std::string::npos);
+    };
+    for (const std::string& url : urls) {
+      const auto direct = co_await c.try_call<connects_job>(url, false);
+      refused(direct);
+      const auto loop = co_await c.try_call<connects_in_a_loop_job>(url, false);
+      refused(loop);
+      const auto later = co_await c.try_call<connects_later_job>(url, false);
+      refused(later);
+    }
+    const auto made = co_await c.try_call<connects_when_made>();
+    refused(made);
+    // One of the two slots is free for what the job calls.
+    for (const std::string& url : allowed) {
+      const double direct = co_await c.call<connects_job>(url, true);
+      CHECK(direct == 12.0);
+      const double loop = co_await c.call<connects_in_a_loop_job>(url, true);
+      CHECK(loop == 12.0);
+      const double later = co_await c.call<connects_later_job>(url, true);
+      CHECK(later == 12.0);
+    }
+    // An observer needs no slot.
+    const std::size_t workers = co_await c.call<asks_job>(tcp);
+    CHECK(workers == 1);
   });
 }
 

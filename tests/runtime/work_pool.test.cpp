@@ -165,6 +165,22 @@ TEST_CASE("functions that the pool's end overtakes are dropped, not run") {
   CHECK(held.use_count() == 1);
 }
 
+TEST_CASE("each thread of a pool calls what it was told to before anything else") {
+  static thread_local bool begun = false;
+  dtask::work_pool pool(3, []() noexcept { begun = true; });
+  std::atomic<int> all{0};
+  const auto look = [](std::atomic<int>& count) -> dtask::task<int> {
+    const bool here = begun;
+    // Until every thread has one.
+    ++count;
+    while (count < 3) std::this_thread::yield();
+    co_return here ? 1 : 0;
+  };
+  const auto [a, b, c] = bounded_on(pool, dtask::when_all(look(all), look(all), look(all)));
+  CHECK(a + b + c == 3);
+  CHECK_FALSE(begun);
+}
+
 TEST_CASE("idle threads sleep and wake, again and again") {
   dtask::work_pool pool(3);
   for (int i = 0; i < 200; ++i) CHECK(bounded_on(pool, fib(6)) == 8);

@@ -36,9 +36,10 @@ class cluster : public caller {
   /// dtask::cluster::connect<jobs>("tcp://host:7700");`, or with any Asio completion token
   /// `dtask::co_spawn(executor, dtask::cluster::connect<jobs>(url), token)`.
   /// `url` and the views of `options` are read at once. Errors: `invalid_argument` (the address, options of the
-  /// coordinator that contradict each other), `unreachable` after `options.client.connect_within`, `refused`,
-  /// `version_mismatch`, `io_error` (a process that cannot be started, or the system has no
-  /// thread or descriptor left).
+  /// coordinator that contradict each other, a call from a worker's job without `options.inside_jobs`: known by the
+  /// worker's threads, not where the job has gone to a thread of its own), `unreachable` after
+  /// `options.client.connect_within`, `refused`, `version_mismatch`, `io_error` (a process that cannot be started, or
+  /// the system has no thread or descriptor left).
   template <class Registry>
   static task<cluster> connect(std::string_view url, const cluster_options& options = {}) {
     return connect_with(url, options, Registry::entries());

@@ -23,6 +23,9 @@ struct cluster_options {
   /// How long the thread of the links looks for events before it sleeps, where nobody else wants its core: shortens
   /// round trips, costs a core; at most 50 us is sensible.
   duration polling = duration::zero();
+  /// Lets a job connect. It holds its slot while it waits: where all slots of a cluster are held by jobs that wait for
+  /// jobs of that cluster, nothing goes on until their deadlines.
+  bool inside_jobs = false;
   client_options client = {};
   coordinator_options coordinator = {};  ///< of local:// and spawn://
   /// Of local://, its slots, name, cookie and polling aside; with spawn:// the processes are given `limits.payload` and

@@ -37,6 +37,8 @@ class work_pool : public boost::asio::execution_context, public asio_scheduler {
 
   /// `threads`: how many, at least 1; 0: one per core. Throws std::system_error where a thread cannot be started.
   explicit work_pool(unsigned threads = 0);
+  /// The same; each thread calls `begin` before anything else.
+  work_pool(unsigned threads, void (*begin)() noexcept);
   work_pool(const work_pool&) = delete;
   work_pool& operator=(const work_pool&) = delete;
   virtual ~work_pool();
@@ -75,6 +77,7 @@ class work_pool : public boost::asio::execution_context, public asio_scheduler {
   void sleep() noexcept;
   void wake_one() noexcept;
 
+  void (*const begin_)() noexcept;
   std::vector<std::unique_ptr<worker>> workers_;
   detail::short_lock queue_lock_;
   work_list queue_;

@@ -15,6 +15,7 @@ struct thread_state {
   fork_lane* lane = nullptr;         ///< where this thread forks to, on a work-stealing pool
   frame_pool* frames = nullptr;      ///< recycled coroutine frames
   const void* initiating = nullptr;  ///< the Asio operation that is being started, whose handler may be called inside
+  bool runs_jobs = false;            ///< for good: a worker's jobs run on this thread
 };
 inline thread_local constinit thread_state tls_state{};
 

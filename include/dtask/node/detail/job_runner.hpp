@@ -27,6 +27,7 @@
 #include "dtask/task/stop.hpp"
 #include "dtask/task/sync_wait.hpp"
 #include "dtask/task/task.hpp"
+#include "dtask/task/thread_state.hpp"
 
 DTASK_BEGIN
 namespace detail {
@@ -71,7 +72,7 @@ class job_runner : public std::enable_shared_from_this<job_runner> {
         limits_(limits),
         ended_(std::move(ended)),
         objects_(slots),
-        pool_(slots),
+        pool_(slots, []() noexcept { this_thread().runs_jobs = true; }),
         children_(pool_) {}
 
   /// From the node's thread, which then calls `report` of the attempt.

@@ -13,8 +13,8 @@
 DTASK_BEGIN
 namespace detail {
 
-/// Throws `error`: `invalid_argument` (the address), `io_error` (a process that cannot be started, no port, no
-/// thread or descriptor left).
+/// Throws `error`: `invalid_argument` (the address, a client inside a job), `io_error` (a process that cannot be
+/// started, no port, no thread or descriptor left).
 std::shared_ptr<cluster_backend> make_backend(std::string_view url, wire::role role, std::span<const job_entry> entries,
                                               const cluster_options& options);
 

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
+#include <string>
 #include <system_error>
 
 #include "dtask/base/message_of.hpp"
 #include "dtask/base/shortage.hpp"
 #include "dtask/net/url.hpp"
 #include "dtask/node/detail/cluster_core.hpp"
+#include "dtask/task/thread_state.hpp"
 
 DTASK_BEGIN
 namespace detail {
@@ -13,6 +15,11 @@ namespace detail {
 DTASK_INLINE std::shared_ptr<cluster_backend> make_backend(std::string_view url, wire::role role,
                                                            std::span<const job_entry> entries,
                                                            const cluster_options& options) {
+  if (role == wire::role::client && !options.inside_jobs && this_thread().runs_jobs)
+    throw error(errc::invalid_argument, "a job cannot be a client of a cluster: while it waits it holds its slot",
+                std::string(url),
+                "let the job return what is to be done next, and its caller call that; or set "
+                "cluster_options::inside_jobs, where what the job calls never waits for the job's own slot");
   const net::url where = net::parse_url(url).value();
   if (role == wire::role::observer && where.kind != net::url::scheme::tcp)
     throw error(errc::invalid_argument, "only a coordinator that listens can be asked for its status", {},

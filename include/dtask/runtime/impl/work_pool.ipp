@@ -27,7 +27,8 @@ DTASK_INLINE work_item* work_pool::take_queued() noexcept {
   queued_.store(queue_.size(), std::memory_order_relaxed);
   return item;
 }
-DTASK_INLINE work_pool::work_pool(unsigned threads) : asio_scheduler(false) {
+DTASK_INLINE work_pool::work_pool(unsigned threads) : work_pool(threads, nullptr) {}
+DTASK_INLINE work_pool::work_pool(unsigned threads, void (*begin)() noexcept) : asio_scheduler(false), begin_(begin) {
   if (threads == 0) threads = std::thread::hardware_concurrency();
   if (threads == 0) threads = 1;
   for (unsigned i = 0; i < threads; ++i) {
@@ -63,6 +64,7 @@ DTASK_INLINE work_pool::~work_pool() {
   destroy();
 }
 DTASK_INLINE void work_pool::run(std::size_t index) noexcept {
+  if (begin_) begin_();
   detail::thread_state& thread = detail::this_thread();
   thread.current = this;
   thread.lane = &workers_[index]->lane;
