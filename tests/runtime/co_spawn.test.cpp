@@ -6,6 +6,7 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/thread_pool.hpp>
@@ -127,4 +128,10 @@ TEST_CASE("arguments of a spawned task are gone before its handler is called") {
   dtask::co_spawn(context, holds(shared), [&](std::exception_ptr) { seen = shared.use_count(); });
   context.run();
   CHECK(seen == 1);
+}
+
+TEST_CASE("an empty task is an error at once") {
+  dtask::io_thread io;
+  CHECK(cause_of([&] { dtask::co_spawn(io.get_executor(), dtask::task<int>(), asio::detached); }) ==
+        dtask::errc::invalid_argument);
 }

@@ -205,3 +205,13 @@ TEST_CASE("timers fire in order, and neither a cancelled timer nor a finished ta
   context.run();
   CHECK(order == std::vector<int>{0, 1, 2});
 }
+
+TEST_CASE("to block the context's thread for a task of the context is an error at once") {
+  const auto ready = []() -> dtask::task<> { co_return; };
+  asio::io_context io;
+  dtask::io_scheduler& where = dtask::scheduler_of(io);
+  dtask::errc cause = dtask::errc::ok;
+  asio::post(io, [&] { cause = dtask_test::cause_of([&] { dtask::sync_wait(where, ready()); }); });
+  io.run();
+  CHECK(cause == dtask::errc::invalid_argument);
+}

@@ -42,3 +42,12 @@ TEST_CASE("moving between two threads") {
   };
   for (int i = 0; i < 20; ++i) CHECK(bounded_on(a.scheduler(), body()));
 }
+
+TEST_CASE("to block the thread for a task of its own is an error at once") {
+  dtask::io_thread io;
+  const auto body = [&]() -> dtask::task<dtask::errc> {
+    const auto ready = []() -> dtask::task<> { co_return; };
+    co_return cause_of([&] { dtask::sync_wait(io.scheduler(), ready()); });
+  };
+  CHECK(bounded_on(io.scheduler(), body()) == dtask::errc::invalid_argument);
+}

@@ -150,7 +150,7 @@ TEST_CASE("combined with the other awaitables") {
     char got = 0;
     auto all = co_await dtask::when_all(asio::async_write(q.a, asio::buffer(&byte, 1), dtask::use_task),
                                         asio::async_read(q.b, asio::buffer(&got, 1), dtask::use_task));
-    co_return got == 'x' ? first.index() + std::get<0>(all) + std::get<1>(all) : 0;
+    co_return got == 'x' ? first.index + std::get<0>(all) + std::get<1>(all) : 0;
   };
   CHECK(bounded_on(io.scheduler(), body(p)) == 3);
 }

@@ -199,3 +199,20 @@ TEST_CASE("a pool that cannot have its threads throws, and the process goes on")
   CHECK(bounded_on(pool, fib(6)) == 8);
 }
 #endif
+
+TEST_CASE("to block a thread of the pool for a task of the pool is an error at once") {
+  for (const unsigned threads : {1u, 2u}) {
+    dtask::work_pool pool(threads);
+    const auto body = [&]() -> dtask::task<dtask::errc> {
+      const auto ready = []() -> dtask::task<> { co_return; };
+      co_return cause_of([&] { dtask::sync_wait(pool, ready()); });
+    };
+    CHECK(bounded_on(pool, body()) == dtask::errc::invalid_argument);
+    // Asio's functions on its threads too, and waits inside of other waits.
+    const auto nested = [&]() -> dtask::task<dtask::errc> { co_return dtask::sync_wait(body()); };
+    CHECK(bounded_on(pool, nested()) == dtask::errc::invalid_argument);
+    dtask::one_shot<dtask::errc> end;
+    asio::post(pool, [&] { end.set(dtask::sync_wait(body())); });
+    CHECK(bounded(end.wait()) == dtask::errc::invalid_argument);
+  }
+}

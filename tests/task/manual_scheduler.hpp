@@ -3,6 +3,7 @@
 // A scheduler on virtual time that the test drives: nothing runs and no time passes but by its calls.
 #include <chrono>
 #include <utility>
+#include <vector>
 
 #include "dtask/task/promise.hpp"
 #include "dtask/task/scheduler.hpp"
@@ -37,9 +38,22 @@ class manual_scheduler final : public dtask::scheduler {
   /// Lets `length` pass and runs.
   void advance(dtask::duration length) {
     run();
+    expire(length);
+    run();
+  }
+  /// Lets `length` pass: whom that sets free is posted.
+  void expire(dtask::duration length) {
     now_ += length;
     while (dtask::timer* t = wheel_.advance(now_)) t->expired(*t);
-    run();
+  }
+  /// Turns the order round of what is posted.
+  void reverse() {
+    std::vector<dtask::work_item*> items;
+    while (dtask::work_item* item = queue_.pop()) items.push_back(item);
+    while (!items.empty()) {
+      queue_.push(*items.back());
+      items.pop_back();
+    }
   }
   std::size_t timers() const noexcept { return wheel_.size(); }
   std::size_t queued() const noexcept { return queue_.size(); }

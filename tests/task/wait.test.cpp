@@ -37,10 +37,8 @@ class late_thing : public dtask::detail::wait_awaiter<late_thing> {
 
  private:
   friend dtask::detail::wait_awaiter<late_thing>;
-  bool try_now(dtask::detail::woken&) noexcept {
-    taken_ = ++looks_ == 2;
-    return taken_;
-  }
+  bool ready() noexcept { return ++looks_ == 2; }
+  void take(dtask::detail::woken&) noexcept { taken_ = true; }
   bool& taken_;
   dtask::stop_source& stop_;
   int looks_ = 0;

@@ -126,7 +126,8 @@ struct initiate_co_spawn {
 
 /// Runs a task on an Asio executor, for programs that are not tasks themselves. `token` is any completion token for
 /// `void(std::exception_ptr, T)` (`void(std::exception_ptr)` for `task<void>`): `asio::use_future`, `asio::detached`, a
-/// callback, `use_awaitable`. `T` has a default value, which accompanies an exception.
+/// callback, `use_awaitable`. An empty task throws `error(invalid_argument)` here. `T` has a default value, which
+/// accompanies an exception.
 ///
 /// The task's scheduler is that of the executor's pool or io_context; for other executors one is made. Cancellation of
 /// any type through the handler's slot requests stop. The handler is called through its own executor after the task's
@@ -135,6 +136,7 @@ template <class Executor, class Awaitable, class Token>
   requires(!std::is_base_of_v<boost::asio::execution_context, std::remove_cvref_t<Executor>>)
 auto co_spawn(const Executor& executor, Awaitable awaitable, Token&& token) {
   auto t = detail::as_task(std::move(awaitable));
+  t.filled("co_spawn");
   using result = typename decltype(t)::value_type;
   static_assert(
       std::is_void_v<result> || std::is_default_constructible_v<result>,

@@ -26,7 +26,8 @@ class executor_scheduler final : public asio_scheduler {
   time_point now() const noexcept override { return clock_type::now(); }
   void arm(timer& t, time_point at) noexcept override { timers_.arm(t, at); }
   bool cancel(timer& t) noexcept override { return timers_.cancel(t); }
-  bool runs_here() const noexcept override { return detail::this_thread().current == this; }
+  /// A thread is known by the items that it runs, and by the executor of an `io_context` or a `work_pool`.
+  bool runs_here() const noexcept override;
   boost::asio::any_io_executor executor() noexcept override { return executor_; }
 
  private:

@@ -22,11 +22,6 @@ decltype(auto) get_awaiter(A&& awaitable) {
 template <class A>
 using await_result = decltype(get_awaiter(std::declval<A>()).await_resume());
 
-template <class T>
-constexpr bool is_task = false;
-template <class T>
-constexpr bool is_task<task<T>> = true;
-
 template <class A>
 task<std::remove_cvref_t<await_result<A>>> await_it(A awaitable) {
   [[maybe_unused]] int local = 0;

@@ -68,15 +68,14 @@ class channel {
       this->finish();
       if (!sent_) throw error(errc::closed, "push to a closed channel");
     }
+    /// What was not sent: of a push that was not the first of a `select`, or found the channel closed.
+    T& value() noexcept { return value_; }
 
    private:
     friend channel;
     friend detail::wait_awaiter<push_awaiter>;
-    bool try_now(detail::woken& waiters) noexcept {
-      if (channel_.closed_) return true;
-      sent_ = channel_.put(value_, waiters);
-      return sent_;
-    }
+    bool ready() const noexcept { return channel_.closed_ || channel_.size_ < channel_.capacity_; }
+    void take(detail::woken& waiters) noexcept { sent_ = !channel_.closed_ && channel_.put(value_, waiters); }
     channel& channel_;
     T value_;
     bool sent_ = false;
@@ -92,7 +91,8 @@ class channel {
    private:
     friend channel;
     friend detail::wait_awaiter<pop_awaiter>;
-    bool try_now(detail::woken& waiters) noexcept { return channel_.take(value_, waiters) || channel_.closed_; }
+    bool ready() const noexcept { return channel_.size_ != 0 || channel_.closed_; }
+    void take(detail::woken& waiters) noexcept { channel_.take(value_, waiters); }
     channel& channel_;
     std::optional<T> value_;
   };

@@ -35,7 +35,8 @@ class event {
 
    private:
     friend detail::wait_awaiter<wait_awaiter>;
-    bool try_now(detail::woken&) noexcept { return event_.set_; }
+    bool ready() const noexcept { return event_.set_; }
+    void take(detail::woken&) noexcept {}
     event& event_;
   };
   /// `co_await e.wait()`: until it is set. Throws `error(cancelled)` or `error(deadline_exceeded)` under stop, even

@@ -33,7 +33,8 @@ class latch {
 
    private:
     friend detail::wait_awaiter<wait_awaiter>;
-    bool try_now(detail::woken&) noexcept { return latch_.count_ == 0; }
+    bool ready() const noexcept { return latch_.count_ == 0; }
+    void take(detail::woken&) noexcept {}
     latch& latch_;
   };
   /// `co_await l.wait()`: until the count is zero. Throws under stop.

@@ -38,7 +38,7 @@ class mutex {
   /// A guard that holds nothing where the mutex is taken.
   guard try_lock() noexcept {
     const detail::short_guard hold(lock_);
-    return guard(take() ? this : nullptr);
+    return guard(std::exchange(held_, true) ? nullptr : this);
   }
 
   class [[nodiscard]] lock_awaiter : public detail::wait_awaiter<lock_awaiter> {
@@ -51,18 +51,14 @@ class mutex {
 
    private:
     friend detail::wait_awaiter<lock_awaiter>;
-    bool try_now(detail::woken&) noexcept { return mutex_.take(); }
+    bool ready() const noexcept { return !mutex_.held_; }
+    void take(detail::woken&) noexcept { mutex_.held_ = true; }
     mutex& mutex_;
   };
   /// `auto held = co_await m.lock();` Throws under stop, and then does not hold it.
   lock_awaiter lock() noexcept { return lock_awaiter(*this); }
 
  private:
-  bool take() noexcept {
-    if (held_) return false;
-    held_ = true;
-    return true;
-  }
   void unlock() noexcept {
     detail::woken next;
     const detail::short_guard hold(lock_);

@@ -69,7 +69,8 @@ class one_shot {
 
    private:
     friend detail::wait_awaiter<wait_awaiter>;
-    bool try_now(detail::woken&) noexcept { return one_shot_.set_; }
+    bool ready() const noexcept { return one_shot_.set_; }
+    void take(detail::woken&) noexcept {}
     one_shot& one_shot_;
   };
   /// `T value = co_await o.wait();` moves the value out, or throws what `fail` stored. Throws `error(cancelled)` or

@@ -38,6 +38,7 @@ class result_slot {
     std::construct_at(&exception_, std::move(e));
     state_ = state::exception;
   }
+  bool empty() const noexcept { return state_ == state::empty; }
   bool failed() const noexcept { return state_ == state::exception; }
   bool has_value() const noexcept { return state_ == state::value; }
   const std::exception_ptr& exception() const noexcept { return exception_; }

@@ -119,7 +119,10 @@ class [[nodiscard("dtask: on does nothing until it is awaited")]] on_op {
     environment env_;
     scheduler* home_ = nullptr;
   };
-  awaiter operator co_await() && noexcept { return awaiter(*this); }
+  awaiter operator co_await() && {
+    task_.startable("on");
+    return awaiter(*this);
+  }
 
  private:
   scheduler& to_;

@@ -158,6 +158,7 @@ struct scope_access {
 template <class F, class... Args>
 task<void> spawned(F callable, Args... args) {
   auto child = as_task(std::invoke(std::move(callable), std::move(args)...));
+  child.filled("spawn");
   co_await std::move(child);
 }
 }  // namespace detail
@@ -182,6 +183,7 @@ auto with_scope(Body body, Args... args) -> task<detail::task_result<std::invoke
   detail::result_slot<result> value;
   try {
     auto t = detail::as_task(std::invoke(std::move(body), inside, std::move(args)...));
+    t.filled("with_scope");
     auto guarded = with_stop(inside.stop(), std::move(t));
     if constexpr (std::is_void_v<result>) {
       co_await std::move(guarded);

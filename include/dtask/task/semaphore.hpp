@@ -27,7 +27,9 @@ class semaphore {
   }
   bool try_acquire() noexcept {
     const detail::short_guard hold(lock_);
-    return take();
+    if (permits_ == 0) return false;
+    --permits_;
+    return true;
   }
   std::size_t available() const noexcept {
     const detail::short_guard hold(lock_);
@@ -42,18 +44,14 @@ class semaphore {
 
    private:
     friend detail::wait_awaiter<acquire_awaiter>;
-    bool try_now(detail::woken&) noexcept { return semaphore_.take(); }
+    bool ready() const noexcept { return semaphore_.permits_ != 0; }
+    void take(detail::woken&) noexcept { --semaphore_.permits_; }
     semaphore& semaphore_;
   };
   /// `co_await s.acquire()`: takes one permit. Throws under stop, and then holds none.
   acquire_awaiter acquire() noexcept { return acquire_awaiter(*this); }
 
  private:
-  bool take() noexcept {
-    if (permits_ == 0) return false;
-    --permits_;
-    return true;
-  }
   mutable detail::short_lock lock_;
   detail::wait_list waiting_;
   std::size_t permits_;

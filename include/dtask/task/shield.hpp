@@ -8,6 +8,7 @@
 DTASK_BEGIN
 namespace detail {
 struct shielded {
+  static constexpr const char* name = "shield";
   bool begin(environment& env) noexcept {
     env.stop = &stop_source::none();
     env.deadline = never;
@@ -16,6 +17,7 @@ struct shielded {
   void end(const environment&) noexcept {}
 };
 struct under_stop {
+  static constexpr const char* name = "with_stop";
   explicit under_stop(stop_source& s) noexcept : source(&s) {}
   bool begin(environment& env) noexcept {
     env.stop = source;

@@ -2,6 +2,7 @@
 #pragma once
 #include <atomic>
 #include <coroutine>
+#include <utility>
 
 #include "dtask/base/config.hpp"
 #include "dtask/base/deadline.hpp"
@@ -12,6 +13,8 @@ namespace detail {
 
 class [[nodiscard]] sleep_awaiter : resumption, timer {
  public:
+  /// `select` takes it.
+  static constexpr bool selectable = true;
   sleep_awaiter(duration length, time_point until) noexcept : length_(length), until_(until) {}
   sleep_awaiter(sleep_awaiter&& other) noexcept
       : resumption(), timer(), length_(other.length_), until_(other.until_) {}  // before it is awaited
@@ -36,8 +39,7 @@ class [[nodiscard]] sleep_awaiter : resumption, timer {
   bool begin(std::coroutine_handle<> h, const environment& env) noexcept {
     env_ = &env;
     handle = h;
-    const time_point now = env.where->now();
-    const time_point until = length_ == duration::min() ? until_ : deadline_after(now, length_);
+    const time_point until = end_of(*env.where);
     expired = [](timer& t) noexcept { static_cast<sleep_awaiter&>(t).end(false); };
     on_stop_.self = this;
     on_stop_.fire = [](stop_link& link, errc) noexcept { static_cast<stop_entry&>(link).self->end(true); };
@@ -50,6 +52,36 @@ class [[nodiscard]] sleep_awaiter : resumption, timer {
     // Until this point neither the timer nor a stop resumes the task: they leave it to us.
     return (state_.fetch_or(set_up, std::memory_order_acq_rel) & ended) == 0;
   }
+  time_point end_of(const scheduler& where) const noexcept {
+    return length_ == duration::min() ? until_ : deadline_after(where.now(), length_);
+  }
+
+  // As one operation of a select, which is stopped as a whole.
+  template <class...>
+  friend class select_op;
+  /// However short, it gives the others their turn.
+  bool take_now(woken&) noexcept {
+    state_.store(0, std::memory_order_relaxed);
+    return false;
+  }
+  bool enter(decision& all, woken&) noexcept {
+    all_ = &all;
+    expired = [](timer& t) noexcept { static_cast<sleep_awaiter&>(t).expire(*static_cast<sleep_awaiter&>(t).all_); };
+    const time_point until = end_of(*all.where);
+    armed_ = until != never;
+    if (armed_) all.where->arm(*this, until);
+    return true;
+  }
+  void expire(decision& all) noexcept {
+    if (!all.claim()) return;
+    state_.store(ended, std::memory_order_relaxed);
+    if (all.answer()) all.where->post(all);
+  }
+  void leave() noexcept {
+    if (std::exchange(armed_, false)) all_->where->cancel(*this);
+  }
+  bool won() const noexcept { return (state_.load(std::memory_order_relaxed) & ended) != 0; }
+
   void end(bool by_stop) noexcept {
     const unsigned before = state_.fetch_or(ended | (by_stop ? stop_won : 0u), std::memory_order_acq_rel);
     if ((before & ended) == 0 && (before & set_up) != 0) env_->where->post(*this);
@@ -58,6 +90,7 @@ class [[nodiscard]] sleep_awaiter : resumption, timer {
   duration length_;
   time_point until_;
   const environment* env_ = nullptr;
+  decision* all_ = nullptr;
   stop_entry on_stop_;
   std::atomic<unsigned> state_{0};
   bool armed_ = false;

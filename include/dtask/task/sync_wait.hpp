@@ -50,7 +50,7 @@ class run_loop final : public scheduler {
   template <class Done>
   void run_until(Done done) {
     detail::thread_state& thread = detail::this_thread();
-    scheduler* const outer = std::exchange(thread.current, this);
+    const detail::scheduler_entry entry(*this);
     detail::fork_lane* const lane = std::exchange(thread.lane, nullptr);
     std::unique_lock hold(guard_);
     while (!done()) {
@@ -76,7 +76,6 @@ class run_loop final : public scheduler {
         wake_.wait_until(hold, next);
     }
     hold.unlock();
-    thread.current = outer;
     thread.lane = lane;
   }
 
@@ -99,7 +98,7 @@ class blocking_completion : public completion {
       static_cast<blocking_completion&>(self).ended();
       return {};
     };
-    auto& promise = task_.handle().promise();
+    auto& promise = task_.filled("sync_wait");
     promise.env = &env_;
     promise.on_done = this;
     promise.run = &task_promise<T>::start;
@@ -162,9 +161,13 @@ auto sync_wait(Awaitable awaitable, environment env = {}) {
   return end.take();
 }
 
-/// Runs a task on `where` and blocks the calling thread, which shall not be one of `where`'s own, until it has ended.
+/// Runs a task on `where` and blocks the calling thread until it has ended. On a thread of `where` itself, which could
+/// wait for ever, it throws `error(invalid_argument)` at once.
 template <class Awaitable>
 auto sync_wait(scheduler& where, Awaitable awaitable, environment env = {}) {
+  if (where.runs_here() || detail::scheduler_entry::covers(where))
+    throw error(errc::invalid_argument, "a thread waits for a task that shall run on its own scheduler", "sync_wait",
+                "co_await the task, or run it on this thread: sync_wait(task)");
   auto t = detail::as_task(std::move(awaitable));
   detail::thread_completion<typename decltype(t)::value_type> end(where, std::move(t), env);
   where.post(end.start());

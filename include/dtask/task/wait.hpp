@@ -20,22 +20,42 @@ struct resumption : work_item {
   }
 };
 
+class decision;
+
 /// One task that waits in a wait_list. It is resumed on its own scheduler by whoever takes it out: the object it waits
 /// for, or its stop.
 struct waiter : resumption {
-  scheduler* where = nullptr;
+  union {
+    scheduler* where = nullptr;
+    decision* part_of;  ///< where it `competes`: the select that is resumed in its place
+  };
   waiter* previous = nullptr;
   waiter* following = nullptr;
   bool listed = false;
   bool answered = false;  ///< the object took it out of the list, or it never had to enter it
   bool stopped = false;   ///< the wait ended without the thing waited for
+  bool competes = false;  ///< it is one operation of a select
+};
+
+/// The one decision of a select: which of its operations takes. Objects, timers and stop compete for it from any
+/// thread; whoever claims it takes what it has to and then answers. Everybody else goes on as if it were not there.
+class decision : public waiter {
+ public:
+  /// True once: the caller decides. Under its object's lock, where it can and will take.
+  bool claim() noexcept { return (state_.fetch_or(claimed, std::memory_order_acq_rel) & claimed) == 0; }
+  /// By the one who claimed, when all is done. True: the select sleeps, and the caller has it resumed.
+  bool answer() noexcept { return (state_.fetch_or(answered_bit, std::memory_order_acq_rel) & asleep) != 0; }
+  /// By the select, when all its operations are in their lists. False: it was answered meanwhile and goes on.
+  bool fall_asleep() noexcept { return (state_.fetch_or(asleep, std::memory_order_acq_rel) & answered_bit) == 0; }
+
+ private:
+  static constexpr unsigned claimed = 1, answered_bit = 2, asleep = 4;
+  std::atomic<unsigned> state_{0};
 };
 
 /// The waiters of one object, first come first served. Guarded by the object's lock.
 class wait_list {
  public:
-  bool empty() const noexcept { return first_ == nullptr; }
-  waiter* first() const noexcept { return first_; }
   void push(waiter& w) noexcept {
     w.listed = true;
     w.following = nullptr;
@@ -57,13 +77,16 @@ class wait_list {
       last_ = w.previous;
     w.listed = false;
   }
+  /// Takes out the first who is still there for it, or null. Those whose select is decided are passed over.
   waiter* pop() noexcept {
-    waiter* const w = first_;
-    if (w) {
+    while (waiter* const w = first_) {
       remove(*w);
+      if (w->competes && !w->part_of->claim()) [[unlikely]]
+        continue;
       w->answered = true;
+      return w;
     }
-    return w;
+    return nullptr;
   }
 
  private:
@@ -78,7 +101,11 @@ class woken {
   woken(const woken&) = delete;
   woken& operator=(const woken&) = delete;
   ~woken() { flush(); }
-  void add(waiter& w) noexcept { list_.push(w); }
+  void add(waiter& w) noexcept {
+    if (w.competes) [[unlikely]]
+      return add_select(*w.part_of);
+    list_.push(w);
+  }
   void flush() noexcept {
     while (!list_.empty()) {
       // Neighbours mostly share a scheduler: one wake-up for all of them.
@@ -90,18 +117,27 @@ class woken {
   }
 
  private:
+  void add_select(decision& d) noexcept {
+    if (d.answer()) list_.push(d);
+  }
   static scheduler* where_of(work_item& item) noexcept { return static_cast<waiter&>(item).where; }
   work_list list_;
 };
 
-/// Waiting in a list, ended by stop. `Derived` provides `bool try_now(woken&) noexcept`, called under the object's
-/// lock: takes what is waited for, or false; waiters that this sets free are added to its argument.
+template <class...>
+class select_op;
+
+/// Waiting in a list, ended by stop. `Derived` provides, both called under the object's lock, `bool ready() noexcept`,
+/// whether what is waited for is there, and then `void take(woken&) noexcept`; waiters that this sets free are added to
+/// its argument.
 ///
 /// The stop callback is registered before the waiter enters the list, so that nothing touches the awaiter after another
 /// thread could have resumed it.
 template <class Derived>
 class wait_awaiter : public waiter {
  public:
+  /// `select` takes it.
+  static constexpr bool selectable = true;
   wait_awaiter& operator=(wait_awaiter&&) = delete;
 
   bool await_ready() const noexcept { return false; }
@@ -134,7 +170,7 @@ class wait_awaiter : public waiter {
     woken others;
     {
       const short_guard hold(lock_);
-      if (static_cast<Derived*>(this)->try_now(others)) return false;
+      if (take_ready(others)) return false;
     }
     this->handle = h;
     this->where = env.where;
@@ -148,7 +184,7 @@ class wait_awaiter : public waiter {
     }
     const short_guard hold(lock_);
     if (this->stopped) return false;
-    if (static_cast<Derived*>(this)->try_now(others)) {
+    if (take_ready(others)) {
       this->answered = true;  // a stop from now until finish() comes too late to take it away
       return false;
     }
@@ -168,6 +204,46 @@ class wait_awaiter : public waiter {
     }
     this->where->post(*this);
   }
+  bool take_ready(woken& others) noexcept {
+    auto& self = *static_cast<Derived*>(this);
+    if (!self.ready()) return false;
+    self.take(others);
+    return true;
+  }
+
+  // As one operation of a select, which is stopped as a whole.
+  template <class...>
+  friend class select_op;
+  /// Takes it where that needs no waiting.
+  bool take_now(woken& others) noexcept {
+    const short_guard hold(lock_);
+    this->answered = take_ready(others);
+    return this->answered;
+  }
+  /// Enters the list. False: it need not, since the select is decided.
+  bool enter(decision& all, woken& others) noexcept {
+    this->part_of = &all;
+    this->competes = true;
+    const short_guard hold(lock_);
+    if (!static_cast<Derived*>(this)->ready()) {
+      list_.push(*this);
+      return true;
+    }
+    if (all.claim()) {
+      static_cast<Derived*>(this)->take(others);
+      this->answered = true;
+      all.answer();
+    }
+    return false;
+  }
+  /// The select is decided: afterwards the object knows nothing of it any more. For the one that won too: who gave it
+  /// what it has may still be holding the lock.
+  void leave() noexcept {
+    const short_guard hold(lock_);
+    if (this->listed) list_.remove(*this);
+  }
+  bool won() const noexcept { return this->answered; }
+
   short_lock& lock_;
   wait_list& list_;
   const environment* env_ = nullptr;

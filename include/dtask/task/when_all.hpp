@@ -7,31 +7,28 @@
 #include <tuple>
 #include <type_traits>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "dtask/base/config.hpp"
 #include "dtask/task/awaitable.hpp"
 #include "dtask/task/detail/fork_group.hpp"
+#include "dtask/task/detail/tuple_element.hpp"
 #include "dtask/task/task.hpp"
 
 DTASK_BEGIN
 namespace detail {
 
 template <class T>
-using tuple_element = std::conditional_t<std::is_void_v<T>, std::monostate, T>;
-
-template <class T>
-fork_child child_of(task<T>& t) noexcept {
-  auto& promise = t.handle().promise();
+fork_child child_of(task<T>& t, const char* by) {
+  auto& promise = t.filled(by);
   promise.run = &task_promise<T>::start;
   return {&promise, t.handle()};
 }
 template <class T>
-std::vector<fork_child> make_children(std::vector<task<T>>& tasks) {
+std::vector<fork_child> make_children(std::vector<task<T>>& tasks, const char* by) {
   std::vector<fork_child> children;
   children.reserve(tasks.size());
-  for (auto& t : tasks) children.push_back(child_of(t));
+  for (auto& t : tasks) children.push_back(child_of(t, by));
   return children;
 }
 template <class T>
@@ -56,9 +53,10 @@ class [[nodiscard("dtask: when_all does nothing until it is awaited")]] when_all
 
   class awaiter {
    public:
-    explicit awaiter(std::tuple<task<T>...>& tasks) noexcept
+    explicit awaiter(std::tuple<task<T>...>& tasks)
         : tasks_(tasks),
-          children_{std::apply([](auto&... t) { return std::array<fork_child, sizeof...(T)>{child_of(t)...}; }, tasks)},
+          children_{std::apply(
+              [](auto&... t) { return std::array<fork_child, sizeof...(T)>{child_of(t, "when_all")...}; }, tasks)},
           group_(fork_group::policy::all, children_.data(), sizeof...(T)) {}
     bool await_ready() const noexcept { return false; }
     template <class Promise>
@@ -81,7 +79,10 @@ class [[nodiscard("dtask: when_all does nothing until it is awaited")]] when_all
     std::array<fork_child, sizeof...(T)> children_;
     fork_group group_;
   };
-  awaiter operator co_await() && noexcept { return awaiter(tasks_); }
+  awaiter operator co_await() && {
+    std::get<0>(tasks_).startable("when_all");
+    return awaiter(tasks_);
+  }
 
  private:
   std::tuple<task<T>...> tasks_;
@@ -97,7 +98,7 @@ class [[nodiscard("dtask: when_all does nothing until it is awaited")]] when_all
    public:
     explicit awaiter(std::vector<task<T>>& tasks)
         : tasks_(tasks),
-          children_(make_children(tasks)),
+          children_(make_children(tasks, "when_all")),
           group_(fork_group::policy::all, children_.data(), children_.size()) {}
     bool await_ready() const noexcept { return false; }
     template <class Promise>
@@ -120,7 +121,10 @@ class [[nodiscard("dtask: when_all does nothing until it is awaited")]] when_all
     std::vector<fork_child> children_;
     fork_group group_;
   };
-  awaiter operator co_await() && { return awaiter(tasks_); }
+  awaiter operator co_await() && {
+    if (!tasks_.empty()) tasks_.front().startable("when_all");
+    return awaiter(tasks_);
+  }
 
  private:
   std::vector<task<T>> tasks_;

@@ -12,6 +12,7 @@ namespace detail {
 /// A deadline: a stop source of its own and a timer that requests it.
 class deadline_stop : timer {
  public:
+  static constexpr const char* name = "with_timeout";
   deadline_stop(duration length, time_point until) noexcept : length_(length), until_(until) {
     expired = [](timer& t) noexcept { static_cast<deadline_stop&>(t).stop_.request_stop(errc::deadline_exceeded); };
   }

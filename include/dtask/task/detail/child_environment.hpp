@@ -14,7 +14,7 @@ namespace detail {
 
 /// Awaits one task under an environment that `Change` makes from the awaiting task's. `Change` has
 /// `bool begin(environment&)`, which changes the copy (false: the task is not started, the await ends with the cause of
-/// the changed environment's stop), and `end(const environment&)`.
+/// the changed environment's stop), `end(const environment&)`, and a `name` for errors.
 template <class T, class Change>
 class [[nodiscard("dtask: this does nothing until it is awaited")]] changed_op {
  public:
@@ -47,7 +47,10 @@ class [[nodiscard("dtask: this does nothing until it is awaited")]] changed_op {
     changed_op& op_;
     environment env_;
   };
-  awaiter operator co_await() && noexcept { return awaiter(*this); }
+  awaiter operator co_await() && {
+    task_.startable(Change::name);
+    return awaiter(*this);
+  }
 
  private:
   task<T> task_;
