@@ -117,6 +117,12 @@ void fill(torch::nn::Module& module, const dtask::safetensors& file) {
       if (name.ends_with("num_batches_tracked")) return;
       bad("the array " + name + " is missing");
     }
+    // Whole numbers are somebody's quantised weights, which mean nothing without their scales.
+    const bool floating = from->dtype == "F32" || from->dtype == "F16" || from->dtype == "BF16" || from->dtype == "F64";
+    const bool whole = from->dtype == "I64" || from->dtype == "I32";
+    if (to.is_floating_point() ? !floating : !whole)
+      bad("the array " + name + " has the dtype " + from->dtype + ", not " +
+          (to.is_floating_point() ? "F32, F16, BF16 or F64" : "I64 or I32"));
     if (at::IntArrayRef(from->shape) != to.sizes())
       bad("the array " + name + " has the shape " + shape_text(from->shape) + ", not " + shape_text(to.sizes()));
     to.detach().copy_(dtask::to_tensor(*from));

@@ -47,7 +47,8 @@ class model {
  public:
   /// `weights`: a safetensors file, its architecture named in the metadata (mobilenet_v2 or fashion_cnn; without
   /// metadata torchvision's MobileNet V2). Throws `dtask::error(bad_data)` for what is not such a file, an unknown
-  /// architecture, or missing, superfluous and wrongly shaped arrays.
+  /// architecture, or missing, superfluous and wrongly shaped arrays, and such of other numbers than F32, F16, BF16
+  /// or F64.
   explicit model(const dtask::bytes& weights, precision in = precision::automatic);
   model(const model&) = delete;
   model& operator=(const model&) = delete;

@@ -5,29 +5,13 @@
 #include <cstdio>
 
 #include "dtask/base/error.hpp"
-#include "dtask/base/log.hpp"
 #include "dtask/base/number.hpp"
 #include "dtask/base/read_file.hpp"
+#include "printable.hpp"
 
 namespace recognise {
 
 namespace {
-
-/// The length of the UTF-8 sequence at the start of `text`; 0 where there is none (RFC 3629).
-std::size_t utf8_length(std::string_view text) {
-  const auto byte = [&text](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U; };
-  const unsigned first = byte(0);
-  const std::size_t length = first < 0x80                     ? 1
-                             : first >= 0xc2 && first <= 0xdf ? 2
-                             : first >= 0xe0 && first <= 0xef ? 3
-                             : first >= 0xf0 && first <= 0xf4 ? 4
-                                                              : 0;
-  for (std::size_t i = 1; i < length; ++i)
-    if (byte(i) < 0x80 || byte(i) > 0xbf) return 0;
-  const bool overlong = (first == 0xe0 && byte(1) < 0xa0) || (first == 0xf0 && byte(1) < 0x90);
-  const bool beyond = (first == 0xed && byte(1) > 0x9f) || (first == 0xf4 && byte(1) > 0x8f);
-  return overlong || beyond ? 0 : length;
-}
 
 std::string percent(float p) {
   std::string text = dtask::number_text(static_cast<double>(p) * 100, 1);
@@ -36,17 +20,14 @@ std::string percent(float p) {
 }
 
 /// The first of several names for one class.
-std::string short_name(const std::vector<std::string>& classes, int index) {
+printable short_name(const std::vector<std::string>& classes, int index) {
   const std::string& name = classes.at(static_cast<std::size_t>(index));
-  return dtask::escaped(name.substr(0, name.find(',')), 40);
+  return printable(name.substr(0, name.find(','))).beginning(40);
 }
 
-/// The end of a path, at most `width` columns.
+/// The end of a path.
 std::string file_column(const std::string& file, std::size_t width) {
-  std::string text = dtask::escaped(file, 4096);
-  if (text.size() > width) text = "..." + text.substr(text.size() - (width - 3));
-  text.resize(width, ' ');
-  return text;
+  return printable(file).ending(width).filled(width);
 }
 
 constexpr std::size_t file_width = 34, name_width = 24;
@@ -57,6 +38,7 @@ std::vector<std::string> read_classes(const std::string& path, int classes) {
   const dtask::bytes file = dtask::read_file(path, std::uint64_t{16} << 20);
   std::vector<std::string> names;
   std::string_view left = file.view();
+  if (left.starts_with("\xef\xbb\xbf")) left.remove_prefix(3);  // a byte order mark
   while (!left.empty()) {
     std::string_view line = left.substr(0, left.find('\n'));
     left.remove_prefix(line.size() == left.size() ? line.size() : line.size() + 1);
@@ -121,15 +103,15 @@ std::string table_head() {
 
 std::string table_row(const std::string& file, const std::vector<ranked>& top,
                       const std::vector<std::string>& classes) {
-  std::string name = short_name(classes, top.front().index), others;
-  if (name.size() < name_width) name.resize(name_width, ' ');
+  std::string others;
   for (std::size_t i = 1; i < top.size(); ++i)
-    others += (i == 1 ? "" : ", ") + short_name(classes, top[i].index) + percent(top[i].p);
-  return file_column(file, file_width) + "  " + percent(top.front().p) + "  " + name + "  " + others + "\n";
+    others += (i == 1 ? "" : ", ") + short_name(classes, top[i].index).text() + percent(top[i].p);
+  return file_column(file, file_width) + "  " + percent(top.front().p) + "  " +
+         short_name(classes, top.front().index).filled(name_width) + "  " + others + "\n";
 }
 
 std::string table_row(const std::string& file, const std::string& error) {
-  return file_column(file, file_width) + "        -  unusable: " + dtask::escaped(error) + "\n";
+  return file_column(file, file_width) + "        -  unusable: " + printable(error).beginning(512).text() + "\n";
 }
 
 }  // namespace recognise

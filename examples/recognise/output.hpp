@@ -23,7 +23,7 @@ std::string json_line(const std::string& file, const std::vector<ranked>& top, c
 /// One line for an unusable one.
 std::string json_line(const std::string& file, const std::string& error);
 
-/// The same for people; file names are cut and escaped for a terminal.
+/// The same for people; texts are cut and what does not print is escaped (see `printable`).
 std::string table_head();
 std::string table_row(const std::string& file, const std::vector<ranked>& top, const std::vector<std::string>& classes);
 std::string table_row(const std::string& file, const std::string& error);

@@ -23,6 +23,7 @@
 #include "inputs.hpp"
 #include "jobs.hpp"
 #include "output.hpp"
+#include "printable.hpp"
 
 namespace recognise {
 
@@ -31,7 +32,7 @@ namespace {
 using namespace std::chrono_literals;
 
 void complain(const std::exception& e) {
-  std::fprintf(stderr, "recognise: %s\n", dtask::escaped(dtask::message_of(e), 2048).c_str());
+  std::fprintf(stderr, "recognise: %s\n", printable(dtask::message_of(e)).beginning(2048).text().c_str());
 }
 
 /// What was asked for, loaded and checked.

@@ -83,10 +83,39 @@ TEST_CASE("decode_picture: every EXIF orientation comes out upright") {
   }
 }
 
+TEST_CASE("decode_picture: an orientation counts in whichever whole format it was written") {
+  for (const bool big_endian : {false, true}) {
+    for (const int format : {1, 3, 4, 6, 8, 9}) {
+      CAPTURE(big_endian);
+      CAPTURE(format);
+      const auto got = dtask::decode_picture(
+          encode_jpeg(
+              quarters(),
+              {.width = 32, .height = 16, .orientation = 6, .exif_format = format, .exif_big_endian = big_endian})
+              .span());
+      REQUIRE(got.has_value());
+      CHECK(got->width == 16);
+      CHECK(near(*got, 2, 2, blue));
+    }
+  }
+}
+
 TEST_CASE("decode_picture: an orientation that makes no sense is ignored") {
-  const auto got = dtask::decode_picture(encode_jpeg(quarters(), {.width = 32, .height = 16, .orientation = 9}).span());
-  REQUIRE(got.has_value());
-  CHECK(near(*got, 2, 2, red));
+  struct nonsense {
+    int orientation, format;
+  };
+  // 0x10006 would be 6 where only half of a LONG is read; 2 is ASCII, 5 a RATIONAL, 99 nothing.
+  for (const nonsense& n :
+       {nonsense{9, 3}, {-1, 3}, {-1, 9}, {-6, 8}, {-6, 6}, {0x10006, 4}, {0x10006, 9}, {6, 2}, {6, 5}, {6, 99}}) {
+    CAPTURE(n.orientation);
+    CAPTURE(n.format);
+    const auto got = dtask::decode_picture(
+        encode_jpeg(quarters(), {.width = 32, .height = 16, .orientation = n.orientation, .exif_format = n.format})
+            .span());
+    REQUIRE(got.has_value());
+    CHECK(got->width == 32);
+    CHECK(near(*got, 2, 2, red));
+  }
 }
 
 TEST_CASE("decode_picture: grey and progressive JPEG") {
@@ -177,15 +206,37 @@ TEST_CASE("decode_picture: a PNG with an endless side") {
 
 TEST_CASE("decode_picture: the orientation of a PNG, before its pixels or behind them") {
   const std::string text(encode_png(pixels(4 * 2 * 3, 9), {.width = 4, .height = 2}).view());
-  const std::string exif =
-      dtask_test::png_chunk("eXIf", std::string_view("II*\0\10\0\0\0\1\0\x12\1\3\0\1\0\0\0\6\0\0\0\0\0\0\0", 26));
-  for (const std::string_view before : {std::string_view("IDAT"), std::string_view("IEND")}) {
+  const auto width_with = [&text](std::string_view before, const std::string& exif) {
     std::string with = text;
-    with.insert(with.find(before) - 4, exif);
+    with.insert(with.find(before) - 4, dtask_test::png_chunk("eXIf", exif));
     const auto got = dtask::decode_picture(dtask::bytes::copy(with).span());
     REQUIRE(got.has_value());
-    CHECK(got->width == 2);
+    return got->width;
+  };
+  // Some writers put there what stands in a JPEG.
+  for (const std::string& prefix : {std::string(), std::string("Exif\0\0", 6)}) {
+    CAPTURE(prefix.size());
+    for (const std::string_view before : {std::string_view("IDAT"), std::string_view("IEND")}) {
+      for (const int format : {3, 4, 8}) {
+        CHECK(width_with(before, prefix + dtask_test::exif_block(6, format, false)) == 2);
+        CHECK(width_with(before, prefix + dtask_test::exif_block(6, format, true)) == 2);
+      }
+      CHECK(width_with(before, prefix + dtask_test::exif_block(1)) == 4);
+      CHECK(width_with(before, prefix) == 4);
+      CHECK(width_with(before, prefix + std::string(100'000, 'x')) == 4);
+      CHECK(width_with(before, prefix + dtask_test::exif_block(6).substr(0, 20)) == 4);
+    }
   }
+  // The first one counts; a damaged one does not.
+  std::string twice = text, damaged = text;
+  const std::size_t at = text.find("IDAT") - 4;
+  twice.insert(at, dtask_test::png_chunk("eXIf", dtask_test::exif_block(6)) +
+                       dtask_test::png_chunk("eXIf", dtask_test::exif_block(1)));
+  CHECK(dtask::decode_picture(dtask::bytes::copy(twice).span()).value().width == 2);
+  std::string chunk = dtask_test::png_chunk("eXIf", dtask_test::exif_block(6));
+  chunk.back() = static_cast<char>(chunk.back() + 1);
+  damaged.insert(at, chunk);
+  CHECK(dtask::decode_picture(dtask::bytes::copy(damaged).span()).value().width == 4);
   // What is damaged behind the pixels does not matter.
   CHECK(dtask::decode_picture(dtask::bytes::copy(text.substr(0, text.find("IEND") - 4) + "junk").span()).has_value());
 }

@@ -19,10 +19,33 @@ namespace dtask_test {
 
 using pixels = std::vector<std::uint8_t>;
 
+/// An EXIF block of one tag, Orientation (0x0112), without "Exif\0\0" before it. `format`: 3 is SHORT, as it should be;
+/// 1 BYTE, 4 LONG, 6 SBYTE, 8 SSHORT, 9 SLONG.
+inline std::string exif_block(int orientation, int format = 3, bool big_endian = false) {
+  std::string out = big_endian ? "MM" : "II";
+  const auto number = [&](int value, int bytes) {
+    for (int i = 0; i < bytes; ++i)
+      out.push_back(static_cast<char>(value >> 8 * (big_endian ? bytes - 1 - i : i) & 0xff));
+  };
+  const int bytes = format == 1 || format == 6 ? 1 : format == 3 || format == 8 ? 2 : 4;
+  number(42, 2);
+  number(8, 4);
+  number(1, 2);
+  number(0x0112, 2);
+  number(format, 2);
+  number(1, 4);
+  number(orientation, bytes);
+  out.append(static_cast<std::size_t>(4 - bytes), '\0');
+  number(0, 4);
+  return out;
+}
+
 struct jpeg_shape {
   int width = 16, height = 16, components = 3;
   bool progressive = false;
-  int orientation = 0;            ///< 0: no EXIF block
+  int orientation = 0;  ///< 0: no EXIF block
+  int exif_format = 3;  ///< of the orientation
+  bool exif_big_endian = false;
   bool repeatable_scans = false;  ///< the last scan may be repeated: none refines another
   bool whole_colour = false;      ///< colour at the resolution of the grey levels
 };
@@ -54,15 +77,10 @@ inline dtask::bytes encode_jpeg(pixels samples, jpeg_shape shape) {
   if (shape.whole_colour) info.comp_info[0].h_samp_factor = info.comp_info[0].v_samp_factor = 1;
   jpeg_start_compress(&info, TRUE);
   if (shape.orientation != 0) {
-    // EXIF, little endian, one tag: Orientation (0x0112), SHORT, 1 value.
-    const std::uint8_t exif[] = {'E', 'x',  'i',  'f', 0,
-                                 0,   'I',  'I',  42,  0,
-                                 8,   0,    0,    0,   1,
-                                 0,   0x12, 0x01, 3,   0,
-                                 1,   0,    0,    0,   static_cast<std::uint8_t>(shape.orientation),
-                                 0,   0,    0,    0,   0,
-                                 0,   0};
-    jpeg_write_marker(&info, JPEG_APP0 + 1, exif, sizeof exif);
+    using namespace std::string_literals;
+    const std::string exif = "Exif\0\0"s + exif_block(shape.orientation, shape.exif_format, shape.exif_big_endian);
+    jpeg_write_marker(&info, JPEG_APP0 + 1, reinterpret_cast<const JOCTET*>(exif.data()),
+                      static_cast<unsigned>(exif.size()));
   }
   while (info.next_scanline < info.image_height) {
     JSAMPROW row = samples.data() + static_cast<std::size_t>(info.next_scanline) *

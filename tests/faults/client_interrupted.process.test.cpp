@@ -29,18 +29,45 @@ TEST_CASE("Ctrl-C of the client: its jobs are cancelled on the workers, it leave
   CHECK(!s.events.next(std::chrono::milliseconds(0)));
 }
 
-TEST_CASE("a second Ctrl-C ends the client at once, even while a job ignores its stop") {
+TEST_CASE("two signals at once are one wish: the client leaves in order") {
+  site s;
+  s.add_worker({"--slots", "2"});
+  command what = s.meeting();
+  what.insert(what.end(), {"--job", "hold:a", "--job", "hold:b"});
+  process& client = s.add_client(what);
+  s.started("");
+  s.started("");
+  // Held meanwhile, so that it hears both in the same instant; two kinds, since two of one kind may become one.
+  client.signal(SIGSTOP);
+  client.signal(SIGTERM);
+  client.signal(SIGINT);
+  client.signal(SIGCONT);
+  CHECK(s.events.next_with("stopped "));
+  CHECK(s.events.next_with("stopped "));
+  const std::optional<ending> end = client.wait();
+  REQUIRE_MESSAGE(end, client.report());
+  CHECK_MESSAGE((end->code == 130 || end->code == 143), client.report());
+  CHECK_MESSAGE(client.text(process::err).find("interrupted; its jobs were cancelled") != std::string::npos,
+                client.report());
+  CHECK(s.coordinator().wait_for(process::err, "client_left"));
+}
+
+TEST_CASE("another Ctrl-C, later, ends the client at once, even while a job ignores its stop") {
   site s;
   s.add_worker();
   command what = s.meeting();
   what.insert(what.end(), {"--job", "deaf:a"});
   process& client = s.add_client(what);
   s.started("a");
-  client.signal(SIGINT);
-  client.signal(SIGINT);
-  const std::optional<ending> end = client.wait();
+  std::optional<ending> end;
+  for (int i = 0; i < 100 && !end; ++i) {
+    client.signal(SIGINT);
+    end = client.wait(std::chrono::milliseconds(100));
+  }
   REQUIRE_MESSAGE(end, client.report());
   CHECK_MESSAGE((end->code == 130 || end->signal == SIGINT), client.report());
+  // In order it would have waited for its job, and said so.
+  CHECK_MESSAGE(client.text(process::err).find("interrupted") == std::string::npos, client.report());
 }
 
 TEST_CASE("SIGKILL of the client: after the grace time its jobs are cancelled on the workers") {

@@ -136,6 +136,19 @@ TEST_CASE("recognise: weights that do not fit are refused with a reason") {
   file = good;
   std::swap(file.tensors[0].shape[0], file.tensors[0].shape[1]);
   CHECK(complains(file, "features.0.0.weight has the shape [3, 32, 3, 3], not [32, 3, 3, 3]"));
+  // Somebody's quantised weights, the right shape and all.
+  for (const char* dtype : {"I8", "U8", "BOOL", "I64", "I32", "I16"}) {
+    CAPTURE(dtype);
+    file = good;
+    dtask::safetensor& first = file.tensors[0];
+    first.dtype = dtype;
+    first.data = dtask::bytes::from(std::string(first.data.size() / 4 * dtask::safetensors_element_size(dtype), '\1'));
+    CHECK(complains(file, "the array " + first.name + " has the dtype " + dtype + ", not F32, F16, BF16 or F64"));
+  }
+  file = good;
+  file.tensors[0].dtype = "F64";
+  file.tensors[0].data = dtask::bytes::from(std::string(file.tensors[0].data.size() * 2, '\0'));
+  CHECK(complaint(dtask::write_safetensors(file)).empty());
   file = good;
   file.tensors.push_back({"stranger", "F32", {1}, dtask::bytes::copy(std::string_view("abcd"))});
   CHECK(complains(file, "stranger does not belong"));

@@ -7,8 +7,8 @@ DTASK_BEGIN
 /// The role coordinator: `NAME [--listen HOST:PORT] [--port-file FILE] ...`. It needs no job types and serves any
 /// program. Returns the exit code.
 ///
-/// SIGINT and SIGTERM: takes no new jobs, lets the accepted ones end within `--drain-within`, sends the workers home; a
-/// second one ends it at once.
+/// SIGINT and SIGTERM: takes no new jobs, lets the accepted ones end within `--drain-within`, sends the workers home;
+/// another one, half a second later or more, ends it at once.
 int coordinator_role(int argc, const char* const* argv);
 
 DTASK_END

@@ -67,8 +67,9 @@ int run_program(int argc, const char* const* argv, std::span<const job_entry> jo
 /// program's own to the role run; such a program includes `<CLI/CLI.hpp>`.
 ///
 /// The body runs on `work_pool::shared()`. SIGINT and SIGTERM stop it: its jobs are cancelled on the workers, and the
-/// exit code is 128 + the signal; a second one ends the process at once. What the body throws is printed in one line.
-/// Exit codes: `exit_code`. Nothing listens outside loopback unless the coordinator is told `--open-to-all`.
+/// exit code is 128 + the signal; another one, half a second later or more, ends the process at once. What the body
+/// throws is printed in one line. Exit codes: `exit_code`. Nothing listens outside loopback unless the coordinator is
+/// told `--open-to-all`.
 template <class Registry, class Options, class Body>
 int main(int argc, char** argv, Options options, Body body) {
   detail::program_body_of<Registry, Body> program(std::move(body));

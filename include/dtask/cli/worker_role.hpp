@@ -12,8 +12,8 @@ DTASK_BEGIN
 /// The role worker: `NAME --connect tcp://HOST:PORT [--slots N] [--name WORD] ...`, `argv[0]` being what stands for the
 /// program in its messages. Returns the exit code.
 ///
-/// SIGINT and SIGTERM: takes no new jobs, finishes the running ones within `--drain-within`, leaves; a second one stops
-/// them.
+/// SIGINT and SIGTERM: takes no new jobs, finishes the running ones within `--drain-within`, leaves; another
+/// one, half a second later or more, stops them.
 int worker_role(int argc, const char* const* argv, std::span<const job_entry> jobs);
 
 DTASK_END

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "dtask/base/config.hpp"
+#include "dtask/cli/detail/end_wishes.hpp"
 
 DTASK_BEGIN
 namespace detail {
@@ -17,7 +18,7 @@ namespace detail {
 /// pipe for signals is not closed on exec from its birth.
 class end_signals {
  public:
-  /// Called on the thread for each signal; the second argument counts them, from 1.
+  /// Called on the thread for the first signal of each wish to end; the second argument counts the wishes, from 1.
   using told = std::function<void(int, unsigned)>;
 
   /// As long as it lives they are heard.
@@ -57,14 +58,14 @@ class end_signals {
   void listen() {
     signals_.async_wait([this](const boost::system::error_code& ec, int signal) {
       if (ec) return;
-      told_(signal, ++count_);
+      if (const unsigned wish = wishes_.heard(end_wishes::clock::now())) told_(signal, wish);
       listen();
     });
   }
   told told_;
   boost::asio::io_context context_{1};
   boost::asio::signal_set signals_;
-  unsigned count_ = 0;
+  end_wishes wishes_;
   std::thread thread_;
 };
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <memory>
 #include <span>
 #include <utility>
@@ -15,8 +16,35 @@
 DTASK_BEGIN
 namespace detail {
 
+/// What stands before the TIFF structure of an EXIF block in a JPEG, and in some PNGs.
+inline constexpr std::uint8_t exif_prefix[] = {'E', 'x', 'i', 'f', 0, 0};
+inline bool has_exif_prefix(std::span<const std::uint8_t> block) noexcept {
+  return block.size() > sizeof exif_prefix && std::equal(std::begin(exif_prefix), std::end(exif_prefix), block.begin());
+}
+
+/// The first number of an entry, in whichever whole format it was written; 0 where it is none.
+inline std::int64_t exif_whole_number(const ExifEntry& entry, ExifByteOrder order) noexcept {
+  if (entry.data == nullptr || entry.components == 0 || entry.size < exif_format_get_size(entry.format)) return 0;
+  switch (entry.format) {
+    case EXIF_FORMAT_BYTE:
+      return entry.data[0];
+    case EXIF_FORMAT_SBYTE:
+      return static_cast<std::int8_t>(entry.data[0]);
+    case EXIF_FORMAT_SHORT:
+      return exif_get_short(entry.data, order);
+    case EXIF_FORMAT_SSHORT:
+      return exif_get_sshort(entry.data, order);
+    case EXIF_FORMAT_LONG:
+      return exif_get_long(entry.data, order);
+    case EXIF_FORMAT_SLONG:
+      return exif_get_slong(entry.data, order);
+    default:
+      return 0;
+  }
+}
+
 /// The orientation tag (1 to 8) of an EXIF block that starts with "Exif\0\0"; 1 where there is none or it makes no
-/// sense.
+/// sense. The tag is to be a SHORT, but writers differ.
 inline int exif_orientation(std::span<const std::uint8_t> block) {
   struct release {
     void operator()(ExifData* d) const noexcept { exif_data_unref(d); }
@@ -28,9 +56,9 @@ inline int exif_orientation(std::span<const std::uint8_t> block) {
   const std::size_t size = std::min<std::size_t>(block.size(), 0xffff);
   exif_data_load_data(data.get(), block.data(), static_cast<unsigned int>(size));
   const ExifEntry* entry = exif_content_get_entry(data->ifd[EXIF_IFD_0], EXIF_TAG_ORIENTATION);
-  if (entry == nullptr || entry->format != EXIF_FORMAT_SHORT || entry->size < 2 || entry->data == nullptr) return 1;
-  const int value = exif_get_short(entry->data, exif_data_get_byte_order(data.get()));
-  return value >= 1 && value <= 8 ? value : 1;
+  if (entry == nullptr) return 1;
+  const std::int64_t value = exif_whole_number(*entry, exif_data_get_byte_order(data.get()));
+  return value >= 1 && value <= 8 ? static_cast<int>(value) : 1;
 }
 
 /// Turns and mirrors a picture so that it stands as EXIF orientation `value` says it should be seen.

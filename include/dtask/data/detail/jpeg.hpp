@@ -146,7 +146,7 @@ class jpeg_reader {
     from->bytes_in_buffer -= 2;
     const std::span<const std::uint8_t> block(from->next_input_byte, std::min(length - 2, from->bytes_in_buffer));
     auto* self = static_cast<jpeg_reader*>(info->client_data);
-    if (self->exif_.empty() && block.size() > 6 && std::memcmp(block.data(), "Exif\0\0", 6) == 0) self->exif_ = block;
+    if (self->exif_.empty() && has_exif_prefix(block)) self->exif_ = block;
     from->skip_input_data(info, static_cast<long>(length - 2));
     return TRUE;
   }

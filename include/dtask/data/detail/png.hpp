@@ -2,6 +2,7 @@
 #pragma once
 #include <png.h>
 
+#include <algorithm>
 #include <csetjmp>
 #include <cstddef>
 #include <cstdint>
@@ -86,6 +87,9 @@ class png_reader {
     png_set_keep_unknown_chunks(png_, PNG_HANDLE_CHUNK_NEVER, skipped, 8);
     png_set_chunk_malloc_max(png_, 1 << 20);
     png_set_chunk_cache_max(png_, 64);
+    // libpng drops an eXIf that begins with "Exif\0\0", as some writers have it: it is taken as it stands in the file.
+    png_set_read_user_chunk_fn(png_, this, &on_chunk);
+    png_set_keep_unknown_chunks(png_, PNG_HANDLE_CHUNK_ALWAYS, exif_chunk, 1);
     png_set_user_limits(png_, 0x7fffffff, 0x7fffffff);
     png_set_read_fn(png_, this, &on_read);
     return true;
@@ -135,16 +139,11 @@ class png_reader {
   }
 
   int stored_orientation() const {
-#ifdef PNG_eXIf_SUPPORTED
-    png_uint_32 size = 0;
-    png_bytep block = nullptr;
-    if (png_get_eXIf_1(png_, info_, &size, &block) != 0 && block != nullptr && size > 0) {
-      std::vector<std::uint8_t> exif{'E', 'x', 'i', 'f', 0, 0};
-      exif.insert(exif.end(), block, block + size);
-      return exif_orientation(exif);
-    }
-#endif
-    return 1;
+    if (exif_.empty()) return 1;
+    if (has_exif_prefix(exif_)) return exif_orientation(exif_);
+    std::vector<std::uint8_t> block(exif_prefix, exif_prefix + sizeof exif_prefix);
+    block.insert(block.end(), exif_.begin(), exif_.end());
+    return exif_orientation(block);
   }
 
   error failure() const {
@@ -156,12 +155,26 @@ class png_reader {
     std::snprintf(self->message_, sizeof self->message_, "%s", text);
     std::longjmp(self->jump_, 1);
   }
+  /// The chunks that were asked for as unknown ones. Nothing may be thrown through libpng.
+  static int on_chunk(png_structp png, png_unknown_chunkp chunk) noexcept {
+    auto* self = static_cast<png_reader*>(png_get_user_chunk_ptr(png));
+    if (std::memcmp(chunk->name, exif_chunk, 4) != 0) return 0;
+    try {
+      if (self->exif_.empty()) self->exif_.assign(chunk->data, chunk->data + std::min(chunk->size, most_exif));
+    } catch (...) {
+      // No memory for it: the picture stays as it is stored.
+    }
+    return 1;
+  }
   static void on_read(png_structp png, png_bytep to, std::size_t count) {
     auto* self = static_cast<png_reader*>(png_get_io_ptr(png));
     if (count > self->input_.size() - self->at_) png_error(png, "the file ends early");
     std::memcpy(to, self->input_.data() + self->at_, count);
     self->at_ += count;
   }
+
+  static constexpr png_byte exif_chunk[] = "eXIf";
+  static constexpr std::size_t most_exif = 0xffff;
 
   std::span<const std::byte> input_;
   std::size_t at_ = 0;
@@ -172,6 +185,7 @@ class png_reader {
   png_uint_32 width_ = 0, height_ = 0;
   int passes_ = 1;
   bool alpha_ = false, created_ = false;
+  std::vector<std::uint8_t> exif_;
   decode_options options_;
 };
 
