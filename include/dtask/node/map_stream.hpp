@@ -49,13 +49,14 @@ class map_core {
 /// The next reply, decoded in the task that awaits it.
 template <class R>
 class [[nodiscard("dtask: next() does nothing until it is awaited")]] next_op {
-  using reply_awaiter = decltype(std::declval<task<std::optional<call_reply>>>().operator co_await());
+  using reply_task = task<std::optional<call_reply>>;
+  using reply_awaiter = typename reply_task::awaiter;
 
  public:
-  explicit next_op(task<std::optional<call_reply>> coming) noexcept : coming_(std::move(coming)) {}
+  explicit next_op(reply_task coming) noexcept : coming_(std::move(coming)) {}
   class awaiter : public reply_awaiter {
    public:
-    explicit awaiter(reply_awaiter a) noexcept : reply_awaiter(std::move(a)) {}
+    explicit awaiter(typename reply_task::promise_type::handle coming) noexcept : reply_awaiter(coming) {}
     std::optional<outcome<R>> await_resume() {
       std::optional<call_reply> reply = reply_awaiter::await_resume();
       std::optional<outcome<R>> given;
@@ -63,10 +64,13 @@ class [[nodiscard("dtask: next() does nothing until it is awaited")]] next_op {
       return given;
     }
   };
-  awaiter operator co_await() && noexcept { return awaiter(std::move(coming_).operator co_await()); }
+  awaiter operator co_await() && {
+    coming_.filled("next");
+    return awaiter(coming_.release());
+  }
 
  private:
-  task<std::optional<call_reply>> coming_;
+  reply_task coming_;
 };
 
 }  // namespace detail
