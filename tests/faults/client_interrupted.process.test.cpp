@@ -47,9 +47,7 @@ TEST_CASE("two signals at once are one wish: the client leaves in order") {
   const std::optional<ending> end = client.wait();
   REQUIRE_MESSAGE(end, client.report());
   CHECK_MESSAGE((end->code == 130 || end->code == 143), client.report());
-  CHECK_MESSAGE(client.text(process::err).find("interrupted; its jobs were cancelled") != std::string::npos,
-                client.report());
-  CHECK(s.coordinator().wait_for(process::err, "client_left"));
+  CHECK(s.coordinator().wait_for(process::err, "client_left"));  // not detached: it said goodbye
 }
 
 TEST_CASE("another Ctrl-C, later, ends the client at once, even while a job ignores its stop") {

@@ -141,13 +141,15 @@ TEST_CASE("recognise: weights that do not fit are refused with a reason") {
     CAPTURE(dtype);
     file = good;
     dtask::safetensor& first = file.tensors[0];
+    const std::size_t elements = first.data.size() / dtask::safetensors_element_size(first.dtype);
     first.dtype = dtype;
-    first.data = dtask::bytes::from(std::string(first.data.size() / 4 * dtask::safetensors_element_size(dtype), '\1'));
+    first.data = dtask::bytes::from(std::string(elements * dtask::safetensors_element_size(dtype), '\1'));
     CHECK(complains(file, "the array " + first.name + " has the dtype " + dtype + ", not F32, F16, BF16 or F64"));
   }
   file = good;
+  const std::size_t elements = file.tensors[0].data.size() / dtask::safetensors_element_size(file.tensors[0].dtype);
   file.tensors[0].dtype = "F64";
-  file.tensors[0].data = dtask::bytes::from(std::string(file.tensors[0].data.size() * 2, '\0'));
+  file.tensors[0].data = dtask::bytes::from(std::string(elements * 8, '\0'));
   CHECK(complaint(dtask::write_safetensors(file)).empty());
   file = good;
   file.tensors.push_back({"stranger", "F32", {1}, dtask::bytes::copy(std::string_view("abcd"))});

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <png.h>
+#include <zlib.h>
 
 #include <algorithm>
 #include <csetjmp>
@@ -160,11 +161,21 @@ class png_reader {
     auto* self = static_cast<png_reader*>(png_get_user_chunk_ptr(png));
     if (std::memcmp(chunk->name, exif_chunk, 4) != 0) return 0;
     try {
-      if (self->exif_.empty()) self->exif_.assign(chunk->data, chunk->data + std::min(chunk->size, most_exif));
+      if (self->exif_.empty() && self->checksum_holds(*chunk))
+        self->exif_.assign(chunk->data, chunk->data + std::min(chunk->size, most_exif));
     } catch (...) {
       // No memory for it: the picture stays as it is stored.
     }
     return 1;
+  }
+  /// libpng hands over unknown chunks whatever their checksum says. It has just read this one, the checksum last.
+  bool checksum_holds(const png_unknown_chunk& chunk) const noexcept {
+    const std::size_t covered = 4 + chunk.size;
+    if (at_ < covered + 4) return false;
+    const auto* const stored = reinterpret_cast<const Bytef*>(input_.data() + at_ - 4);
+    const uLong sum = ::crc32(0, stored - covered, static_cast<uInt>(covered));
+    const uLong wanted = uLong{stored[0]} << 24 | uLong{stored[1]} << 16 | uLong{stored[2]} << 8 | uLong{stored[3]};
+    return sum == wanted;
   }
   static void on_read(png_structp png, png_bytep to, std::size_t count) {
     auto* self = static_cast<png_reader*>(png_get_io_ptr(png));
