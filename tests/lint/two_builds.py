@@ -11,8 +11,8 @@ import subprocess
 import sys
 import tempfile
 
-TASK = """task when_all when_any with_timeout with_deadline shield with_stop with_scope spawn scope channel semaphore mutex event latch
-one_shot sleep_for sync_wait resume_on stop_source stop_token scheduler environment this_environment""".split()
+TASK = """task when_all when_any select first_of with_timeout with_deadline shield with_stop with_scope spawn scope channel semaphore mutex
+event latch one_shot sleep_for sync_wait resume_on stop_source stop_token scheduler environment this_environment""".split()
 JOB = "job function_job registry pure idempotent at_most_once outcome remote_error job_context worker_context encode decode".split()
 BASE = """bytes error errc result payload duration time_point never read_file log failure job_state cluster_status worker_status limits
 client_options coordinator_options worker_options worker_exit exit_reason""".split()

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <atomic>
+#include <coroutine>
 #include <memory>
 #include <string>
 #include <thread>
@@ -178,6 +179,49 @@ TEST_CASE("what a push did not send stays with its name, and the operation can b
   REQUIRE((v && *v));
   CHECK(**v == 2);
   CHECK(where.timers() == 0);
+}
+
+namespace {
+/// Awaits an operation that has a name where it lies (g++ 12 wants to copy one that is an lvalue).
+template <class Op>
+struct in_place {
+  explicit in_place(Op& o) noexcept : op(o) {}
+  bool await_ready() const noexcept { return op.await_ready(); }
+  template <class Promise>
+  auto await_suspend(std::coroutine_handle<Promise> h) noexcept {
+    return op.await_suspend(h);
+  }
+  auto await_resume() { return op.await_resume(); }
+  Op& op;
+};
+}  // namespace
+
+TEST_CASE("an operation that did not win can be awaited by itself") {
+  manual_scheduler where;
+  dtask::channel<int> c(1);
+  dtask::event e;
+  dtask::stop_source stop;
+  const auto body = [&]() -> dtask::task<int> {
+    auto pop = c.pop();
+    auto sleep = dtask::sleep_for(1s);
+    const auto first = co_await select(pop, e.wait(), sleep);
+    CHECK(first.index() == 1);
+    const auto v = co_await in_place(pop);
+    co_await in_place(sleep);
+    co_return v ? *v : -1;
+  };
+  started t(where, body(), stop);
+  where.run();
+  e.set();
+  where.run();
+  CHECK(where.timers() == 0);
+  CHECK(c.try_push(7));
+  where.run();
+  CHECK_FALSE(t.ended());
+  CHECK(where.timers() == 1);
+  where.advance(1100ms);
+  REQUIRE(t.ended());
+  CHECK(t.take() == 7);
 }
 
 TEST_CASE("a semaphore's permit goes to who still waits for it") {

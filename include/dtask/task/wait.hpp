@@ -15,9 +15,8 @@ namespace detail {
 /// A suspended coroutine as a work item: `run` resumes it.
 struct resumption : work_item {
   std::coroutine_handle<> handle;
-  resumption() noexcept {
-    run = [](work_item& self) noexcept { resume(static_cast<resumption&>(self).handle); };
-  }
+  resumption() noexcept { run = &go_on; }
+  static void go_on(work_item& self) noexcept { resume(static_cast<resumption&>(self).handle); }
 };
 
 class decision;
@@ -25,16 +24,14 @@ class decision;
 /// One task that waits in a wait_list. It is resumed on its own scheduler by whoever takes it out: the object it waits
 /// for, or its stop.
 struct waiter : resumption {
-  union {
-    scheduler* where = nullptr;
-    decision* part_of;  ///< where it `competes`: the select that is resumed in its place
-  };
+  scheduler* where = nullptr;
   waiter* previous = nullptr;
   waiter* following = nullptr;
   bool listed = false;
   bool answered = false;  ///< the object took it out of the list, or it never had to enter it
   bool stopped = false;   ///< the wait ended without the thing waited for
   bool competes = false;  ///< it is one operation of a select
+  decision* part_of;      ///< where it `competes`: the select that is resumed in its place
 };
 
 /// The one decision of a select: which of its operations takes. Objects, timers and stop compete for it from any
@@ -43,7 +40,8 @@ class decision : public waiter {
  public:
   /// True once: the caller decides. Under its object's lock, where it can and will take.
   bool claim() noexcept { return (state_.fetch_or(claimed, std::memory_order_acq_rel) & claimed) == 0; }
-  /// By the one who claimed, when all is done. True: the select sleeps, and the caller has it resumed.
+  /// By the one who claimed, when all is done and its object's lock is free. True: the select sleeps, and the caller
+  /// has it resumed.
   bool answer() noexcept { return (state_.fetch_or(answered_bit, std::memory_order_acq_rel) & asleep) != 0; }
   /// By the select, when all its operations are in their lists. False: it was answered meanwhile and goes on.
   bool fall_asleep() noexcept { return (state_.fetch_or(asleep, std::memory_order_acq_rel) & answered_bit) == 0; }
@@ -101,11 +99,7 @@ class woken {
   woken(const woken&) = delete;
   woken& operator=(const woken&) = delete;
   ~woken() { flush(); }
-  void add(waiter& w) noexcept {
-    if (w.competes) [[unlikely]]
-      return add_select(*w.part_of);
-    list_.push(w);
-  }
+  void add(waiter& w) noexcept { list_.push(w); }
   void flush() noexcept {
     while (!list_.empty()) {
       // Neighbours mostly share a scheduler: one wake-up for all of them.
@@ -117,9 +111,6 @@ class woken {
   }
 
  private:
-  void add_select(decision& d) noexcept {
-    if (d.answer()) list_.push(d);
-  }
   static scheduler* where_of(work_item& item) noexcept { return static_cast<waiter&>(item).where; }
   work_list list_;
 };
@@ -223,7 +214,13 @@ class wait_awaiter : public waiter {
   /// Enters the list. False: it need not, since the select is decided.
   bool enter(decision& all, woken& others) noexcept {
     this->part_of = &all;
+    this->where = all.where;
     this->competes = true;
+    // Posted like any other waiter, it resumes the select; or the select has not fallen asleep yet and goes on itself.
+    this->run = [](work_item& self) noexcept {
+      decision& whole = *static_cast<waiter&>(self).part_of;
+      if (whole.answer()) resume(whole.handle);
+    };
     const short_guard hold(lock_);
     if (!static_cast<Derived*>(this)->ready()) {
       list_.push(*this);
@@ -236,11 +233,14 @@ class wait_awaiter : public waiter {
     }
     return false;
   }
-  /// The select is decided: afterwards the object knows nothing of it any more. For the one that won too: who gave it
-  /// what it has may still be holding the lock.
+  /// The select is decided: afterwards the object knows nothing of it any more, and the operation can be used again.
   void leave() noexcept {
-    const short_guard hold(lock_);
-    if (this->listed) list_.remove(*this);
+    {
+      const short_guard hold(lock_);
+      if (this->listed) list_.remove(*this);
+    }
+    this->competes = false;
+    this->run = &resumption::go_on;
   }
   bool won() const noexcept { return this->answered; }
 
