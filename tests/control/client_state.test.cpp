@@ -3,12 +3,72 @@
 
 #include <doctest/doctest.h>
 
+#include <cstdint>
+#include <vector>
+
 #include "control/story.hpp"
 
 using namespace story;
 
 namespace {
 errc code(cluster& c, std::size_t client, std::uint64_t call) { return c.result(client, call).why.code; }
+
+/// A client whose coordinator is the test.
+struct lone {
+  time_point now{1h};
+  control::client_state state;
+  std::vector<control::client_action> actions;  ///< of the last `act`
+  std::size_t sent = 0;                         ///< messages, since the last dial
+
+  explicit lone(const control::client_options& options = {})
+      : state({wire::role::client, "c", "host", 1, 0, 0, {type("job/1")}}, options, 1) {
+    state.start(now);
+    act();
+  }
+  static wire::welcome welcome() {
+    wire::welcome w;
+    w.epoch = 9;
+    w.session = 7;
+    w.key = 8;
+    w.heartbeat = 1s;
+    w.lost_after = 5s;
+    w.credit = w.window = 1 << 20;
+    return w;
+  }
+  void act() {
+    state.take_actions(actions, now);
+    for (const control::client_action& a : actions) sent += a.get_if<control::send>() != nullptr;
+  }
+  /// Is welcomed, and makes a call: its number.
+  std::uint64_t join(control::link_id link) {
+    state.connected(link, now);
+    act();
+    state.received(link, welcome(), now);
+    const std::uint64_t call = state.submit({.effect_class = effect::pure, .retry = {}, .arguments = text("x")}, now);
+    act();
+    return call;
+  }
+  /// Later it connects again, and has not been answered.
+  void dial_again(duration later, control::link_id link) {
+    state.tick(now += later);
+    act();
+    sent = 0;
+    state.connected(link, now);
+    act();
+  }
+  const wire::hello* said(control::link_id link) const {
+    for (const control::client_action& a : actions)
+      if (const auto* s = a.get_if<control::send>(); s != nullptr && s->link == link)
+        if (const auto* h = s->what.get_if<wire::hello>()) return h;
+    return nullptr;
+  }
+  template <class Wanted>
+  bool has(Wanted wanted) const {
+    for (const control::client_action& a : actions)
+      if (wanted(a)) return true;
+    return false;
+  }
+};
 }  // namespace
 
 TEST_CASE("a session survives a broken link") {
@@ -147,119 +207,57 @@ TEST_CASE("a client that gave its coordinator up while a hello was on its way be
   control::client_options options;
   options.hello_within = 5s;
   options.coordinator_wait = 3s;
-  time_point now{1h};
-  control::client_state c({wire::role::client, "c", "host", 1, 0, 0, {type("job/1")}}, options, 1);
-  std::vector<control::client_action> actions;
-  const auto act = [&] { c.take_actions(actions, now); };
-  const auto said = [&](control::link_id link) {
-    const wire::hello* found = nullptr;
-    for (const control::client_action& a : actions)
-      if (const auto* s = a.get_if<control::send>(); s != nullptr && s->link == link)
-        if (const auto* h = s->what.get_if<wire::hello>()) found = h;
-    return found;
-  };
-  const auto has = [&](auto wanted) {
-    for (const control::client_action& a : actions)
-      if (wanted(a)) return true;
-    return false;
-  };
-  c.start(now);
-  act();
-  c.connected(1, now);
-  act();
-  wire::welcome w;
-  w.epoch = 9;
-  w.session = 7;
-  w.key = 8;
-  w.heartbeat = 1s;
-  w.lost_after = 5s;
-  w.credit = w.window = 1 << 20;
-  c.received(1, w, now);
-  c.submit({.effect_class = effect::pure, .retry = {}, .arguments = text("x")}, now);
-  act();
-  c.closed(1, error(errc::io_error, "reset"), now);
-  now += 2s;
-  c.tick(now);
-  act();
-  c.connected(2, now);
-  act();
-  REQUIRE(said(2) != nullptr);
-  CHECK(said(2)->session == 7);
-  now += 1s;
-  c.tick(now);
-  act();
-  CHECK(has([](const control::client_action& a) { return a.get_if<control::offline>() != nullptr; }));
-  CHECK(has([](const control::client_action& a) { return a.get_if<control::complete>() != nullptr; }));
-  CHECK(has([](const control::client_action& a) {
+  lone c(options);
+  c.join(1);
+  c.state.closed(1, error(errc::io_error, "reset"), c.now);
+  c.dial_again(2s, 2);
+  REQUIRE(c.said(2) != nullptr);
+  CHECK(c.said(2)->session == 7);
+  c.state.tick(c.now += 1s);
+  c.act();
+  CHECK(c.has([](const control::client_action& a) { return a.get_if<control::offline>() != nullptr; }));
+  CHECK(c.has([](const control::client_action& a) { return a.get_if<control::complete>() != nullptr; }));
+  CHECK(c.has([](const control::client_action& a) {
     const auto* const close = a.get_if<control::close_link>();
     return close != nullptr && close->link == 2;
   }));
-  c.received(2, w, now);  // too late
-  act();
-  CHECK(!has([](const control::client_action& a) { return a.get_if<control::online>() != nullptr; }));
-  now += 2s;
-  c.tick(now);
-  act();
-  c.connected(3, now);
-  act();
-  REQUIRE(said(3) != nullptr);
-  CHECK(said(3)->session == 0);
+  c.state.received(2, lone::welcome(), c.now);  // too late
+  c.act();
+  CHECK(!c.has([](const control::client_action& a) { return a.get_if<control::online>() != nullptr; }));
+  c.dial_again(2s, 3);
+  REQUIRE(c.said(3) != nullptr);
+  CHECK(c.said(3)->session == 0);
 }
 
 TEST_CASE("before the welcome a client says hello and nothing else") {
-  time_point now{1h};
-  control::client_state c({wire::role::client, "c", "host", 1, 0, 0, {type("job/1")}}, {}, 1);
-  std::vector<control::client_action> actions;
-  std::size_t sent = 0;
-  bool offline = false;
-  const auto act = [&] {
-    c.take_actions(actions, now);
-    for (const control::client_action& a : actions) {
-      sent += a.get_if<control::send>() != nullptr;
-      if (const auto* gone = a.get_if<control::offline>()) offline = gone->final;
-    }
-  };
-  c.start(now);
-  act();
-  c.connected(1, now);
-  act();
-  wire::welcome w;
-  w.epoch = 9;
-  w.session = 7;
-  w.heartbeat = 1s;
-  w.lost_after = 5s;
-  w.credit = w.window = 1 << 20;
-  c.received(1, w, now);
-  const std::uint64_t call = c.submit({.effect_class = effect::pure, .retry = {}, .arguments = text("x")}, now);
-  act();
-  const auto again = [&](control::link_id next) {
-    c.tick(now += 2s);
-    act();
-    sent = 0;
-    c.connected(next, now);
-    act();
-    CHECK(sent == 1);
-  };
+  lone c;
+  const std::uint64_t call = c.join(1);
   SUBCASE("whatever is wanted of it") {
-    c.closed(1, error(errc::io_error, "reset"), now);
-    again(2);
-    c.cancel(call, now);
-    c.query_status(now);
-    c.broadcast("b", text("x").body, now);
-    c.submit({.effect_class = effect::pure, .retry = {}, .arguments = text("y")}, now);
-    act();
-    c.abandon(now);
-    act();
-    CHECK(sent == 1);
+    c.state.closed(1, error(errc::io_error, "reset"), c.now);
+    c.dial_again(2s, 2);
+    CHECK(c.sent == 1);
+    c.state.cancel(call, c.now);
+    c.state.query_status(c.now);
+    c.state.broadcast("b", text("x").body, c.now);
+    c.state.submit({.effect_class = effect::pure, .retry = {}, .arguments = text("y")}, c.now);
+    c.act();
+    c.state.abandon(c.now);
+    c.act();
+    CHECK(c.sent == 1);
   }
   SUBCASE("a broken protocol is final the second time") {
-    c.received(1, wire::refuse{errc::protocol_error, "a word too much"}, now);
-    act();
-    CHECK(!offline);
-    again(2);
-    c.received(2, wire::refuse{errc::protocol_error, "a word too much"}, now);
-    act();
-    CHECK(offline);
+    const auto final = [](const control::client_action& a) {
+      const auto* const gone = a.get_if<control::offline>();
+      return gone != nullptr && gone->final;
+    };
+    c.state.received(1, wire::refuse{errc::protocol_error, "a word too much"}, c.now);
+    c.act();
+    CHECK(!c.has(final));
+    c.dial_again(2s, 2);
+    CHECK(c.sent == 1);
+    c.state.received(2, wire::refuse{errc::protocol_error, "a word too much"}, c.now);
+    c.act();
+    CHECK(c.has(final));
   }
 }
 

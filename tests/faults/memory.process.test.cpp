@@ -57,6 +57,7 @@ TEST_CASE("500 payloads of random sizes both ways, with breaks: no process keeps
   s.open_gate();
   for (int breaks = 0; breaks < 20 && !client.wait_for(process::out, "finished", 150ms); ++breaks) proxy.cut_all();
   REQUIRE_MESSAGE(client.wait_for(process::out, "finished"), client.report());
+  CHECK(proxy.hurts() != 0);
   CHECK_MESSAGE(client.text(process::out).find("bad") == std::string::npos, client.report());
 
   CHECK_MESSAGE(soon([&] { return holds_nothing(s.status()); }), s.status());

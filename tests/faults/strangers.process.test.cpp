@@ -71,14 +71,16 @@ std::size_t log_lines(site& s) { return s.coordinator().lines(process::err).size
 /// One stranger sends `bytes` and is thrown out, with one line in the log that says `because`.
 void check_thrown_out(site& s, std::string_view bytes, std::string_view because, bool keeps_silent = false) {
   const std::size_t before = s.coordinator().resident_memory(), lines = log_lines(s);
+  const std::size_t said = s.coordinator().text(process::err).size();  // a time in it may look like `because`
   {
     stranger peer(s.port());
     peer.send(bytes);
     if (!keeps_silent) peer.finish();
     CHECK(peer.wait_closed());
   }
-  CHECK_MESSAGE(s.coordinator().wait_for(process::err, because), "no line with '" << because << "'\n"
-                                                                                  << s.coordinator().report());
+  CHECK_MESSAGE(s.coordinator().wait_for(process::err, because, patience, said), "no line with '"
+                                                                                     << because << "'\n"
+                                                                                     << s.coordinator().report());
   CHECK_MESSAGE(log_lines(s) == lines + 1, s.coordinator().report());
   CHECK_MESSAGE(s.coordinator().peak_memory() <= before + frame_bound + noise_bound,
                 "peak " << s.coordinator().peak_memory() << " after " << before);

@@ -78,6 +78,7 @@ TEST_CASE("500 payloads of random sizes both ways, with breaks: every counter is
   dtask::worker one(proxy.url(), jobs::entries(), {.slots = 2}), two(proxy.url(), jobs::entries(), {.slots = 2});
   auto c = dtask::sync_wait(dtask::cluster::connect<jobs>(proxy.url()));
   CHECK(dtask::sync_wait(send_all(c, 500, seed(), proxy)) == 500);
+  CHECK(proxy.hurts() != 0);
   // What was acknowledged last is let go a moment later; a worker says what it holds with its heartbeat.
   dtask::memory_use mine;
   dtask::cluster_status theirs;

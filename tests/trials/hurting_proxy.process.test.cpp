@@ -73,6 +73,8 @@ void trial(hurt how, std::uint64_t seed) {
   }
   CHECK_MESSAGE(ended.size() == 2 * count, marking.report());
 
+  MESSAGE("mode ", static_cast<int>(how), ", seed ", seed, ": hurt ", proxy.hurts(), " times");
+  CHECK(proxy.hurts() != 0);  // else nothing was tried
   proxy.calm();
   std::string status;
   const auto at_rest = [&] {
