@@ -29,7 +29,7 @@
 
 namespace dtask_test {
 
-/// What it does to the connections, now and then, as its seed says.
+/// What it does to the connections, after as many reads as its seed says: however fast the programs are, they are hurt.
 enum class hurt : std::uint8_t {
   nothing,
   cut,     ///< one connection ends, with FIN or RST
@@ -111,10 +111,7 @@ class hurting_proxy {
     if (::write(wake_, &one, sizeof one) < 0 && errno != EAGAIN) std::abort();
   }
   std::uint64_t below(std::uint64_t n) { return draw_() % n; }
-  std::chrono::milliseconds between(unsigned low, unsigned high) {
-    return std::chrono::milliseconds(low + below(high - low + 1));
-  }
-  void plan_next() { next_ = clock::now() + (how_ == hurt::freeze ? between(500, 3000) : between(50, 600)); }
+  void plan_next() { reads_left_ = how_ == hurt::freeze ? 100 + below(600) : 30 + below(300); }
 
   void end(pair& p, bool reset) {
     if (std::exchange(p.over, true)) return;
@@ -150,9 +147,10 @@ class hurting_proxy {
     w.done = 0;
     const ssize_t n = ::recv(w.from, w.held.data(), w.held.size(), 0);
     w.held.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
+    if (n > 0 && reads_left_ != 0) --reads_left_;
     if (n == 0) w.ended = true;
     if (n < 0 && errno != EAGAIN && errno != EINTR) return end(p, false);
-    if (n > 1 && how_ == hurt::half && below(300) == 0) {
+    if (n > 1 && how_ == hurt::half && below(200) == 0) {
       ++hurts_;
       w.held.resize(w.held.size() / 2);
       write(p, w);
@@ -194,7 +192,7 @@ class hurting_proxy {
         }
         if (how_ == hurt::nothing)
           for (auto& p : pairs_) p->frozen_until = {};
-        else if (now >= next_)
+        else if (reads_left_ == 0)
           hurt_one();
         std::erase_if(pairs_, [](const auto& p) { return p->over; });
         fds.assign({{listener_, POLLIN, 0}, {wake_, POLLIN, 0}});
@@ -234,7 +232,7 @@ class hurting_proxy {
   bool cut_all_ = false;
   bool ended_ = false;
   std::atomic<unsigned> hurts_{0};
-  clock::time_point next_{};
+  std::uint64_t reads_left_ = 0;  // until the next one is hurt
   std::vector<std::unique_ptr<pair>> pairs_;
   std::thread thread_;
 };

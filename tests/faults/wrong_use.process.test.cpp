@@ -141,6 +141,18 @@ TEST_CASE("listening outside loopback needs an option that says what it means") 
   check_one_line(p, usage, {"0.0.0.0"});
 }
 
+TEST_CASE("a first connection that breaks in the middle of the welcome is no verdict: it is dialled again") {
+  odd_server server(frame_head(static_cast<std::uint8_t>(dtask::wire::protocol_version), 2, 100) + "some of it");
+  for (const command& who : {command{app_path(), "worker", "--connect", server.url(), "--unreachable-after", "0.5"},
+                             command{app_path(), "--on", server.url(), "--connect-within", "0.5", "--job", "echo:x"}}) {
+    process p(who);
+    const std::optional<ending> end = p.wait();
+    REQUIRE_MESSAGE(end, p.report());
+    CHECK_MESSAGE(end->code == cluster_failed, p.report());
+    CHECK_MESSAGE(p.text(process::err).find("no coordinator within the stated time") != std::string::npos, p.report());
+  }
+}
+
 TEST_CASE("a server that is not dtask: one line that says what it looks like") {
   SUBCASE("HTTP") {
     odd_server server("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");

@@ -213,7 +213,7 @@ TEST_CASE("a peer that closes in the middle of a frame or of a block is named wi
     const std::string from = "(127.0.0.1:" + std::to_string(raw.local_endpoint().port()) + ")";
     raw.close();
     REQUIRE(run_until(w.io, [&] { return server.why.has_value(); }));
-    CHECK(server.why->code() == errc::protocol_error);
+    CHECK(server.why->code() == errc::closed);
     CHECK(std::string(server.why->what()) ==
           (in_block ? "the peer closed in the middle of a block of 500000 bytes " + from
                     : "the peer closed in the middle of a frame (20 bytes of it had come) " + from));

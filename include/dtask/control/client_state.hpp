@@ -93,10 +93,9 @@ class client_state {
   void heard(link_id link, time_point now);
   void closed(link_id link, const error& why, time_point now);
   void unsent(link_id link, std::size_t bytes, time_point now);
-  /// Nothing follows: a client is asked by its own program, with `memory`.
-  void measured(const memory_use&, time_point) {}
-  /// What it holds: arguments of open calls, results that are still arriving, values that it broadcast.
-  memory_use memory() const;
+  /// What it holds beside its process: arguments of open calls, results that are still arriving, values that it
+  /// broadcast.
+  memory_use memory(memory_use process) const;
 
   /// Whether `submit` takes a call now; where not, the action `room` tells when it does again.
   bool has_room() const noexcept {

@@ -164,7 +164,7 @@ class worker_state {
   void start_jobs(time_point now);
   void give_back(attempt_id id);
   void report_started(const attempt_id& id, attempt& a);
-  memory_use memory() const;
+  memory_use memory(memory_use process) const;
   void answer(const attempt_id& id, attempt& a);
   void request_stop(slot& s, errc why, time_point now);
   wire::failure left(const attempt& a) const;

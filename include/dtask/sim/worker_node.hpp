@@ -107,7 +107,15 @@ class worker_node final : public process<control::worker_action> {
     machine_.unsent(link_number, bytes, now());
   }
   void link_heard(control::link_id link) override { machine_.heard(link, now()); }
-  void tick() override { machine_.tick(now()); }
+  void tick() override {
+    // A real driver measures now and then, and what it finds differs each time.
+    if (in_.chance.chance(0.1)) {
+      memory_use held;
+      held.resident = in_.chance.below(1000);
+      machine_.measured(held, now());
+    }
+    machine_.tick(now());
+  }
   time_point next_tick() const override { return machine_.next_tick(); }
   void take_actions(std::vector<control::worker_action>& out) override { machine_.take_actions(out, now()); }
   void carry_out(control::worker_action& what) override {

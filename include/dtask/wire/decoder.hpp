@@ -114,15 +114,16 @@ class decoder {
     return {};
   }
 
-  /// What the end of the stream means here: `ok` between two frames, else `protocol_error` that says what is missing.
+  /// What the end of the stream means here: `ok` between two frames, else `closed` that says what is missing: a
+  /// connection may break anywhere, and that is no fault of the peer.
   error at_end() const {
     if (fault_) return fault_;
     if (next_outside_ < outside_.size())
-      return error(errc::protocol_error, "the peer closed in the middle of a block of " +
-                                             std::to_string(outside_[next_outside_].size) + " bytes");
+      return error(errc::closed, "the peer closed in the middle of a block of " +
+                                     std::to_string(outside_[next_outside_].size) + " bytes");
     if (end_ != begin_)
-      return error(errc::protocol_error, "the peer closed in the middle of a frame (" + std::to_string(end_ - begin_) +
-                                             " bytes of it had come)");
+      return error(errc::closed, "the peer closed in the middle of a frame (" + std::to_string(end_ - begin_) +
+                                     " bytes of it had come)");
     return {};
   }
   /// Memory of the receive buffer; the blocks of what arrives are the pool's.

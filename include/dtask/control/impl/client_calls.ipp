@@ -361,13 +361,12 @@ DTASK_INLINE void client_state::on(wire::status_report&& m, time_point) {
   actions_.push_back(status_arrived{m.request, {}, std::move(m.now)});
 }
 
-DTASK_INLINE memory_use client_state::memory() const {
-  memory_use out;
-  out.arguments = argument_bytes_;
-  for (const incoming& i : in_) out.results += i.from.received();
-  for (const value_record& v : to_broadcast_) out.broadcasts += v.value.size();
-  for (const value_record& v : broadcasts_) out.broadcasts += v.value.size();
-  return out;
+DTASK_INLINE memory_use client_state::memory(memory_use process) const {
+  process.arguments = argument_bytes_;
+  for (const incoming& i : in_) process.results += i.from.received();
+  for (const value_record& v : to_broadcast_) process.broadcasts += v.value.size();
+  for (const value_record& v : broadcasts_) process.broadcasts += v.value.size();
+  return process;
 }
 
 DTASK_INLINE std::string client_state::check() const {

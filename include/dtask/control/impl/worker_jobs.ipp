@@ -337,23 +337,18 @@ DTASK_INLINE std::vector<std::uint64_t> worker_state::open_sessions() const {
   return out;
 }
 
-DTASK_INLINE memory_use worker_state::memory() const {
-  memory_use out;
+DTASK_INLINE memory_use worker_state::memory(memory_use process) const {
   for (const auto& [id, a] : attempts_)
-    if (a.now != phase::answered) out.arguments += a.content.size();
-  for (const incoming& i : in_) (i.job.job != 0 ? out.arguments : out.broadcasts) += i.from.received();
-  out.results = result_bytes_;
-  out.broadcasts += blob_bytes_;
-  return out;
+    if (a.now != phase::answered) process.arguments += a.content.size();
+  for (const incoming& i : in_) (i.job.job != 0 ? process.arguments : process.broadcasts) += i.from.received();
+  process.results = result_bytes_;
+  process.broadcasts += blob_bytes_;
+  return process;
 }
 
 DTASK_INLINE void worker_state::measured(const memory_use& process, time_point) {
   if (!up_.ready()) return;
-  memory_use now = memory();
-  now.blocks = process.blocks;
-  now.idle = process.idle;
-  now.links = process.links;
-  now.resident = process.resident;
+  const memory_use now = memory(process);
   if (now == told_) return;
   told_ = now;
   emit(wire::usage{now});

@@ -83,15 +83,7 @@ class client_node final : public client_port,
 
   // ---- on the node's thread ----
 
-  memory_use memory() const {
-    memory_use held = machine_.memory();
-    const memory_use process = measure_now();
-    held.blocks = process.blocks;
-    held.idle = process.idle;
-    held.links = process.links;
-    held.resident = process.resident;
-    return held;
-  }
+  memory_use memory() const { return machine_.memory(measure_now()); }
   /// Ends everything at once; open calls end as closed, and the coordinator hears goodbye as far as the link takes it
   /// now.
   void take_down() {

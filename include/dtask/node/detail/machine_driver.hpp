@@ -184,12 +184,14 @@ class machine_driver {
     self().perform(a);
   }
 
-  /// Now and then the machine is told what the process holds.
+  /// Now and then a machine that tells others is told what the process holds.
   void measure() {
-    const time_point when = now();
-    if (when < measure_at_) return;
-    measure_at_ = when + std::chrono::milliseconds(500);
-    machine_.measured(measure_now(), when);
+    if constexpr (requires { machine_.measured(memory_use(), time_point()); }) {
+      const time_point when = now();
+      if (when < measure_at_) return;
+      measure_at_ = when + std::chrono::milliseconds(500);
+      machine_.measured(measure_now(), when);
+    }
   }
   void set_timer() {
     if (silent_) return;
