@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 /// The words that all rooms share. Standard library only.
+#include "dtask/base/blob_kind.hpp"
 #include "dtask/base/block_pool.hpp"
 #include "dtask/base/bytes.hpp"
 #include "dtask/base/client_options.hpp"

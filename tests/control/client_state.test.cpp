@@ -378,6 +378,192 @@ TEST_CASE("broadcasts") {
   CHECK(c.violation == "");
 }
 
+TEST_CASE("published values") {
+  cluster c;
+  c.start_coordinator();
+  c.add_worker(1);
+  c.add_worker(1);
+  c.add_client();
+  const auto publish = [&](std::string name, std::size_t size, char fill) {
+    const auto n = c.clients[0].state->broadcast(std::move(name), bytes::from(std::string(size, fill)), c.now,
+                                                 blob_kind::published);
+    c.settle();
+    return n;
+  };
+  const auto withdraw = [&](std::string name) {
+    const auto n = c.clients[0].state->withdraw(std::move(name), c.now);
+    c.settle();
+    return n;
+  };
+  const auto fetch = [&](std::size_t w, std::uint64_t request, std::string name) {
+    c.workers[w].state->fetch(request, c.workers[w].ran.back().session, std::move(name), c.now);
+    c.settle();
+  };
+  const auto first = publish("shard-1", 3u << 20, 'a');
+  publish("shard-2", 2u << 20, 'b');
+  CHECK(c.clients[0].broadcasts[first].code == errc::ok);
+  CHECK(c.report().broadcast_bytes == (5u << 20));
+  c.submit(0);
+  c.submit(0);
+  REQUIRE(c.workers[0].running.size() == 1);
+  REQUIRE(c.workers[1].running.size() == 1);
+  CHECK(c.workers[0].announced.size() == 2);
+  CHECK(c.workers[0].blob_log.empty());
+  SUBCASE("go to the worker that asks, once, and are at hand afterwards") {
+    fetch(0, 1, "shard-1");
+    REQUIRE(c.workers[0].fetches.contains(1));
+    CHECK(c.workers[0].fetches[1].code == errc::ok);
+    CHECK(c.workers[0].blobs["shard-1"].size() == (3u << 20));
+    fetch(0, 2, "shard-1");
+    CHECK(c.workers[0].fetches[2].code == errc::ok);
+    CHECK(c.workers[0].blob_log.size() == 1);
+    CHECK(c.workers[1].blob_log.empty());
+  }
+  SUBCASE("a name that nobody has published") {
+    fetch(0, 1, "shard-3");
+    CHECK(c.workers[0].fetches[1].code == errc::not_found);
+  }
+  SUBCASE("a newer value: the old one goes, and a later job fetches the new one") {
+    fetch(0, 1, "shard-1");
+    publish("shard-1", 1u << 20, 'c');
+    CHECK(c.report().broadcast_bytes == (3u << 20));
+    CHECK_FALSE(c.workers[0].blobs.contains("shard-1"));
+    fetch(0, 2, "shard-1");
+    CHECK(c.workers[0].blobs["shard-1"] == std::string(1u << 20, 'c'));
+  }
+  SUBCASE("withdrawn: coordinator and workers let it go, later jobs do not find it, a late worker never hears of it") {
+    fetch(0, 1, "shard-1");
+    const auto n = withdraw("shard-1");
+    CHECK(c.clients[0].broadcasts[n].code == errc::ok);
+    CHECK(c.report().broadcast_bytes == (2u << 20));
+    CHECK_FALSE(c.workers[0].blobs.contains("shard-1"));
+    CHECK_FALSE(c.workers[1].announced.contains("shard-1"));
+    fetch(0, 2, "shard-1");
+    CHECK(c.workers[0].fetches[2].code == errc::not_found);
+    const auto late = c.add_worker(1);
+    c.submit(0);
+    REQUIRE(c.workers[late].running.size() == 1);
+    fetch(late, 1, "shard-1");
+    CHECK(c.workers[late].fetches[1].code == errc::not_found);
+    CHECK(c.clients[0].state->memory({}).broadcasts == (2u << 20));
+    withdraw("shard-2");
+    CHECK(c.report().broadcast_bytes == 0);
+  }
+  SUBCASE("a broadcast one is withdrawn likewise, and a name without a value is no error") {
+    const auto n = c.clients[0].state->broadcast("weights", bytes::from(std::string(100, 'w')), c.now);
+    c.settle();
+    CHECK(c.clients[0].broadcasts[n].code == errc::ok);
+    CHECK(c.workers[0].blobs["weights"].size() == 100);
+    withdraw("weights");
+    CHECK_FALSE(c.workers[0].blobs.contains("weights"));
+    CHECK(c.clients[0].broadcasts[withdraw("nothing")].code == errc::ok);
+  }
+  SUBCASE("withdrawn while the worker's link is broken") {
+    fetch(0, 1, "shard-1");
+    c.break_link(c.workers[0]);
+    withdraw("shard-1");
+    c.pass(2s);
+    c.finish(0);
+    c.submit(0);
+    REQUIRE(c.workers[0].running.size() == 1);
+    CHECK_FALSE(c.workers[0].blobs.contains("shard-1"));
+    CHECK_FALSE(c.workers[0].announced.contains("shard-1"));
+  }
+  SUBCASE("withdrawn on the way when the worker's link breaks, with others after it") {
+    fetch(0, 1, "shard-1");
+    c.workers[0].frozen = true;
+    withdraw("shard-1");
+    c.break_link(c.workers[0]);
+    for (int i = 0; i < 200; ++i) {
+      publish("n" + std::to_string(i), 10, 'x');
+      withdraw("n" + std::to_string(i));
+    }
+    c.workers[0].frozen = false;
+    c.pass(2s);
+    c.finish(0);
+    c.submit(0);
+    REQUIRE(c.workers[0].running.size() == 1);
+    CHECK_FALSE(c.workers[0].blobs.contains("shard-1"));
+    CHECK_FALSE(c.workers[0].announced.contains("shard-1"));
+  }
+  SUBCASE("a link that breaks before the workers have heard of it") {
+    c.workers[0].frozen = true;
+    publish("shard-3", 10, 'x');
+    c.break_link(c.workers[0]);
+    c.workers[0].frozen = false;
+    c.pass(2s);
+    fetch(0, 1, "shard-3");
+    CHECK(c.workers[0].fetches[1].code == errc::ok);
+  }
+  SUBCASE("are told again, and asked for again, after a break") {
+    c.workers[0].frozen = true;
+    c.workers[0].state->fetch(1, c.workers[0].ran.back().session, "shard-1", c.now);
+    c.break_link(c.workers[0]);
+    c.workers[0].frozen = false;
+    CHECK(c.workers[0].fetches.empty());
+    c.pass(2s);
+    REQUIRE(c.workers[0].fetches.contains(1));
+    CHECK(c.workers[0].fetches[1].code == errc::ok);
+    CHECK(c.workers[0].blobs["shard-1"].size() == (3u << 20));
+  }
+  SUBCASE("a coordinator that restarted gets them again; what was withdrawn is not") {
+    withdraw("shard-2");
+    c.kill_coordinator();
+    c.pass(1s);
+    c.start_coordinator(2);
+    c.pass(2s);
+    CHECK(c.report().broadcast_bytes == (3u << 20));
+    c.finish(0);
+    c.submit(0);
+    c.submit(0);
+    REQUIRE(c.workers[0].running.size() == 1);
+    fetch(0, 7, "shard-1");
+    CHECK(c.workers[0].fetches[7].code == errc::ok);
+    fetch(0, 8, "shard-2");
+    CHECK(c.workers[0].fetches[8].code == errc::not_found);
+  }
+  SUBCASE("marks of withdrawn names do not add up") {
+    for (int i = 0; i < 500; ++i) {
+      publish("n" + std::to_string(i), 10, 'x');
+      withdraw("n" + std::to_string(i));
+    }
+    CHECK(c.report().broadcast_bytes == (5u << 20));
+    std::uint64_t told = 0;
+    c.spy = [&](const wire::message& m, bool) { told += m.get_if<wire::blob>() != nullptr; };
+    c.add_worker(1);
+    c.submit(0);
+    CHECK(told < 2 + 130);
+  }
+  SUBCASE("are forgotten with their session") {
+    fetch(0, 1, "shard-1");
+    c.finish(0);
+    c.finish(1);
+    c.clients[0].state->close(c.now);
+    c.settle();
+    CHECK(c.report().broadcast_bytes == 0);
+    CHECK(c.workers[0].state->open_sessions().empty());
+  }
+  CHECK(c.violation == "");
+}
+
+TEST_CASE("more names of values than a session may have") {
+  cluster c;
+  c.start_coordinator();
+  c.add_client();
+  for (std::size_t i = 0; i < control::max_broadcast_names; ++i)
+    c.clients[0].state->broadcast(std::to_string(i), {}, c.now, blob_kind::published);
+  c.settle();
+  for (const auto& [n, why] : c.clients[0].broadcasts) CHECK(why.code == errc::ok);
+  const auto over = c.clients[0].state->broadcast("one more", {}, c.now);
+  c.settle();
+  CHECK(c.clients[0].broadcasts[over].code == errc::too_large);
+  CHECK(c.clients[0].broadcasts[over].remedy.find("withdraw") != std::string::npos);
+  c.clients[0].state->withdraw("5", c.now);
+  const auto now_fits = c.clients[0].state->broadcast("one more", {}, c.now);
+  c.settle();
+  CHECK(c.clients[0].broadcasts[now_fits].code == errc::ok);
+}
+
 TEST_CASE("a broadcast whose bytes are not what its hash says") {
   cluster c;
   c.start_coordinator();

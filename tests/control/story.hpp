@@ -51,6 +51,8 @@ class cluster {
     std::vector<control::stop_job> stops;
     std::map<std::string, std::string> blobs;
     std::vector<std::string> blob_log;
+    std::map<std::string, std::uint64_t> announced;
+    std::map<std::uint64_t, wire::failure> fetches;  // ended
     std::optional<control::exit> ended;
     bool quick = false;
     bool dial_wanted = false;
@@ -270,6 +272,14 @@ class cluster {
       else if (auto* b = a.get_if<control::blob_available>()) {
         w.blobs[b->name] = std::string(b->value.view());
         w.blob_log.push_back(b->name);
+      } else if (auto* told = a.get_if<control::blob_announced>()) {
+        w.announced[told->name] = told->number;
+        w.blobs.erase(told->name);
+      } else if (auto* g = a.get_if<control::blob_withdrawn>()) {
+        w.announced.erase(g->name);
+        w.blobs.erase(g->name);
+      } else if (auto* f = a.get_if<control::fetched>()) {
+        w.fetches[f->request] = f->why;
       } else if (auto* e = a.get_if<control::exit>())
         w.ended = *e;
       else if (auto* r = a.get_if<control::run_job>()) {

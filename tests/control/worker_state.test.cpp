@@ -21,6 +21,8 @@ struct lone {
   std::vector<control::run_job> runs;
   std::vector<control::stop_job> stops;
   std::vector<control::blob_available> blobs;
+  std::vector<control::blob_announced> announced;
+  std::vector<control::fetched> fetches;
   std::vector<std::uint64_t> sessions_ended;
   std::optional<control::exit> exited;
   int dials = 0, closes = 0;
@@ -70,6 +72,10 @@ struct lone {
           stops.push_back(*t);
         else if (auto* b = a.get_if<control::blob_available>())
           blobs.push_back(std::move(*b));
+        else if (auto* n = a.get_if<control::blob_announced>())
+          announced.push_back(std::move(*n));
+        else if (auto* f = a.get_if<control::fetched>())
+          fetches.push_back(std::move(*f));
         else if (auto* e = a.get_if<control::session_ended>())
           sessions_ended.push_back(e->session);
         else if (auto* x = a.get_if<control::exit>())
@@ -110,11 +116,18 @@ struct lone {
     take();
   }
 };
-wire::blob blob_of(std::uint64_t number, std::string name, std::string value) {
+wire::blob blob_of(std::uint64_t number, std::string name, std::string value, blob_kind kind = blob_kind::broadcast) {
   const bytes b = bytes::from(value);
   const std::span<const std::byte> run = b.span();
-  return {
-      5, number, std::move(name), sum(std::span<const std::span<const std::byte>>(&run, 1)), {{bytes{}, {b}}, 0, {}}};
+  return {5,
+          number,
+          kind,
+          std::move(name),
+          sum(std::span<const std::span<const std::byte>>(&run, 1)),
+          {{bytes{}, {b}}, 0, {}}};
+}
+wire::blob about(std::uint64_t number, std::string name, blob_kind kind) {
+  return {5, number, kind, std::move(name), {}, {}};
 }
 }  // namespace
 
@@ -200,6 +213,109 @@ TEST_CASE("a job waits for the broadcasts that were announced before it") {
     CHECK(w.sessions_ended.empty());
     w.end(1);
     CHECK(w.sessions_ended == std::vector<std::uint64_t>{5});
+  }
+}
+
+TEST_CASE("values that jobs fetch") {
+  control::worker_options options;
+  options.broadcast_bytes = 1000;
+  lone w(4, options);
+  w.join();
+  w.get(about(1, "a", blob_kind::published));
+  w.get(about(2, "b", blob_kind::published));
+  w.run(1);
+  const auto fetch = [&w](std::uint64_t request, std::string name) {
+    w.state.fetch(request, 5, std::move(name), w.now);
+    w.take();
+  };
+  const auto value = [](std::uint64_t number, std::string name, std::size_t size) {
+    return blob_of(number, std::move(name), std::string(size, 'v'), blob_kind::fetched);
+  };
+  CHECK(w.runs.size() == 1);  // nothing holds it up
+  CHECK(w.announced.size() == 2);
+  SUBCASE("are asked for once for all that want them") {
+    fetch(1, "a");
+    fetch(2, "a");
+    REQUIRE(w.all<wire::fetch>().size() == 1);
+    CHECK(w.all<wire::fetch>()[0].name == "a");
+    w.get(value(1, "a", 10));
+    REQUIRE(w.fetches.size() == 2);
+    CHECK(w.fetches[0].why.code == errc::ok);
+    CHECK(w.blobs.size() == 1);
+    fetch(3, "a");
+    CHECK(w.fetches.size() == 3);
+    CHECK(w.all<wire::fetch>().size() == 1);
+  }
+  SUBCASE("nobody waits any more: the value is kept all the same") {
+    fetch(1, "a");
+    w.state.forget_fetch(1);
+    w.get(value(1, "a", 10));
+    CHECK(w.fetches.empty());
+    CHECK(w.blobs.size() == 1);
+  }
+  SUBCASE("withdrawn on the way") {
+    fetch(1, "a");
+    w.get(about(3, "a", blob_kind::withdrawn));
+    REQUIRE(w.fetches.size() == 1);
+    CHECK(w.fetches[0].why.code == errc::not_found);
+    CHECK(w.all<wire::blob_done>().size() == 1);
+    w.get(value(1, "a", 10));
+    CHECK(w.blobs.empty());
+  }
+  SUBCASE("replaced on the way: it is asked for again") {
+    fetch(1, "a");
+    w.get(about(3, "a", blob_kind::published));
+    w.get(value(1, "a", 10));
+    CHECK(w.fetches.empty());
+    CHECK(w.all<wire::fetch>().size() == 2);
+    w.get(value(3, "a", 10));
+    CHECK(w.fetches.size() == 1);
+  }
+  SUBCASE("make room for each other, the least recently used first") {
+    fetch(1, "a");
+    w.get(value(1, "a", 600));
+    fetch(2, "b");
+    w.get(value(2, "b", 300));
+    fetch(3, "a");
+    w.get(about(3, "c", blob_kind::published));
+    fetch(4, "c");
+    w.get(value(3, "c", 300));
+    REQUIRE(w.announced.size() == 4);
+    CHECK(w.announced[3].name == "b");
+    fetch(5, "b");
+    CHECK(w.all<wire::fetch>().size() == 4);
+    SUBCASE("and for what is broadcast") {
+      w.get(blob_of(9, "weights", std::string(800, 'w')));
+      CHECK(w.all<wire::blob_done>().back().why.code == errc::ok);
+    }
+    SUBCASE("a value that never fits") {
+      w.get(about(10, "d", blob_kind::published));
+      fetch(6, "d");
+      w.get(value(10, "d", 1001));
+      CHECK(w.fetches.back().why.code == errc::too_large);
+      CHECK(w.fetches.back().why.remedy.find("--broadcast-bytes") != std::string::npos);
+    }
+  }
+  SUBCASE("a broadcast that does not fit: not the older value, but none") {
+    w.get(blob_of(9, "weights", std::string(800, 'w')));
+    w.get(blob_of(10, "weights", std::string(1200, 'x')));
+    CHECK(w.all<wire::blob_done>().back().why.code == errc::too_large);
+    CHECK(w.announced.back().name == "weights");
+  }
+  SUBCASE("a coordinator that does not know this worker any more") {
+    fetch(1, "a");
+    w.state.closed(1, error(errc::closed, "broken"), w.now);
+    w.take();
+    w.tick_to(w.now + 2s);
+    w.join(false, 2, 2);
+    REQUIRE(w.fetches.size() == 1);
+    CHECK(w.fetches[0].why.code == errc::coordinator_lost);
+  }
+  SUBCASE("more of them than a worker lets its jobs wait for") {
+    for (std::uint64_t i = 0; i < control::max_fetches; ++i) w.state.fetch(i + 1, 5, "a", w.now);
+    fetch(control::max_fetches + 1, "a");
+    REQUIRE(w.fetches.size() == 1);
+    CHECK(w.fetches[0].why.code == errc::overloaded);
   }
 }
 

@@ -370,7 +370,7 @@ TEST_CASE("mutated frames of a peer with a right hello: whatever they do, the co
   }
   good += encoded(dtask::wire::cancel{2}) + encoded(dtask::wire::credit{1 << 20}) +
           encoded(dtask::wire::acknowledge{{1, 2, 3}}) + encoded(dtask::wire::ping{5}) +
-          encoded(dtask::wire::broadcast{1, "weights", {1, 2}, job.arguments});
+          encoded(dtask::wire::broadcast{1, dtask::blob_kind::broadcast, "weights", {1, 2}, job.arguments});
   for (std::uint64_t seed = 1; seed <= 150; ++seed) {
     CAPTURE(seed);
     std::mt19937_64 random(seed);

@@ -110,7 +110,8 @@ TEST_CASE("registry: names, schemas and effect classes") {
 
 TEST_CASE("registry: jobs run without their types") {
   one_blob blobs;
-  dtask::worker_context w(blobs, "w", 0, 1);
+  dtask::shared_objects shared;
+  dtask::worker_context w(blobs, shared, "w", 0, 1);
   const auto object = entry<classify>().make(w);
   // The fields of the one aggregate, and the aggregate itself.
   CHECK(run<classify>(object.get(), {}, "a", dtask::bytes::copy("xyz")).id == "a!");
@@ -171,7 +172,8 @@ TEST_CASE("registry: a broadcast that is not there fails the constructor with a 
   struct nothing_held final : dtask::blob_source {
     found find(std::string_view) const override { return {}; }
   } blobs;
-  dtask::worker_context w(blobs, "w", 0, 1);
+  dtask::shared_objects shared;
+  dtask::worker_context w(blobs, shared, "w", 0, 1);
   CHECK_THROWS_WITH_AS(entry<classify>().make(w), doctest::Contains("no broadcast named 'weights'"), dtask::error);
 }
 

@@ -326,7 +326,7 @@ TEST_CASE("another version is refused with both versions named") {
   std::vector<wire::message> got;
   const error bad = feed(in, raw, got);
   CHECK(bad.code() == errc::version_mismatch);
-  CHECK(bad.cause() == "the peer speaks version 9 of the dtask protocol, this side version 2");
+  CHECK(bad.cause() == "the peer speaks version 9 of the dtask protocol, this side version 3");
   CHECK(got.empty());
 }
 

@@ -22,10 +22,10 @@ TEST_CASE("the head of a frame is 32 little-endian bytes") {
   wire::store(raw.data(), h);
   const std::string_view text(reinterpret_cast<const char*>(raw.data()), raw.size());
   CHECK(text ==
-        "DT\x02\x03\x04\x03\x02\x01\x18\x17\x16\x15\x14\x13\x12\x11"
+        "DT\x03\x03\x04\x03\x02\x01\x18\x17\x16\x15\x14\x13\x12\x11"
         "\x28\x27\x26\x25\x24\x23\x22\x21\x34\x33\x32\x31\x44\x43\x42\x41"sv);
   const wire::frame_header back = wire::load_header(raw.data());
-  CHECK(back.version == 2);
+  CHECK(back.version == 3);
   CHECK(back.type == 3);
   CHECK(back.body == h.body);
   CHECK(back.id == h.id);
@@ -35,10 +35,10 @@ TEST_CASE("the head of a frame is 32 little-endian bytes") {
 }
 
 TEST_CASE("the first four bytes tell a dtask peer from others") {
-  CHECK_FALSE(wire::check_opening("DT\x02\x01"sv));
+  CHECK_FALSE(wire::check_opening("DT\x03\x01"sv));
   const dtask::error version = wire::check_opening("DT\x07\x01"sv);
   CHECK(version.code() == dtask::errc::version_mismatch);
-  CHECK(version.cause() == "the peer speaks version 7 of the dtask protocol, this side version 2");
+  CHECK(version.cause() == "the peer speaks version 7 of the dtask protocol, this side version 3");
   const dtask::error http = wire::check_opening("GET / HTTP/1.1\r\n"sv);
   CHECK(http.code() == dtask::errc::protocol_error);
   CHECK(http.cause() == "not a dtask peer: its first bytes are \"GET / HTTP/1.1\\x0d\\n\"; it looks like HTTP");
@@ -58,6 +58,8 @@ TEST_CASE("every message has a name and a stable number") {
   CHECK(wire::type_of<wire::known_calls> == 30);
   CHECK(wire::type_name(wire::type_of<wire::run>) == "run");
   CHECK(wire::type_name(wire::type_of<wire::known_calls>) == "known_calls");
+  CHECK(wire::type_of<wire::fetch_failed> == 33);
+  CHECK(wire::type_name(wire::type_of<wire::fetch>) == "fetch");
   CHECK(wire::type_name(0) == "unknown");
   CHECK(wire::type_name(200) == "unknown");
 }

@@ -49,6 +49,7 @@ class filler {
   }
   void fill(dtask::errc& x) { x = static_cast<dtask::errc>(below(60)); }
   void fill(dtask::effect& x) { x = static_cast<dtask::effect>(below(3)); }
+  void fill(dtask::blob_kind& x) { x = static_cast<dtask::blob_kind>(below(4)); }
   void fill(wire::role& x) { x = static_cast<wire::role>(below(3)); }
   void fill(wire::job_state& x) { x = static_cast<wire::job_state>(below(5)); }
   void fill(bytes& x) { x = block(below(4) == 0 ? 16384 + below(40000) : 1 + below(300)); }

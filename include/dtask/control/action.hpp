@@ -84,13 +84,31 @@ struct stop_job {
   std::uint32_t fence = 0;
   errc why = errc::cancelled;
 };
-/// A broadcast value is held and verified; jobs of this session that are started from now on see it. It replaces an
-/// older version of the same name.
+/// A value is held and verified; jobs of this session that are started from now on see it. It replaces an older version
+/// of the same name.
 struct blob_available {
   std::uint64_t session = 0;
   std::uint64_t number = 0;  ///< serves as the version
   std::string name;
   bytes value;
+};
+/// There is a value of this name, which a `fetch` event brings here: one of an older version is forgotten.
+struct blob_announced {
+  std::uint64_t session = 0;
+  std::uint64_t number = 0;
+  std::string name;
+};
+/// There is no value of this name any more.
+struct blob_withdrawn {
+  std::uint64_t session = 0;
+  std::string name;
+};
+/// The one answer to a `fetch`: the value is there, by a `blob_available` before this, or why not.
+struct fetched {
+  std::uint64_t request = 0;
+  std::uint64_t session = 0;
+  std::string name;
+  wire::failure why;
 };
 /// Forget the session's broadcasts and job objects, once none of its jobs runs here any more.
 struct session_ended {
@@ -100,8 +118,8 @@ struct session_ended {
 using exit = worker_exit;
 using dtask::exit_reason;
 
-using worker_action =
-    wire::one_of<send, set_limits, close_link, note, dial, run_job, stop_job, blob_available, session_ended, exit>;
+using worker_action = wire::one_of<send, set_limits, close_link, note, dial, run_job, stop_job, blob_available,
+                                   blob_announced, blob_withdrawn, fetched, session_ended, exit>;
 
 // ---- the client ----
 

@@ -109,9 +109,14 @@ class client_state {
   void cancel(std::uint64_t call, time_point now);
   /// A value for all workers that run jobs of this session; `broadcast_complete` with the returned number follows.
   /// Calls submitted later see it, or a newer one of the name. `hash`: of the value, by the digest function of the
-  /// options.
-  std::uint64_t broadcast(std::string name, bytes value, wire::digest hash, time_point now);
-  std::uint64_t broadcast(std::string name, bytes value, time_point now);
+  /// options. `published` instead of `broadcast`: workers get it when their jobs ask for it.
+  std::uint64_t broadcast(std::string name, bytes value, wire::digest hash, time_point now,
+                          wire::blob_kind kind = wire::blob_kind::broadcast);
+  std::uint64_t broadcast(std::string name, bytes value, time_point now,
+                          wire::blob_kind kind = wire::blob_kind::broadcast);
+  /// Calls submitted later find no value of this name. Otherwise as `broadcast`; a name without a value is none the
+  /// worse for it.
+  std::uint64_t withdraw(std::string name, time_point now);
   /// The coordinator's status; `status_arrived` with the returned number follows within `status_within`.
   std::uint64_t query_status(time_point now);
 
@@ -143,6 +148,7 @@ class client_state {
   };
   struct value_record {
     std::uint64_t number = 0;
+    wire::blob_kind kind = wire::blob_kind::broadcast;
     std::string name;
     wire::digest hash{};
     bytes value;

@@ -105,6 +105,8 @@ class coordinator_state {
  private:
   enum class kind : std::uint8_t { stranger, client, worker, observer, closing };
   enum class payload_of : std::uint8_t { arguments, result, broadcast };
+  /// Marks the keys of published values in a worker's send queue: no number of a job has this bit.
+  static constexpr std::uint64_t fetched_value = std::uint64_t{1} << 63;
 
   /// An announced payload on its way in.
   struct incoming {
@@ -165,6 +167,7 @@ class coordinator_state {
   void on(peer& p, wire::drain&& m, time_point now);
   void on(peer& p, wire::status_query&& m, time_point now);
   void on(peer& p, wire::usage&& m, time_point now);
+  void on(peer& p, wire::fetch&& m, time_point now);
   template <class Other>
   void on(peer& p, Other&&, time_point) {
     violation(p, "a message that only a coordinator sends");
@@ -222,6 +225,7 @@ class coordinator_state {
   void stop_taking(std::uint32_t w, time_point now);
   void remove_worker(std::uint32_t w, time_point now);
   void serve(std::uint32_t w, std::uint32_t s);
+  void tell(peer& p, served_session& served, const cached_value& v);
   void reattach(std::uint32_t w, const wire::hello& m, time_point now);
   worker_status describe(std::uint32_t w, time_point now) const;
 
@@ -231,8 +235,11 @@ class coordinator_state {
   void detach_session(std::uint32_t s, peer& p, time_point now);
   void end_session(std::uint32_t s, std::string_view why, time_point now);
   void verify(std::uint32_t s, cached_value&& value, time_point now);
+  void withdraw(std::uint32_t s, wire::broadcast&& m, time_point now);
+  void hold(std::uint32_t s, cached_value&& value, time_point now);
   void broadcast_failed(std::uint32_t s, std::uint64_t number, errc code, std::string text, std::string remedy,
                         time_point now);
+  void drop_marks(std::uint32_t s);
   void unblock(std::uint32_t s, time_point now);
 
   coordinator_options options_;

@@ -46,6 +46,10 @@ struct identity {
 
 /// Names of broadcasts are not longer than this: every worker gets them, in a frame beside the value.
 inline constexpr std::size_t max_broadcast_name = 4096;
+/// So many names of broadcast and published values a session may have at once.
+inline constexpr std::size_t max_broadcast_names = std::size_t{1} << 12;
+/// So many values of published names the jobs of one worker may wait for at once.
+inline constexpr std::size_t max_fetches = std::size_t{1} << 12;
 /// Names of programs and hosts are cut to this: they stand in the ends of jobs, in the log and in the status.
 inline constexpr std::size_t max_peer_name = 256;
 

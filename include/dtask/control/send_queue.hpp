@@ -54,7 +54,7 @@ class send_queue {
   /// those that are taken back together, for `remove_group`.
   void push(wire::message head, std::shared_ptr<stream> from, std::uint64_t key, std::uint64_t group = 0);
   /// Queues a whole message of about `size` bytes that waits for the window.
-  void push_whole(wire::message head, std::size_t size, std::uint64_t key);
+  void push_whole(wire::message head, std::size_t size, std::uint64_t key, std::uint64_t group = 0);
   /// Whether a small message sent now would overtake an entry that has not been announced.
   bool would_overtake() const noexcept { return !waiting_.empty(); }
 

@@ -71,6 +71,13 @@ class worker_state {
   /// The end of an attempt that `run_job` started. `why.code` ok: the value is there. `why.place` is filled in here.
   void job_finished(std::uint64_t job, std::uint32_t fence, wire::failure why, payload value, time_point now);
 
+  /// A job of this session wants the newest value that was broadcast or published under this name. Exactly one
+  /// `fetched` with the same request is the answer, after however long, unless `forget_fetch` came first. `request` is
+  /// the driver's, not used before.
+  void fetch(std::uint64_t request, std::uint64_t session, std::string name, time_point now);
+  /// The job waits no more.
+  void forget_fetch(std::uint64_t request);
+
   /// Orderly end: no new jobs, running ones may finish within `drain_within`; prefetched ones go back.
   void drain(time_point now);
   /// At once: stops what runs, says goodbye, exits.
@@ -132,10 +139,24 @@ class worker_state {
     std::uint64_t order = 0;  ///< in which the session's blobs were announced
     std::uint64_t number = 0;
   };
+  /// What is known of a name.
+  struct named_value {
+    std::uint64_t number = 0;
+    std::uint64_t size = 0;  ///< of what is here
+    std::uint64_t used = 0;  ///< published: when it was fetched last, by `fetch_clock_`
+    bool published = false;
+    bool here = false;
+  };
+  struct wanted {
+    std::uint64_t request = 0;
+    std::uint64_t session = 0;
+    std::string name;
+    bool asked = false;  ///< on this link, for itself or for another that wants the same
+  };
   struct session {
     std::uint64_t announced = 0;
     wire::row<blob_ref> missing;
-    std::map<std::string, std::pair<std::uint64_t, std::uint64_t>> held;  ///< name → number, bytes
+    std::map<std::string, named_value> values;
     std::uint32_t running = 0;
     bool ended = false;
   };
@@ -170,6 +191,12 @@ class worker_state {
   wire::failure left(const attempt& a) const;
   void report_slots();
   void blob_arrived(wire::blob&& b, payload&& value, time_point now);
+  void drop_value(named_value& v);
+  bool make_room(std::uint64_t size, const named_value& except);
+  wire::failure over_limit(const wire::blob& b, std::uint64_t size) const;
+  void ask(wanted& w);
+  void ask_again(std::uint64_t s, const std::string& name);
+  void end_fetches(std::uint64_t s, const std::string& name, const wire::failure& why);
   void leave_session(std::uint64_t s);
   void leave(exit_reason reason, error why);
   void finish_drain(time_point now);
@@ -190,6 +217,7 @@ class worker_state {
   void on(wire::stop&& m, time_point now);
   void on(wire::recall&& m, time_point now);
   void on(wire::blob&& m, time_point now);
+  void on(wire::fetch_failed&& m, time_point now);
   void on(wire::end_session&& m, time_point now);
   void on(wire::drain&&, time_point now) { drain(now); }
   template <class Other>
@@ -217,6 +245,8 @@ class worker_state {
   std::uint32_t lost_ = 0;
   std::uint32_t orphans_ = 0;
   wire::row<incoming> in_;
+  wire::row<wanted> wanted_;
+  std::uint64_t fetch_clock_ = 0;
   std::uint64_t blob_bytes_ = 0;
   std::uint64_t result_bytes_ = 0;  ///< of the answered
   memory_use told_;                 ///< what the coordinator of this link has heard

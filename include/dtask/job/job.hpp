@@ -47,15 +47,6 @@ struct function_job : job<Name, Effect> {
 
 namespace detail {
 
-template <class T>
-struct unwrap_task : std::type_identity<T> {
-  static constexpr bool awaits = false;
-};
-template <class T>
-struct unwrap_task<task<T>> : std::type_identity<T> {
-  static constexpr bool awaits = true;
-};
-
 template <class R, class... As>
 struct signature {
   using result = typename unwrap_task<R>::type;

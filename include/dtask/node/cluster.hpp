@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "dtask/base/blob_kind.hpp"
 #include "dtask/base/bytes.hpp"
 #include "dtask/base/cluster_status.hpp"
 #include "dtask/base/config.hpp"
@@ -64,6 +65,14 @@ class cluster : public caller {
   /// arrive).
   task<> broadcast(std::string name, bytes value);
 
+  /// The same for values of which each worker needs some, as the shards of a dataset: the workers are told of it, and
+  /// those whose jobs ask (`co_await ctx.fetch(name)`) receive it, each once, at least the version that was published
+  /// before the job was submitted. The coordinator holds it, under the same limit.
+  task<> publish(std::string name, bytes value);
+  /// Ends what `broadcast` or `publish` began: jobs submitted from then on find no value of that name, and coordinator
+  /// and workers let the bytes go; jobs that have them keep them to their ends. A name without a value is no error.
+  task<> withdraw(std::string name);
+
   /// What the coordinator counts: workers, slots, jobs by state, bytes. Throws `error` where no answer comes within
   /// `client_options::status_within`.
   task<cluster_status> status();
@@ -84,6 +93,7 @@ class cluster : public caller {
   template <class>
   static task<cluster> await_welcome(std::shared_ptr<detail::cluster_backend> core, std::exception_ptr failed,
                                      std::span<const job_entry> entries, codec_limits limits);
+  task<> name_value(blob_kind kind, std::string name, bytes value);
   task<> finish();
 
   std::shared_ptr<detail::cluster_backend> core_;

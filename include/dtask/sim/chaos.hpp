@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <iterator>
 #include <map>
 #include <string>
 #include <vector>
@@ -135,10 +136,14 @@ class chaos {
     const duration left = plan_.fault_time - (all_.now() - began_);
     for (std::uint32_t i = 0; i < plan_.broadcasts; ++i)
       at(draw_.time(duration::zero(), left), [this, &c] {
-        const char* const name = draw_.chance(0.5) ? "weights" : "table";
+        const std::size_t which = draw_.below(std::size(value_names));
+        const char* const name = value_names[which];
         const std::size_t size = plan_.broadcast_size(draw_);
+        const blob_kind usual = which < 2 ? blob_kind::broadcast : blob_kind::published;
+        const blob_kind other = which < 2 ? blob_kind::published : blob_kind::broadcast;
+        const blob_kind kind = draw_.chance(0.2) ? blob_kind::withdrawn : draw_.chance(0.2) ? other : usual;
         if (draw_.chance(0.05)) c.broadcast(std::string(std::size_t{2} << 20, 'n'), size);  // no frame holds that name
-        c.broadcast(name, size);
+        c.broadcast(name, size, kind);
       });
     duration when{};
     for (std::uint32_t i = 0; i < calls; ++i) {

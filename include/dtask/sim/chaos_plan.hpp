@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -49,7 +50,7 @@ class chaos_plan {
     clients = draw.between32(1, 3);
     calls = static_cast<std::uint32_t>(draw.spread(4, 90)) / clients + 1;
     calls_again = draw.chance(0.3) ? draw.between32(1, 60) : 0;
-    broadcasts = draw.chance(0.4) ? draw.between32(1, 4) : 0;
+    broadcasts = draw.chance(0.5) ? draw.between32(1, 10) : 0;
     burst = draw.chance(0.5) ? 0.7 : 0.1;
     big = draw.chance(0.25);
     huge = big && draw.chance(0.1);
@@ -75,6 +76,8 @@ class chaos_plan {
     s.jobs.push_back(type("odd/1", 3));
     s.slowness = draw.chance(0.2) ? 4 : 1;
     s.options.limits = limits(draw);
+    // So little that what was fetched has to make room for what is fetched.
+    if (tight && draw.chance(0.5)) s.options.broadcast_bytes = draw.spread(2'000, std::uint64_t{1} << 20);
     s.options.redial_max = draw.time(std::chrono::milliseconds(100), std::chrono::seconds(1));
     return s;
   }
@@ -113,6 +116,8 @@ class chaos_plan {
       w.job.does = draw.chance(0.5) ? behaviour::kill_worker : behaviour::kill_at_first;
       w.job.times = draw.between32(1, 2);
     }
+    if (broadcasts != 0 && draw.chance(0.4))
+      w.job.fetches = draw.between32(1, static_cast<std::uint32_t>(std::size(value_names)));
     work += std::min<duration>(w.job.runs, std::chrono::seconds(30)) * (w.retry.retries + 1);
     return w;
   }

@@ -74,13 +74,16 @@ class client_node final : public process<control::client_action> {
       settle();
     });
   }
-  void broadcast(const std::string& blob, std::size_t size) {
-    when_awake([this, blob, size] {
+  void broadcast(const std::string& blob, std::size_t size, blob_kind kind = blob_kind::broadcast) {
+    when_awake([this, blob, size, kind] {
       if (closing_ || final_) return;
-      const std::uint64_t number = in_.book.next_broadcast();
-      const std::uint64_t request = machine_.broadcast(blob, broadcast_value(number, size), now());
-      in_.log.event(name(), "broadcast", request, number, size, blob.substr(0, 40));
-      if (!broadcasts_.insert({request, {blob, number}}).second)
+      const std::uint64_t number = in_.book.next_broadcast(id(), blob);
+      const std::uint64_t request = kind == blob_kind::withdrawn
+                                        ? machine_.withdraw(blob, now())
+                                        : machine_.broadcast(blob, broadcast_value(number, size), now(), kind);
+      in_.log.event(name(), kind == blob_kind::withdrawn ? "withdraw" : "broadcast", request, number, size,
+                    blob.substr(0, 40));
+      if (!broadcasts_.insert({request, {blob, {number, kind}}}).second)
         in_.book.violated(name() + " gave a number of a broadcast twice");
       settle();
     });
@@ -161,7 +164,7 @@ class client_node final : public process<control::client_action> {
     record.type = how_.jobs[what.type];
     record.retry = what.retry;
     record.offline = !online_ && times_online_ != 0;
-    record.broadcasts = complete_broadcasts_;
+    record.values = complete_values_;
     control::call_request request;
     request.type = what.type;
     request.effect_class = what.effect_class;
@@ -255,7 +258,8 @@ class client_node final : public process<control::client_action> {
       return in_.book.violated(name() + " completed a broadcast twice, or one that it never made");
     in_.log.event(name(), "broadcast end", a.number, static_cast<std::uint64_t>(a.why.code), 0, a.why.message);
     if (a.why.code == errc::ok) {
-      complete_broadcasts_[at->second.first] = std::max(complete_broadcasts_[at->second.first], at->second.second);
+      named_value& newest = complete_values_[at->second.first];
+      if (at->second.second.number > newest.number) newest = at->second.second;
     } else if (at->second.first.size() > control::max_broadcast_name) {
       if (a.why.code != errc::too_large && in_.book.calm() && !closing_)
         in_.book.violated(name() + " failed to broadcast under a name that is too long: " + a.why.message);
@@ -309,8 +313,8 @@ class client_node final : public process<control::client_action> {
   control::client_state machine_;
   std::map<std::uint64_t, open_call> calls_;
   std::deque<wish> waiting_;
-  std::map<std::uint64_t, std::pair<std::string, std::uint64_t>> broadcasts_;
-  std::map<std::string, std::uint64_t> complete_broadcasts_;
+  std::map<std::uint64_t, std::pair<std::string, named_value>> broadcasts_;
+  std::map<std::string, named_value> complete_values_;
   std::map<std::uint64_t, time_point> statuses_;
   time_point heard_{};
   process_id coordinator_ = 0;

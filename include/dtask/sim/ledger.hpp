@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "dtask/base/blob_kind.hpp"
 #include "dtask/base/config.hpp"
 #include "dtask/base/deadline.hpp"
 #include "dtask/base/effect.hpp"
@@ -28,6 +29,12 @@ namespace sim {
 /// A process of the simulation: every start gives a new number.
 using process_id = std::uint32_t;
 
+/// What a client last did with a name.
+struct named_value {
+  std::uint64_t number = 0;  ///< the simulation's own
+  blob_kind kind = blob_kind::broadcast;
+};
+
 /// What has to be known about a call to judge its end.
 struct call_record {
   virtual_job job;
@@ -39,8 +46,7 @@ struct call_record {
   duration no_worker_after{};
   wire::job_type type;
   retry_policy retry;
-  std::map<std::string, std::uint64_t>
-      broadcasts;  ///< those that its client had seen complete: name and the simulation's number
+  std::map<std::string, named_value> values;  ///< what its client had seen complete, by name
   time_point submitted{};
   std::optional<time_point> cancelled;
   bool offline = false;       ///< its client had given the coordinator up, when it was submitted
@@ -155,7 +161,15 @@ class ledger {
 
   // ---- broadcasts ----
 
-  std::uint64_t next_broadcast() noexcept { return ++broadcasts_; }
+  std::uint64_t next_broadcast(process_id client, const std::string& name) {
+    last_value_[{client, name}] = ++broadcasts_;
+    return broadcasts_;
+  }
+  /// Whether the client has done something else with the name since, so that this value need not be there any more.
+  bool superseded(process_id client, const std::string& name, std::uint64_t number) const {
+    const auto at = last_value_.find({client, name});
+    return at != last_value_.end() && at->second > number;
+  }
 
   // ---- leases, as the coordinator's driver sees them ----
 
@@ -450,6 +464,7 @@ class ledger {
   std::map<process_id, std::uint64_t> freezes_;
   std::map<std::uint64_t, process_id> epochs_;
   std::uint64_t broadcasts_ = 0;
+  std::map<std::pair<process_id, std::string>, std::uint64_t> last_value_;
   std::vector<call_record> calls_;
   std::map<std::pair<process_id, std::uint64_t>, std::uint64_t> by_call_;
   std::uint64_t open_ = 0;

@@ -39,6 +39,7 @@ struct virtual_job {
   duration runs = std::chrono::milliseconds(1);
   std::uint64_t argument_bytes = 0;  ///< in a blob beside the body
   std::uint64_t result_bytes = 0;
+  std::uint32_t fetches = 0;  ///< position in `value_names` of a value that it needs before it can end, plus one
 
   friend bool operator==(const virtual_job&, const virtual_job&) = default;
 };
@@ -48,6 +49,9 @@ struct virtual_result {
   std::uint64_t id = 0;         ///< of the job
   std::uint64_t execution = 0;  ///< of the simulation's own count
 };
+
+/// Under these names clients broadcast and publish.
+inline constexpr const char* value_names[] = {"weights", "table", "shard-a", "shard-b"};
 
 /// The most bytes of an argument, result or broadcast.
 inline constexpr std::size_t most_content = std::size_t{72} << 20;

@@ -71,10 +71,17 @@ class worker_node final : public process<control::worker_action> {
     control::run_job run;
     std::uint64_t number = 0;
     bool asked_to_stop = false;
+    std::uint64_t fetch = 0;  ///< the request that it waits for, 0: none
+    bool due = false;         ///< its time is over, but for that
     errc stop_cause = errc::ok;
     std::unique_ptr<alarm> ends;
   };
   using key = std::pair<std::uint64_t, std::uint32_t>;
+  struct held_value {
+    std::uint64_t number = 0;   ///< the simulation's own, of what is here
+    std::uint64_t version = 0;  ///< the machine's
+    bool here = false;
+  };
 
   static setting with_digest(setting s) {
     s.options.digest = &digest_of;
@@ -149,10 +156,36 @@ class worker_node final : public process<control::worker_action> {
     e.run.arguments = {};
     e.number = in_.book.started(id(), e.run.slot, how_.slots, job ? job->id : ~std::uint64_t{0}, from, e.run);
     in_.log.event(name(), "run", e.job.id, e.run.fence, e.run.slot);
-    check_broadcasts(e);
+    check_values(e);
+    if (e.job.fetches != 0 && e.job.does != behaviour::ignore_stop) {
+      e.fetch = ++last_fetch_;
+      fetches_[e.fetch] = at;
+    }
     e.ends = std::make_unique<alarm>(in_.clock, [this, at] { when_awake([this, at] { end_of(at); }); });
     const auto takes = duration(static_cast<std::int64_t>(static_cast<double>(e.job.runs.count()) * how_.slowness));
     e.ends->set(deadline_after(now(), takes));
+    // Not from inside the machine's own turn.
+    if (e.fetch != 0)
+      in_.clock.call_after(duration::zero(), [this, request = e.fetch] {
+        when_awake([this, request] {
+          const auto who = fetches_.find(request);
+          if (who == fetches_.end()) return;
+          const execution& asks = running_.at(who->second);
+          machine_.fetch(request, asks.run.session, value_names[asks.job.fetches - 1], now());
+          settle();
+        });
+      });
+  }
+  void act(control::fetched& a) {
+    const auto who = fetches_.find(a.request);
+    if (who == fetches_.end()) return in_.book.violated(name() + " answered a fetch twice, or one that was forgotten");
+    const key at = who->second;
+    fetches_.erase(who);
+    execution& e = running_.at(at);
+    e.fetch = 0;
+    in_.log.event(name(), "fetched", e.job.id, static_cast<std::uint64_t>(a.why.code), 0, a.name);
+    check_fetched(e, a);
+    if (e.due) in_.clock.call_after(duration::zero(), [this, at] { when_awake([this, at] { end_of(at); }); });
   }
   void act(control::stop_job& a) {
     const auto at = running_.find({a.job, a.fence});
@@ -170,12 +203,25 @@ class worker_node final : public process<control::worker_action> {
     in_.log.event(name(), "blob", a.session, a.number);
     const std::uint64_t number = broadcast_number(a.value);
     if (number == 0) in_.book.violated(name() + " holds a damaged broadcast " + a.name);
-    std::uint64_t& held = blobs_[{a.session, a.name}];
-    if (number <= held) in_.book.violated(name() + " replaced broadcast " + a.name + " by an older one or by itself");
-    held = number;
+    held_value& held = values_[{a.session, a.name}];
+    if (held.here ? number <= held.number : a.number < held.version)
+      in_.book.violated(name() + " replaced broadcast " + a.name + " by an older one or by itself");
+    held = {number, a.number, true};
+  }
+  void act(control::blob_announced& a) {
+    in_.log.event(name(), "announced", a.session, a.number);
+    held_value& held = values_[{a.session, a.name}];
+    if (a.number < held.version || (a.number == held.version && !held.here))
+      in_.book.violated(name() + " was told of an older " + a.name + ", or twice");
+    held = {0, a.number, false};
+  }
+  void act(control::blob_withdrawn& a) {
+    in_.log.event(name(), "withdrawn", a.session);
+    if (values_.erase({a.session, a.name}) == 0)
+      in_.book.violated(name() + " withdrew " + a.name + ", which was not there");
   }
   void act(control::session_ended& a) {
-    std::erase_if(blobs_, [&](const auto& b) { return b.first.first == a.session; });
+    std::erase_if(values_, [&](const auto& v) { return v.first.first == a.session; });
     for (const auto& [at, e] : running_)
       if (e.run.session == a.session) in_.book.violated(name() + " forgot a session that still runs a job");
   }
@@ -194,19 +240,58 @@ class worker_node final : public process<control::worker_action> {
     end_in_order();
   }
 
-  void check_broadcasts(const execution& e) {
+  /// What its client had named before must be there, what it had withdrawn must not, but for what it has done since.
+  void check_values(const execution& e) {
     const call_record* const call = in_.book.call_of(e.job.id);
     if (call == nullptr) return;
-    for (const auto& [name_of_blob, number] : call->broadcasts)
-      if (const auto held = blobs_.find({e.run.session, name_of_blob}); held == blobs_.end() || held->second < number)
-        in_.book.violated(name() + " started job " + std::to_string(e.job.id) + " before broadcast " + name_of_blob +
-                          " number " + std::to_string(number));
+    for (const auto& [value_name, known] : call->values) {
+      const auto at = values_.find({e.run.session, value_name});
+      const bool superseded = in_.book.superseded(call->client, value_name, known.number);
+      const std::string what = name() + " started job " + std::to_string(e.job.id);
+      if (known.kind == blob_kind::withdrawn) {
+        if (at != values_.end() && at->second.here && at->second.number < known.number)
+          in_.book.violated(what + " with " + value_name + ", which was withdrawn before");
+      } else if (at == values_.end()) {
+        if (!superseded) in_.book.violated(what + " before it knew " + value_name);
+      } else if (at->second.here ? at->second.number < known.number
+                                 : known.kind == blob_kind::broadcast && !superseded && !limited()) {
+        in_.book.violated(what + " before " + value_name + " number " + std::to_string(known.number));
+      }
+    }
   }
+  void check_fetched(const execution& e, const control::fetched& a) {
+    const call_record* const call = in_.book.call_of(e.job.id);
+    if (call == nullptr) return;
+    const auto known = call->values.find(a.name);
+    const std::string what = name() + ", job " + std::to_string(e.job.id) + ": the fetch of " + a.name;
+    if (a.why.code == errc::ok) {
+      const auto at = values_.find({a.session, a.name});
+      if (at == values_.end() || !at->second.here) return in_.book.violated(what + " brought nothing");
+      if (known != call->values.end() && at->second.number < known->second.number)
+        in_.book.violated(what + " brought an older value than its client had published");
+    } else if (a.why.code == errc::not_found) {
+      if (known != call->values.end() && known->second.kind != blob_kind::withdrawn &&
+          !in_.book.superseded(call->client, a.name, known->second.number) && in_.book.calm())
+        in_.book.violated(what + " found nothing: " + a.why.message);
+    } else if (a.why.code == errc::too_large ? !limited() : in_.book.calm() && !e.asked_to_stop) {
+      in_.book.violated(what + " failed: " + a.why.message);
+    }
+  }
+  /// Whether it may hold fewer values than its clients have.
+  bool limited() const noexcept { return how_.options.broadcast_bytes < (std::uint64_t{64} << 20); }
 
   void end_of(key at) {
     const auto found = running_.find(at);
     if (found == running_.end()) return;
     execution& e = found->second;
+    if (e.fetch != 0 && !e.asked_to_stop) {
+      e.due = true;
+      return;
+    }
+    if (e.fetch != 0) {
+      fetches_.erase(e.fetch);
+      machine_.forget_fetch(std::exchange(e.fetch, 0));
+    }
     const std::uint32_t before = in_.book.call_of(e.job.id) != nullptr ? in_.book.call_of(e.job.id)->executions - 1 : 0;
     const bool kills =
         e.job.does == behaviour::kill_worker || (e.job.does == behaviour::kill_at_first && before < e.job.times);
@@ -249,7 +334,9 @@ class worker_node final : public process<control::worker_action> {
   control::worker_state machine_;
   std::map<key, execution> running_;
   std::map<key, process_id> grants_;
-  std::map<std::pair<std::uint64_t, std::string>, std::uint64_t> blobs_;
+  std::map<std::pair<std::uint64_t, std::string>, held_value> values_;
+  std::map<std::uint64_t, key> fetches_;
+  std::uint64_t last_fetch_ = 0;
   process_id coordinator_ = 0;
   std::optional<control::exit_reason> exited_;
 };

@@ -133,7 +133,7 @@ constexpr std::string_view type_name(std::uint8_t type) noexcept {
       "abort_transfer", "credit",         "submit", "cancel",    "result",      "state",    "acknowledge",
       "broadcast",      "broadcast_done", "run",    "stop",      "recall",      "returned", "started",
       "done",           "slots",          "blob",   "blob_done", "end_session", "drain",    "status_query",
-      "status_report",  "known_calls",    "usage"};
+      "status_report",  "known_calls",    "usage",  "fetch",     "fetch_failed"};
   static_assert(std::size(names) == message::size);
   return type >= 1 && type <= std::size(names) ? names[type - 1] : "unknown";
 }

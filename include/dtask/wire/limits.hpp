@@ -10,7 +10,7 @@ DTASK_BEGIN
 namespace wire {
 
 /// The version of the wire protocol. It changes when a peer of another version could misread a frame.
-inline constexpr std::uint16_t protocol_version = 2;
+inline constexpr std::uint16_t protocol_version = 3;
 
 using dtask::limits;
 

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "dtask/base/blob_kind.hpp"
 #include "dtask/base/bytes.hpp"
 #include "dtask/base/cluster_status.hpp"
 #include "dtask/base/config.hpp"
@@ -45,6 +46,7 @@ struct carried {
   std::vector<std::uint64_t> lengths;  ///< of an announced payload: body, blobs...
 };
 
+using dtask::blob_kind;
 using dtask::failure;
 using dtask::job_state;
 using dtask::worker_status;
@@ -169,9 +171,10 @@ struct state {
 struct acknowledge {
   std::vector<std::uint64_t> calls;
 };
-/// client → coordinator: a value that every worker of this session's jobs shall hold.
+/// client → coordinator: a value for the workers of this session's jobs, or the end of one.
 struct broadcast {
   std::uint64_t number = 0;  ///< 1, 2, 3... within the session
+  blob_kind kind = blob_kind::broadcast;
   std::string name;
   digest hash{};
   carried value;
@@ -228,15 +231,17 @@ struct slots {
   std::uint32_t usable = 0;
   std::uint32_t lost = 0;
 };
-/// coordinator → worker: a broadcast value of a session.
+/// coordinator → worker: a value of a session, or that there is one, or none any more. Values are there in `broadcast`
+/// and `fetched` ones.
 struct blob {
   std::uint64_t session = 0;
   std::uint64_t number = 0;
+  blob_kind kind = blob_kind::broadcast;
   std::string name;
   digest hash{};
   carried value;
 };
-/// worker → coordinator: held and verified, or why not.
+/// worker → coordinator, about one that was broadcast or withdrawn: held and verified, or forgotten, or why not.
 struct blob_done {
   std::uint64_t session = 0;
   std::uint64_t number = 0;
@@ -248,6 +253,18 @@ struct end_session {
 };
 /// Either way between coordinator and worker: take no new jobs, finish the running ones, then say goodbye.
 struct drain {};
+
+/// worker → coordinator: send the newest value that was published under this name; a `blob` or `fetch_failed` follows.
+struct fetch {
+  std::uint64_t session = 0;
+  std::string name;
+};
+/// coordinator → worker: why it sends no value of this name.
+struct fetch_failed {
+  std::uint64_t session = 0;
+  std::string name;
+  failure why;
+};
 
 /// coordinator → client, after a welcome that resumed a session: the calls that it holds, whole. Those that are missing
 /// when `last` has come were lost on the way.
@@ -276,7 +293,7 @@ struct status_report {
 using message =
     one_of<hello, welcome, refuse, goodbye, ping, pong, chunk, abort_transfer, credit, submit, cancel, result, state,
            acknowledge, broadcast, broadcast_done, run, stop, recall, returned, started, done, slots, blob, blob_done,
-           end_session, drain, status_query, status_report, known_calls, usage>;
+           end_session, drain, status_query, status_report, known_calls, usage, fetch, fetch_failed>;
 
 }  // namespace wire
 DTASK_END

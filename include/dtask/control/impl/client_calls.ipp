@@ -245,16 +245,22 @@ DTASK_INLINE std::uint64_t client_state::needed_broadcast() const noexcept {
   return newest;
 }
 
-DTASK_INLINE std::uint64_t client_state::broadcast(std::string name, bytes value, time_point now) {
+DTASK_INLINE std::uint64_t client_state::broadcast(std::string name, bytes value, time_point now,
+                                                   wire::blob_kind kind) {
   wire::digest hash{};
   if (options_.digest != nullptr) {
     const std::span<const std::byte> run = value.span();
     hash = options_.digest(std::span<const std::span<const std::byte>>(&run, value.empty() ? 0 : 1));
   }
-  return broadcast(std::move(name), std::move(value), hash, now);
+  return broadcast(std::move(name), std::move(value), hash, now, kind);
 }
 
-DTASK_INLINE std::uint64_t client_state::broadcast(std::string name, bytes value, wire::digest hash, time_point) {
+DTASK_INLINE std::uint64_t client_state::withdraw(std::string name, time_point now) {
+  return broadcast(std::move(name), {}, {}, now, wire::blob_kind::withdrawn);
+}
+
+DTASK_INLINE std::uint64_t client_state::broadcast(std::string name, bytes value, wire::digest hash, time_point,
+                                                   wire::blob_kind kind) {
   const std::uint64_t number = ++last_broadcast_;
   if (ended_ || closing_ || gone_) {
     const errc code = gone_ && !closing_ ? errc::coordinator_lost : errc::closed;
@@ -266,7 +272,7 @@ DTASK_INLINE std::uint64_t client_state::broadcast(std::string name, bytes value
     actions_.push_back(broadcast_complete{number, std::move(bad)});
     return number;
   }
-  to_broadcast_.push_back({number, std::move(name), hash, std::move(value), false});
+  to_broadcast_.push_back({number, kind, std::move(name), hash, std::move(value), false});
   return number;
 }
 
@@ -307,9 +313,10 @@ DTASK_INLINE void client_state::send_broadcasts() {
   broadcasting_ = true;
   const value_record& v = to_broadcast_.front();
   payload whole;
-  whole.blobs.push_back(v.value);
+  if (v.kind != wire::blob_kind::withdrawn) whole.blobs.push_back(v.value);
   wire::broadcast m;
   m.number = v.number;
+  m.kind = v.kind;
   m.name = v.name;
   m.hash = v.hash;
   if (v.value.size() > send_queue::small) {
@@ -335,7 +342,7 @@ DTASK_INLINE void client_state::on(wire::broadcast_done&& m, time_point) {
   }
   v.told = true;
   broadcasts_.erase_if([&](const value_record& old) { return old.name == v.name; });
-  broadcasts_.push_back(std::move(v));
+  if (v.kind != wire::blob_kind::withdrawn) broadcasts_.push_back(std::move(v));
 }
 
 // ---- status ----

@@ -127,14 +127,27 @@ DTASK_INLINE void coordinator_state::on(peer& p, wire::broadcast&& m, time_point
                             "the name of a broadcast takes " + std::to_string(m.name.size()) + " bytes, the limit is " +
                                 std::to_string(max_broadcast_name),
                             "choose a shorter name", now);
+  if (m.kind == wire::blob_kind::fetched || (m.kind == wire::blob_kind::withdrawn && size != 0))
+    return violation(p, "a broadcast of an impossible kind");
+  if (m.kind == wire::blob_kind::withdrawn) return withdraw(p.index, std::move(m), now);
+  if (r.broadcasts.values().size() >= max_broadcast_names && r.broadcasts.find(m.name) == nullptr) {
+    drop_marks(p.index);
+    if (r.broadcasts.values().size() >= max_broadcast_names)
+      return broadcast_failed(p.index, m.number, errc::too_large,
+                              "the session has " + std::to_string(max_broadcast_names) + " names of values already",
+                              "withdraw what is not needed any more (cluster::withdraw), or join values", now);
+  }
   if (broadcast_bytes_ + size > options_.broadcast_bytes)
     return broadcast_failed(p.index, m.number, errc::too_large,
                             "the value takes " + std::to_string(size) + " bytes; " + std::to_string(broadcast_bytes_) +
                                 " of " + std::to_string(options_.broadcast_bytes) + " are taken",
-                            "raise the coordinator's --broadcast-bytes (broadcast_bytes)", now);
+                            "raise the coordinator's --broadcast-bytes (broadcast_bytes), or withdraw what is not "
+                            "needed any more (cluster::withdraw)",
+                            now);
   broadcast_bytes_ += size;
   cached_value value;
   value.number = m.number;
+  value.kind = m.kind;
   value.name = std::move(m.name);
   value.hash = m.hash;
   if (m.value.transfer == 0) {
@@ -149,13 +162,29 @@ DTASK_INLINE void coordinator_state::on(peer& p, wire::broadcast&& m, time_point
 }
 
 DTASK_INLINE void coordinator_state::verify(std::uint32_t s, cached_value&& value, time_point now) {
-  session_record& r = sessions_[s];
   const std::uint64_t number = value.number;
   if (options_.digest == nullptr || digest_of(options_.digest, *value.value) != value.hash) {
     broadcast_bytes_ -= value.value->held.size();
     return broadcast_failed(s, number, errc::decode_failed,
                             "the value that arrived does not have the hash that was announced", "send it again", now);
   }
+  hold(s, std::move(value), now);
+}
+
+/// Jobs that are submitted from now on find no value of this name; workers that may hold one are told to forget it.
+DTASK_INLINE void coordinator_state::withdraw(std::uint32_t s, wire::broadcast&& m, time_point now) {
+  cached_value mark;
+  mark.number = m.number;
+  mark.kind = wire::blob_kind::withdrawn;
+  mark.name = std::move(m.name);
+  hold(s, std::move(mark), now);
+  if (sessions_[s].broadcasts.many_marks()) drop_marks(s);
+}
+
+/// The value, or the mark, is what the session has under its name from now on.
+DTASK_INLINE void coordinator_state::hold(std::uint32_t s, cached_value&& value, time_point now) {
+  session_record& r = sessions_[s];
+  const std::uint64_t number = value.number;
   broadcast_bytes_ -= r.broadcasts.insert(std::move(value));
   r.broadcasts.settle(number);
   if (peer* const c = find(r.link)) emit(*c, wire::broadcast_done{number, {}});
@@ -164,6 +193,22 @@ DTASK_INLINE void coordinator_state::verify(std::uint32_t s, cached_value&& valu
         workers_[w].serving(sessions_.id(s)) != nullptr)
       serve(w, s);
   unblock(s, now);
+}
+
+/// A mark is needed while a worker may hold a value of its name and has not confirmed to have forgotten it.
+DTASK_INLINE void coordinator_state::drop_marks(std::uint32_t s) {
+  const std::uint64_t id = sessions_.id(s);
+  std::vector<const served_session*> told;
+  for (std::uint32_t w = 0; w < workers_.bound(); ++w)
+    if (workers_.live(w) && !workers_[w].gone)
+      if (const served_session* const served = workers_[w].serving(id)) told.push_back(served);
+  sessions_[s].broadcasts.drop_marks([&](const cached_value& mark) {
+    for (const served_session* served : told)
+      if (served->upto < mark.order ||
+          std::find(served->unconfirmed.begin(), served->unconfirmed.end(), mark.number) != served->unconfirmed.end())
+        return false;
+    return true;
+  });
 }
 
 DTASK_INLINE void coordinator_state::broadcast_failed(std::uint32_t s, std::uint64_t number, errc code,

@@ -105,16 +105,18 @@ DTASK_INLINE void coordinator_state::reattach(std::uint32_t w, const wire::hello
   }
   for (const std::uint32_t j : lost) given_back(j, now);
   for (const std::uint64_t session : r.ended) emit(p, wire::end_session{session});
-  // Values whose arrival was not confirmed are sent again; the worker skips those that it has.
-  for (served_session& served : r.serves) {
-    if (served.unconfirmed.empty()) continue;
+  // What was not confirmed is said again, and what is never confirmed; the worker skips what it knows.
+  for (served_session& served : r.serves)
     for (const cached_value& v : sessions_[sessions_.find(served.session)].broadcasts.values()) {
-      if (std::find(served.unconfirmed.begin(), served.unconfirmed.end(), v.number) == served.unconfirmed.end())
-        continue;
-      p.out.push(wire::blob{served.session, v.number, v.name, v.hash, {}}, v.value, 0, served.session);
+      if (v.order > served.upto) break;
+      const auto unconfirmed = std::find(served.unconfirmed.begin(), served.unconfirmed.end(), v.number);
+      if (v.kind == wire::blob_kind::published) {
+        tell(p, served, v);
+      } else if (unconfirmed != served.unconfirmed.end()) {
+        served.unconfirmed.erase(unconfirmed);
+        tell(p, served, v);
+      }
     }
-    touch(p);
-  }
   reload(w);
 }
 
@@ -415,18 +417,49 @@ DTASK_INLINE void coordinator_state::serve(std::uint32_t w, std::uint32_t s) {
     served = &r.serves.back();
   }
   if (served->upto == cache.verified()) return;
-  peer* const p = worker_peer(w);
-  for (const cached_value& v : cache.values()) {
-    if (v.order <= served->upto) continue;
-    if (const error bad = wire::check_payload(1, v.value->held.size(), p->out.limits())) {
-      say(log_level::warning, "broadcast_not_held", r.label + ": '" + v.name + "': " + bad.what());
-      continue;
-    }
-    served->unconfirmed.push_back(v.number);
-    p->out.push(wire::blob{id, v.number, v.name, v.hash, {}}, v.value, 0, id);
-  }
+  peer& p = *worker_peer(w);
+  for (std::size_t i = cache.after(served->upto); i < cache.values().size(); ++i) tell(p, *served, cache.values()[i]);
   served->upto = cache.verified();
-  touch(*p);
+}
+
+/// Tells a worker of a value, in the order of the link: what is placed there afterwards finds it.
+DTASK_INLINE void coordinator_state::tell(peer& p, served_session& served, const cached_value& v) {
+  wire::blob head{served.session, v.number, v.kind, v.name, v.hash, {}};
+  if (v.kind != wire::blob_kind::broadcast) {
+    if (v.kind == wire::blob_kind::withdrawn) served.unconfirmed.push_back(v.number);
+    constexpr std::size_t fixed = 64;
+    const std::size_t size = fixed + v.name.size();
+    if (!p.out.would_overtake()) return emit(p, std::move(head));
+    p.out.push_whole(std::move(head), size, 0, served.session);
+    return touch(p);
+  }
+  if (const error bad = wire::check_payload(1, v.size(), p.out.limits()))
+    return say(log_level::warning, "broadcast_not_held", workers_[p.index].label + ": '" + v.name + "': " + bad.what());
+  served.unconfirmed.push_back(v.number);
+  p.out.push(std::move(head), v.value, 0, served.session);
+  touch(p);
+}
+
+/// A worker's job wants a value that was published.
+DTASK_INLINE void coordinator_state::on(peer& p, wire::fetch&& m, time_point) {
+  if (p.role != kind::worker) return violation(p, "a worker's question, without being one");
+  const std::uint32_t s = sessions_.find(m.session);
+  const cached_value* const v = s == none ? nullptr : sessions_[s].broadcasts.find(m.name);
+  if (v == nullptr || v->value == nullptr) {
+    const std::string text = s == none ? "its client session is over" : "there is no value of this name";
+    return emit(p, wire::fetch_failed{m.session, std::move(m.name), {errc::not_found, {}, text, "coordinator", {}}});
+  }
+  if (const error bad = wire::check_payload(1, v->size(), p.out.limits()))
+    return emit(p, wire::fetch_failed{
+                       m.session, std::move(m.name), {bad.code(), {}, bad.cause(), "coordinator", bad.remedy()}});
+  // One that asks again for what is on its way gets it once.
+  const std::uint64_t key = fetched_value | v->number;
+  bool under_way = false;
+  p.out.each([&](std::uint64_t each, std::uint64_t group) { under_way |= each == key && group == m.session; });
+  if (under_way) return;
+  p.out.push(wire::blob{m.session, v->number, wire::blob_kind::fetched, v->name, v->hash, {}}, v->value, key,
+             m.session);
+  touch(p);
 }
 
 DTASK_INLINE void coordinator_state::on(peer& p, wire::blob_done&& m, time_point) {

@@ -8,8 +8,8 @@ DTASK_INLINE void send_queue::push(wire::message head, std::shared_ptr<stream> f
                                    std::uint64_t group) {
   waiting_.push_back({std::move(head), std::move(from), key, group, {}, 0, 0});
 }
-DTASK_INLINE void send_queue::push_whole(wire::message head, std::size_t size, std::uint64_t key) {
-  waiting_.push_back({std::move(head), nullptr, key, 0, {}, 0, size});
+DTASK_INLINE void send_queue::push_whole(wire::message head, std::size_t size, std::uint64_t key, std::uint64_t group) {
+  waiting_.push_back({std::move(head), nullptr, key, group, {}, 0, size});
 }
 DTASK_INLINE void send_queue::erase_active(std::size_t i) {
   active_.erase(active_.begin() + i);

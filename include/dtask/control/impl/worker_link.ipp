@@ -98,6 +98,7 @@ DTASK_INLINE void worker_state::link_broken(time_point now) {
   held_up_.clear();
   returned_.clear();  // the next hello does not name them
   for (auto& [id, s] : sessions_) s.missing.clear();
+  for (wanted& w : wanted_) w.asked = false;
   std::erase_if(attempts_, [](const auto& entry) { return entry.second.now == phase::arriving; });
   if (draining_) finish_drain(now);
 }
@@ -146,6 +147,7 @@ DTASK_INLINE void worker_state::on(wire::welcome&& m, time_point now) {
     if (a.now == phase::running) report_started(id, a);
     if (a.now == phase::answered) answer(id, a);
   }
+  for (wanted& w : wanted_) ask(w);
   if (draining_) {
     emit(wire::drain{});
     finish_drain(now);
@@ -186,6 +188,15 @@ DTASK_INLINE void worker_state::forget_everything(time_point now) {
   held_up_.clear();
   answered_.clear();
   returned_.clear();
+  for (wanted& w : std::exchange(wanted_, {}))
+    actions_.push_back(fetched{w.request,
+                               w.session,
+                               std::move(w.name),
+                               {errc::coordinator_lost,
+                                {},
+                                "the coordinator does not know this worker any more",
+                                who_.host + "/" + who_.name,
+                                {}}});
   std::vector<std::uint64_t> all;
   for (auto& [id, s] : sessions_) all.push_back(id);
   for (const std::uint64_t s : all) {

@@ -94,9 +94,7 @@ class client_node final : public client_port,
     }
     silence();
     patience_.reset();
-    letters_->take(arrived_);
-    letters_->close();
-    for (letter& l : arrived_) {
+    for (letter& l : letters_->close()) {
       if (auto* call = l.get_if<std::shared_ptr<pending_call>>())
         fail(**call, why_gone_);
       else if (auto* b = l.get_if<std::shared_ptr<pending_broadcast>>())
@@ -104,7 +102,6 @@ class client_node final : public client_port,
       else if (auto* s = l.get_if<std::shared_ptr<pending_status>>())
         (*s)->done.set(result<cluster_status>(why_gone_));
     }
-    arrived_.clear();
     fail_waiting(why_gone_);
     for (auto& [number, call] : std::exchange(open_, {})) fail(*call, why_gone_);
     for (auto& [number, b] : std::exchange(broadcasts_, {})) b->done.set_in(batch_.wakes, failure_of(why_gone_));
@@ -161,7 +158,9 @@ class client_node final : public client_port,
       b->done.set_in(batch_.wakes, failure_of(why_gone_));
       return;
     }
-    const std::uint64_t number = machine_.broadcast(std::move(b->name), std::move(b->value), now());
+    const std::uint64_t number = b->kind == blob_kind::withdrawn
+                                     ? machine_.withdraw(std::move(b->name), now())
+                                     : machine_.broadcast(std::move(b->name), std::move(b->value), now(), b->kind);
     broadcasts_.emplace(number, std::move(b));
   }
   void read(std::shared_ptr<pending_status>& s) {

@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "dtask/base/blob_kind.hpp"
 #include "dtask/base/bytes.hpp"
 #include "dtask/base/cluster_status.hpp"
 #include "dtask/base/config.hpp"
@@ -41,6 +42,7 @@ inline failure encoding_failure(const std::exception_ptr& failed) {
 }
 
 struct pending_broadcast {
+  blob_kind kind = blob_kind::broadcast;
   std::string name;
   bytes value;
   one_shot<failure> done;

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -16,6 +17,8 @@
 #include "dtask/base/log.hpp"
 #include "dtask/control/action.hpp"
 #include "dtask/job/registry.hpp"
+#include "dtask/job/shared_objects.hpp"
+#include "dtask/node/detail/attempt_host.hpp"
 #include "dtask/node/detail/blob_table.hpp"
 #include "dtask/node/detail/job_failure.hpp"
 #include "dtask/node/detail/object_cache.hpp"
@@ -65,11 +68,12 @@ class job_runner : public std::enable_shared_from_this<job_runner> {
   using report = std::function<void(attempt_end)>;
 
   job_runner(std::span<const job_entry> entries, std::string name, std::uint32_t slots, const codec_limits& limits,
-             report ended)
+             fetch_sender fetches, report ended)
       : entries_(entries),
         name_(std::move(name)),
         slots_(slots),
         limits_(limits),
+        fetches_(std::move(fetches)),
         ended_(std::move(ended)),
         objects_(slots),
         pool_(slots, []() noexcept { this_thread().runs_jobs = true; }),
@@ -84,7 +88,9 @@ class job_runner : public std::enable_shared_from_this<job_runner> {
     spawn(children_, &job_runner::run<>, this, std::move(which));
   }
   /// Destroys the job objects of a session, where their destructors may take their time.
-  void end_session(std::uint64_t session) { spawn(children_, &job_runner::forget<>, this, session); }
+  void end_session(std::uint64_t session) {
+    spawn(children_, &job_runner::forget<>, this, session, take_shared(session));
+  }
 
   /// Waits until nothing runs here, or gives the threads up where jobs ignore stop: they and what they hold stay behind
   /// until the process ends (false). Gives them a moment first, since they have just been told to stop. Not from the
@@ -124,14 +130,12 @@ class job_runner : public std::enable_shared_from_this<job_runner> {
       which->wait_reported();
       const control::run_job& what = which->what;
       const job_entry& entry = self->entries_[what.type];
+      attempt_host host(which->blobs, self->shared(what.session), what.session, self->fetches_);
       std::shared_ptr<job_object> object;
-      if (entry.has_object) {
-        const blob_table none;
-        const blob_source& blobs = which->blobs ? *which->blobs : none;
-        object = self->objects_[what.slot].obtain(entry, what.type, what.session, blobs, self->name_, what.slot,
-                                                  self->slots_);
-      }
-      job_context context(stop_token(which->stop), what.deadline, what.attempt, what.slot, self->name_);
+      if (entry.has_object)
+        object = self->objects_[what.slot].obtain(entry, what.type, what.session, host.blobs(), *host.shared(),
+                                                  self->name_, what.slot, self->slots_);
+      job_context context(stop_token(which->stop), what.deadline, what.attempt, what.slot, self->name_, &host);
       if (entry.call) {
         environment env;
         env.stop = &which->stop;
@@ -149,9 +153,25 @@ class job_runner : public std::enable_shared_from_this<job_runner> {
     self->finish(std::move(end));
   }
   template <class = void>
-  static task<> forget(job_runner* self, std::uint64_t session) {
+  static task<> forget(job_runner* self, std::uint64_t session, std::shared_ptr<shared_objects> shared) {
     for (object_cache& cache : self->objects_) cache.end_session(session);
+    shared.reset();
     co_return;
+  }
+  /// What the jobs of a session share.
+  std::shared_ptr<shared_objects> shared(std::uint64_t session) {
+    const std::lock_guard hold(guard_);
+    std::shared_ptr<shared_objects>& at = shared_[session];
+    if (!at) at = std::make_shared<shared_objects>();
+    return at;
+  }
+  std::shared_ptr<shared_objects> take_shared(std::uint64_t session) {
+    const std::lock_guard hold(guard_);
+    const auto at = shared_.find(session);
+    if (at == shared_.end()) return nullptr;
+    std::shared_ptr<shared_objects> gone = std::move(at->second);
+    shared_.erase(at);
+    return gone;
   }
   template <class = void>
   task<> close() {
@@ -167,7 +187,9 @@ class job_runner : public std::enable_shared_from_this<job_runner> {
   const std::string name_;
   const std::uint32_t slots_;
   const codec_limits limits_;
+  const fetch_sender fetches_;
   std::mutex guard_;
+  std::unordered_map<std::uint64_t, std::shared_ptr<shared_objects>> shared_;
   report ended_;
   std::condition_variable idle_;
   std::size_t under_way_ = 0;

@@ -38,11 +38,13 @@ class mailbox : public std::enable_shared_from_this<mailbox<Letter>> {
     letters_.swap(out);
     announced_ = false;
   }
-  void close() {
+  /// Takes no more, and gives what had not been taken: none is lost in between.
+  std::vector<Letter> close() {
     std::vector<Letter> rest;
     const std::lock_guard hold(guard_);
     closed_ = true;
     rest.swap(letters_);
+    return rest;
   }
 
  private:

@@ -16,9 +16,11 @@
 #include "dtask/control/worker_state.hpp"
 #include "dtask/net/link.hpp"
 #include "dtask/net/turn.hpp"
+#include "dtask/node/detail/attempt_host.hpp"
 #include "dtask/node/detail/job_runner.hpp"
 #include "dtask/node/detail/machine_driver.hpp"
 #include "dtask/node/detail/mailbox.hpp"
+#include "dtask/task/one_shot.hpp"
 
 DTASK_BEGIN
 namespace detail {
@@ -46,7 +48,8 @@ class worker_node : public std::enable_shared_from_this<worker_node>,
       : base(where, who, options, seed),
         where_(where),
         dial_(std::move(dial)),
-        ends_(std::make_shared<mailbox<attempt_end>>(where)) {
+        ends_(std::make_shared<mailbox<attempt_end>>(where)),
+        questions_(std::make_shared<mailbox<fetch_letter>>(where)) {
     codec_limits limits;
     limits.payload = options.limits.payload;
     limits.blobs = options.limits.blobs;
@@ -59,7 +62,12 @@ class worker_node : public std::enable_shared_from_this<worker_node>,
   /// Starts the threads of the jobs; before `start`, on any thread. Throws std::system_error where there are too few.
   void prepare() {
     // One wake-up for all jobs that end before it is followed.
-    runner_ = std::make_shared<job_runner>(entries_, name_, slots_, limits_,
+    fetch_sender fetches = [questions = questions_, weak = weak_from_this()](fetch_letter letter) {
+      return questions->put(std::move(letter), [weak] {
+        if (const auto self = weak.lock()) self->read_questions();
+      });
+    };
+    runner_ = std::make_shared<job_runner>(entries_, name_, slots_, limits_, std::move(fetches),
                                            [ends = ends_, weak = weak_from_this()](attempt_end end) {
                                              ends->put(std::move(end), [weak] {
                                                if (const auto self = weak.lock()) self->jobs_ended();
@@ -87,7 +95,8 @@ class worker_node : public std::enable_shared_from_this<worker_node>,
   std::shared_ptr<job_runner> take_down() {
     down_ = true;
     silence();
-    ends_->close();
+    static_cast<void>(ends_->close());
+    end_fetches();
     dialing_.reset();
     drop_links();
     ended_ = nullptr;
@@ -129,6 +138,27 @@ class worker_node : public std::enable_shared_from_this<worker_node>,
     auto& table = blobs_[a.session];
     table = blob_table::with(table, std::move(a.name), std::move(a.value), a.number);
   }
+  void perform(control::blob_announced& a) {
+    auto& table = blobs_[a.session];
+    table = blob_table::announcing(table, std::move(a.name), a.number);
+  }
+  void perform(control::blob_withdrawn& a) {
+    auto& table = blobs_[a.session];
+    table = blob_table::without(table, a.name);
+  }
+  void perform(control::fetched& a) {
+    const auto at = fetches_.find(a.request);
+    if (at == fetches_.end()) return;
+    const std::shared_ptr<pending_fetch> which = std::move(at->second);
+    fetches_.erase(at);
+    if (a.why.code != errc::ok) {
+      which->done.set_in(wakes_, result<blob>(error(a.why.code, a.why.message, a.why.place, a.why.remedy)));
+      return;
+    }
+    const auto table = blobs_.find(a.session);
+    blob_source::found found = table == blobs_.end() ? blob_source::found() : table->second->find(a.name);
+    which->done.set_in(wakes_, result<blob>(blob{std::move(found.value), found.version}));
+  }
   void perform(control::session_ended& a) {
     blobs_.erase(a.session);
     if (runner_) runner_->end_session(a.session);
@@ -136,6 +166,7 @@ class worker_node : public std::enable_shared_from_this<worker_node>,
   void perform(control::exit& a) { exit_ = std::move(a); }
 
   void settled() {
+    wakes_.flush();
     if (!ready_.empty()) {
       // A job that kills its process must have been reported as started. Its thread wakes up meanwhile.
       for (auto& which : ready_) runner_->start(which);
@@ -146,6 +177,31 @@ class worker_node : public std::enable_shared_from_this<worker_node>,
     if (!exit_ || links() != 0 || !ended_) return;
     silence();
     std::exchange(ended_, nullptr)(*exit_);
+  }
+  void read_questions() {
+    questions_->take(asked_);
+    for (fetch_letter& letter : asked_) {
+      pending_fetch& which = *letter.which;
+      if (letter.forget) {
+        if (fetches_.erase(which.request) != 0) machine_.forget_fetch(which.request);
+        continue;
+      }
+      which.request = ++last_fetch_;
+      fetches_.emplace(which.request, letter.which);
+      machine_.fetch(which.request, which.session, which.name, now());
+    }
+    asked_.clear();
+    settle();
+  }
+  /// Nobody answers them any more.
+  void end_fetches() {
+    const auto fail = [this](pending_fetch& which) {
+      which.done.set_in(wakes_, result<blob>(error(errc::cancelled, "the worker has ended", name_)));
+    };
+    for (fetch_letter& letter : questions_->close())
+      if (!letter.forget) fail(*letter.which);
+    for (auto& [request, which] : std::exchange(fetches_, {})) fail(*which);
+    wakes_.flush();
   }
   void jobs_ended() {
     ends_->take(arrived_);
@@ -169,6 +225,11 @@ class worker_node : public std::enable_shared_from_this<worker_node>,
   std::shared_ptr<void> dialing_;
   std::shared_ptr<mailbox<attempt_end>> ends_;
   std::vector<attempt_end> arrived_;
+  std::shared_ptr<mailbox<fetch_letter>> questions_;
+  std::vector<fetch_letter> asked_;
+  std::unordered_map<std::uint64_t, std::shared_ptr<pending_fetch>> fetches_;
+  std::uint64_t last_fetch_ = 0;
+  wake_batch wakes_;
   std::vector<std::shared_ptr<attempt>> ready_;
   std::unordered_map<std::uint64_t, std::shared_ptr<attempt>> running_;
   std::unordered_map<std::uint64_t, std::shared_ptr<const blob_table>> blobs_;

@@ -86,11 +86,21 @@ DTASK_INLINE task<cluster> cluster::connect_with(std::string_view url, const clu
   return await_welcome<void>(std::move(core), std::move(failed), jobs, limits);
 }
 
-DTASK_INLINE task<> cluster::broadcast(std::string name, bytes value) {
+DTASK_INLINE task<> cluster::name_value(blob_kind kind, std::string name, bytes value) {
   auto pending = std::make_shared<detail::pending_broadcast>();
+  pending->kind = kind;
   pending->name = std::move(name);
   pending->value = std::move(value);
   return detail::await_broadcast(client_, std::move(pending));
+}
+DTASK_INLINE task<> cluster::broadcast(std::string name, bytes value) {
+  return name_value(blob_kind::broadcast, std::move(name), std::move(value));
+}
+DTASK_INLINE task<> cluster::publish(std::string name, bytes value) {
+  return name_value(blob_kind::published, std::move(name), std::move(value));
+}
+DTASK_INLINE task<> cluster::withdraw(std::string name) {
+  return name_value(blob_kind::withdrawn, std::move(name), {});
 }
 
 DTASK_INLINE task<cluster_status> cluster::status() {

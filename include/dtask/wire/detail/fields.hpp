@@ -111,7 +111,7 @@ void fields(A& a, acknowledge& m) {
 }
 template <class A>
 void fields(A& a, broadcast& m) {
-  a.id(m.number), a(m.name), fields(a, m.hash), a(m.value);
+  a.id(m.number), a.choice(m.kind, blob_kind::withdrawn), a(m.name), fields(a, m.hash), a(m.value);
 }
 template <class A>
 void fields(A& a, broadcast_done& m) {
@@ -149,7 +149,7 @@ void fields(A& a, slots& m) {
 }
 template <class A>
 void fields(A& a, blob& m) {
-  a.id(m.session), a(m.number), a(m.name), fields(a, m.hash), a(m.value);
+  a.id(m.session), a(m.number), a.choice(m.kind, blob_kind::withdrawn), a(m.name), fields(a, m.hash), a(m.value);
 }
 template <class A>
 void fields(A& a, blob_done& m) {
@@ -170,6 +170,14 @@ void fields(A& a, known_calls& m) {
 template <class A>
 void fields(A& a, usage& m) {
   fields(a, m.now);
+}
+template <class A>
+void fields(A& a, fetch& m) {
+  a.id(m.session), a(m.name);
+}
+template <class A>
+void fields(A& a, fetch_failed& m) {
+  a.id(m.session), a(m.name), fields(a, m.why);
 }
 
 template <class A>
