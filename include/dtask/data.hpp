@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 /// Loading data without LibTorch: pictures, IDX arrays, safetensors.
+#include "dtask/data/batch_plan.hpp"
 #include "dtask/data/decode_options.hpp"
 #include "dtask/data/decode_picture.hpp"
 #include "dtask/data/idx.hpp"
+#include "dtask/data/loader_state.hpp"
+#include "dtask/data/permutation.hpp"
 #include "dtask/data/picture.hpp"
 #include "dtask/data/resize.hpp"
 #include "dtask/data/safetensors.hpp"
+#include "dtask/data/sample_random.hpp"
