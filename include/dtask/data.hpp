@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 /// Loading data without LibTorch: pictures, IDX arrays, safetensors.
+#include "dtask/data/augmentation.hpp"
 #include "dtask/data/bad_sample.hpp"
 #include "dtask/data/batch_plan.hpp"
 #include "dtask/data/data_loader.hpp"
@@ -9,11 +10,20 @@
 #include "dtask/data/decode_picture.hpp"
 #include "dtask/data/held_bytes.hpp"
 #include "dtask/data/idx.hpp"
+#include "dtask/data/idx_dataset.hpp"
+#include "dtask/data/image_folder.hpp"
+#include "dtask/data/image_view.hpp"
 #include "dtask/data/loader_options.hpp"
 #include "dtask/data/loader_report.hpp"
 #include "dtask/data/loader_state.hpp"
+#include "dtask/data/map_file.hpp"
+#include "dtask/data/normalisation.hpp"
 #include "dtask/data/permutation.hpp"
 #include "dtask/data/picture.hpp"
+#include "dtask/data/picture_batch.hpp"
+#include "dtask/data/random_crop.hpp"
+#include "dtask/data/random_flip.hpp"
+#include "dtask/data/random_resized_crop.hpp"
 #include "dtask/data/resize.hpp"
 #include "dtask/data/safetensors.hpp"
 #include "dtask/data/sample_random.hpp"

@@ -19,12 +19,9 @@ class byte_budget {
   std::uint64_t estimate() const noexcept { return sample_.load(std::memory_order_relaxed) + share(); }
   /// A sample's part in the largest batch.
   std::uint64_t share() const noexcept { return share_.load(std::memory_order_relaxed); }
-  /// Whether sizes have been seen at all.
+  /// Whether a whole batch has been seen.
   bool known() const noexcept { return known_.load(std::memory_order_relaxed); }
-  void saw_sample(std::uint64_t size) noexcept {
-    raise(sample_, size);
-    known_.store(true, std::memory_order_relaxed);
-  }
+  void saw_sample(std::uint64_t size) noexcept { raise(sample_, size); }
   void saw_batch(std::uint64_t size, std::uint64_t samples) noexcept {
     raise(share_, (size + samples - 1) / samples);
     known_.store(true, std::memory_order_relaxed);

@@ -377,7 +377,7 @@ class loader_run {
       return under_way_ == 1;
     }();
     byte_budget& bytes = budget();
-    // Until sizes are known, as few as keep the stages busy.
+    // Before any size is known, one batch.
     if (!bytes.known() && !oldest) return 0;
     const std::uint64_t charge = std::max<std::uint64_t>(bytes.estimate() * samples, 1);
     if (!oldest && !bytes.fits(charge)) return 0;
