@@ -8,6 +8,7 @@
 #include "dtask/data/dataset.hpp"
 #include "dtask/data/decode_options.hpp"
 #include "dtask/data/decode_picture.hpp"
+#include "dtask/data/fingerprint.hpp"
 #include "dtask/data/held_bytes.hpp"
 #include "dtask/data/idx.hpp"
 #include "dtask/data/idx_dataset.hpp"

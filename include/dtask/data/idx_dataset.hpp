@@ -16,7 +16,7 @@
 #include "dtask/base/error.hpp"
 #include "dtask/base/read_file.hpp"
 #include "dtask/data/augmentation.hpp"
-#include "dtask/data/detail/fingerprint.hpp"
+#include "dtask/data/fingerprint.hpp"
 #include "dtask/data/idx.hpp"
 #include "dtask/data/image_view.hpp"
 #include "dtask/data/map_file.hpp"
@@ -76,7 +76,7 @@ class idx_dataset {
     if (pictures_.shape[1] > most || pictures_.shape[2] > most) refuse("pictures of more than 65535 rows or columns");
     const auto all = labels_.data.span();
     classes_ = std::to_integer<std::int64_t>(*std::max_element(all.begin(), all.end())) + 1;
-    detail::fingerprint print;
+    content_fingerprint print;
     print.add(pictures_.count()).add(pictures_.shape[1]).add(pictures_.shape[2]);
     print.add(labels_.data.span()).add(pictures_.data.span());
     fingerprint_ = print.value();

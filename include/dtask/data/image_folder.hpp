@@ -18,7 +18,7 @@
 #include "dtask/data/augmentation.hpp"
 #include "dtask/data/decode_options.hpp"
 #include "dtask/data/decode_picture.hpp"
-#include "dtask/data/detail/fingerprint.hpp"
+#include "dtask/data/fingerprint.hpp"
 #include "dtask/data/image_view.hpp"
 #include "dtask/data/normalisation.hpp"
 #include "dtask/data/picture.hpp"
@@ -77,7 +77,7 @@ class image_folder {
                       std::to_string(options.height) + " pixels",
                   folder_, "sizes are from 1 to 65535");
     list();
-    detail::fingerprint print;
+    content_fingerprint print;
     for (std::size_t i = 0; i < files_.size(); ++i) print.add(std::string_view(files_[i])).add(sizes_[i]);
     fingerprint_ = print.value();
   }
