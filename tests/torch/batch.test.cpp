@@ -20,8 +20,8 @@ TEST_CASE("to_batch: an IDX dataset's batch as tensors over the same memory") {
   const auto* at = loaded->inputs.data();
   const dtask::batch batch = dtask::to_batch(std::move(*loaded));
   CHECK(batch.inputs.const_data_ptr() == at);
-  CHECK(batch.inputs.sizes() == at::IntArrayRef({2, 1, 2, 2}));
-  CHECK(batch.inputs.scalar_type() == at::kFloat);
+  CHECK((batch.inputs.sizes() == at::IntArrayRef({2, 1, 2, 2})));
+  CHECK((batch.inputs.scalar_type() == at::kFloat));
   CHECK(at::allclose(batch.inputs.flatten() * 255, at::arange(8, at::kFloat)));
   CHECK(at::equal(batch.targets, at::arange(3, 5, at::kLong)));
   CHECK(batch.samples == std::vector<std::uint64_t>{0, 1});
