@@ -44,6 +44,34 @@ concept reading_dataset = requires(const D& d, std::uint64_t sample, sample_rand
   d.decode(std::declval<settled_t<decltype(d.read(sample))>>(), random);
 };
 
+namespace detail {
+
+struct nothing {};
+
+/// What a dataset that gives single samples makes of one.
+template <class D>
+struct sample_types {};
+template <getting_dataset D>
+struct sample_types<D> {
+  using raw = nothing;
+  using sample = settled_t<decltype(std::declval<const D&>().get(0, std::declval<sample_random&>()))>;
+};
+template <reading_dataset D>
+  requires(!getting_dataset<D>)
+struct sample_types<D> {
+  using raw = settled_t<decltype(std::declval<const D&>().read(0))>;
+  using sample =
+      settled_t<decltype(std::declval<const D&>().decode(std::declval<raw>(), std::declval<sample_random&>()))>;
+};
+
+}  // namespace detail
+
+/// A dataset whose samples, one at a time, become a batch: `collate(samples)`.
+template <class D>
+concept collating_dataset = requires(const D& d, std::vector<typename detail::sample_types<D>::sample> samples) {
+  d.collate(std::move(samples));
+};
+
 /// What a `data_loader` loads. Shared and constant: every function is called from several threads at once.
 ///
 /// - `std::uint64_t size() const`: the number of samples, at least 1.
@@ -66,7 +94,7 @@ template <class D>
 concept dataset = requires(const D& d) {
   { d.size() } -> std::convertible_to<std::uint64_t>;
   { d.fingerprint() } -> std::convertible_to<std::uint64_t>;
-} && (gathering_dataset<D> || ((getting_dataset<D> || reading_dataset<D>)));
+} && (gathering_dataset<D> || collating_dataset<D>);
 
 namespace detail {
 
@@ -76,14 +104,11 @@ template <class D>
   requires requires { requires D::in_memory; }
 constexpr bool gathers_in_memory<D> = true;
 
-struct nothing {};
-
 /// The types between a dataset's stages.
 template <class D>
-struct dataset_types {
-  using raw = nothing;
-  using sample = settled_t<decltype(std::declval<const D&>().get(0, std::declval<sample_random&>()))>;
-  using batch = settled_t<decltype(std::declval<const D&>().collate(std::declval<std::vector<sample>>()))>;
+struct dataset_types : sample_types<D> {
+  using batch = settled_t<decltype(std::declval<const D&>().collate(
+      std::declval<std::vector<typename sample_types<D>::sample>>()))>;
 };
 template <gathering_dataset D>
 struct dataset_types<D> {
@@ -91,14 +116,6 @@ struct dataset_types<D> {
   using sample = nothing;
   using batch = settled_t<decltype(std::declval<const D&>().gather(std::declval<std::span<const std::uint64_t>>(),
                                                                    sample_keys{}))>;
-};
-template <class D>
-  requires(!gathering_dataset<D> && reading_dataset<D>)
-struct dataset_types<D> {
-  using raw = settled_t<decltype(std::declval<const D&>().read(0))>;
-  using sample =
-      settled_t<decltype(std::declval<const D&>().decode(std::declval<raw>(), std::declval<sample_random&>()))>;
-  using batch = settled_t<decltype(std::declval<const D&>().collate(std::declval<std::vector<sample>>()))>;
 };
 
 template <class D>

@@ -56,6 +56,7 @@ struct loader_shared {
 template <class Dataset>
 class loader_run {
   using types = dataset_types<Dataset>;
+  static constexpr bool in_two_stages = !gathering_dataset<Dataset> && !getting_dataset<Dataset>;
 
  public:
   using raw = typename types::raw;
@@ -166,7 +167,7 @@ class loader_run {
   const Dataset& data() const noexcept { return *shared_->dataset; }
   byte_budget& budget() noexcept { return shared_->budget; }
   std::size_t readers() const noexcept {
-    if constexpr (!gathering_dataset<Dataset> && !reading_dataset<Dataset>) {
+    if constexpr (!gathering_dataset<Dataset> && !in_two_stages) {
       // One stage does both: as many as its kind of work asks for.
       using got = decltype(data().get(0, std::declval<sample_random&>()));
       if constexpr (!is_task<got>) return options().decode_concurrency;
@@ -180,7 +181,7 @@ class loader_run {
       for (std::size_t i = 0; i < run->readers(); ++i) spawn(stages, &loader_run::gather, run);
     } else {
       for (std::size_t i = 0; i < run->readers(); ++i) spawn(stages, &loader_run::read, run);
-      if constexpr (reading_dataset<Dataset>)
+      if constexpr (in_two_stages)
         for (std::size_t i = 0; i < run->options().decode_concurrency; ++i) spawn(stages, &loader_run::decode, run);
       for (std::size_t i = 0; i < run->options().decode_concurrency; ++i) spawn(stages, &loader_run::collate, run);
     }
@@ -256,7 +257,7 @@ class loader_run {
       const std::uint64_t index = c.samples[item.at];
       std::optional<raw> stored;
       try {
-        if constexpr (reading_dataset<Dataset>) {
+        if constexpr (in_two_stages) {
           const stopwatch time(run->where_, run->times_.read);
           using got = decltype(run->data().read(0));
           if constexpr (is_task<got>) {
@@ -291,7 +292,7 @@ class loader_run {
     }
     if (run->reading_.fetch_sub(1) == 1) {
       run->decodes_.close();
-      if constexpr (!reading_dataset<Dataset>) run->collates_.close();
+      if constexpr (!in_two_stages) run->collates_.close();
     }
   }
 
