@@ -33,7 +33,7 @@ namespace {
 
 constexpr std::int64_t in_memory_batch = 128;
 constexpr std::uint64_t photo_batch = 32;
-constexpr int rounds = 9, copies = 10;
+constexpr int rounds = 41, copies = 10;
 
 double seconds_since(std::chrono::steady_clock::time_point begin) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
@@ -165,35 +165,69 @@ class photo_folder {
   std::filesystem::path path_;
 };
 
-double photos(const std::filesystem::path& data) {
-  const photo_folder folder(data / "photos");
-  const dtask::normalisation scale{.mean = {0.5F, 0.5F, 0.5F}, .deviation = {0.5F, 0.5F, 0.5F}};
-  const auto pictures =
-      std::make_shared<const dtask::image_folder>(folder.path(), dtask::image_folder_options{.scale = scale});
-  dtask::work_pool pool(2);
-  dtask::data_loader loader(pictures, {.batch = photo_batch, .decode_concurrency = 2, .scheduler = &pool});
-  std::vector<double> rates;
-  for (std::uint64_t round = 0; round <= 3; ++round) {
-    const double rate = epoch(loader, round);
-    const dtask::loader_report r = loader.report();
-    std::fprintf(
-        stderr, "photos, round %d: %.0f images/s; read %.2f s, decode %.2f s, collate %.2f s, stalled %.2f of %.2f s\n",
-        static_cast<int>(round), rate, r.read_seconds, r.decode_seconds, r.collate_seconds, r.stall_seconds, r.seconds);
-    if (round != 0) rates.push_back(rate);
+/// The photos through a loader with two threads, measured again and again between its peers.
+class photo_rates {
+ public:
+  explicit photo_rates(const std::filesystem::path& data)
+      : folder_(data / "photos"),
+        loader_(dtask::image_folder(folder_.path(),
+                                    {.scale = {.mean = {0.5F, 0.5F, 0.5F}, .deviation = {0.5F, 0.5F, 0.5F}}}),
+                {.batch = photo_batch, .decode_concurrency = 2, .scheduler = &pool_}) {
+    epoch(loader_, 0);
   }
-  return bench::median(rates);
-}
+  void measure() {
+    for (int i = 0; i < 3; ++i) {
+      rates_.push_back(epoch(loader_, ++number_));
+      const dtask::loader_report r = loader_.report();
+      std::fprintf(stderr,
+                   "photos: %.0f images/s; read %.2f s, decode %.2f s, collate %.2f s, stalled %.2f of %.2f s\n",
+                   rates_.back(), r.read_seconds, r.decode_seconds, r.collate_seconds, r.stall_seconds, r.seconds);
+    }
+  }
+  double median() const { return bench::median(rates_); }
+  /// restore() at 90 % of an epoch while the stages are busy with its beginning, and the first batch from there: us.
+  std::pair<double, double> restore() {
+    dtask::loader_state state = loader_.state();
+    state.epoch = 1;
+    state.position = state.samples * 9 / 10;
+    std::vector<double> restores, firsts;
+    for (int i = 0; i < 20; ++i) {
+      loader_.start_epoch(0);
+      const auto begin = std::chrono::steady_clock::now();
+      loader_.restore(state);
+      restores.push_back(seconds_since(begin) * 1e6);
+      if (!dtask::sync_wait(loader_.next())) std::abort();
+      firsts.push_back(seconds_since(begin) * 1e6);
+    }
+    return {bench::median(restores), bench::median(firsts)};
+  }
+
+ private:
+  photo_folder folder_;
+  dtask::work_pool pool_{2};
+  dtask::data_loader<dtask::image_folder> loader_;
+  std::uint64_t number_ = 0;
+  std::vector<double> rates_;
+};
 
 int measure(const std::filesystem::path& data) {
-  const double memory = in_memory(data), jpeg = photos(data);
-  bench::print({"loading_jpeg", jpeg, "images/s", {}, 0});
+  const double memory = in_memory(data);
+  photo_rates photos(data);
+  photos.measure();
+  const auto [restored, first] = photos.restore();
+  bench::print({"loading_restore_busy", restored, "us", "the same and the first batch", first});
   const char* python = std::getenv("DTASK_BENCH_PEER_PYTHON");
   if (python == nullptr || *python == '\0') {
+    bench::print({"loading_jpeg", photos.median(), "images/s", {}, 0});
     std::fprintf(stderr, "the Python peers are left out (scripts/bench runs them)\n");
     return 0;
   }
-  const double samples = best_peer(python, data, "fashion"), pillow = best_peer(python, data, "photos --decoder pil"),
-               opencv = best_peer(python, data, "photos --decoder cv2");
+  const double samples = best_peer(python, data, "fashion");
+  const double pillow = best_peer(python, data, "photos --decoder pil");
+  photos.measure();
+  const double opencv = best_peer(python, data, "photos --decoder cv2");
+  photos.measure();
+  const double jpeg = photos.median();
   if (samples > 0) bench::print({"loading_in_memory_vs_python", memory, "images/s", "DataLoader", samples});
   if (pillow > 0) bench::print({"loading_jpeg_vs_python_pillow", jpeg, "images/s", "DataLoader, Pillow", pillow});
   if (opencv > 0) bench::print({"loading_jpeg_vs_python_opencv", jpeg, "images/s", "DataLoader, OpenCV", opencv});
