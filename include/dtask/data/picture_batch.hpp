@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "dtask/base/bytes.hpp"
+#include "dtask/base/config.hpp"
+
+DTASK_BEGIN
+
+/// Pictures with labels, ready for a network: what `idx_dataset` and `image_folder` load.
+struct picture_batch {
+  std::vector<std::uint64_t> samples;  ///< which of the dataset they are, in order
+  std::int64_t channels = 1;
+  std::int64_t height = 0;
+  std::int64_t width = 0;
+  bytes inputs;   ///< float32, [size, channels, height, width] row by row
+  bytes targets;  ///< int64, [size]: the class of each
+
+  std::int64_t size() const noexcept { return static_cast<std::int64_t>(samples.size()); }
+  std::uint64_t size_bytes() const noexcept {
+    return sizeof(*this) + samples.size() * sizeof(samples[0]) + inputs.size() + targets.size();
+  }
+};
+
+DTASK_END
