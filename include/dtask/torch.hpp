@@ -4,3 +4,4 @@
 #include "dtask/torch/safetensors_tensor.hpp"
 #include "dtask/torch/tensor_bytes.hpp"
 #include "dtask/torch/tensor_codec.hpp"
+#include "dtask/torch/thread_share.hpp"
