@@ -33,7 +33,7 @@ OUTSIDE = {
     "store": ("sqlite3.h", "boost/") + POSIX,
     "http": ("boost/",),
     "cli": ("CLI/", "boost/") + POSIX,
-    "data": ("boost/", "jpeglib.h", "jerror.h", "png.h", "libexif/", "zlib.h") + POSIX,
+    "data": ("boost/", "jpeglib.h", "jerror.h", "png.h", "libexif/", "zlib.h", "xxhash.h") + POSIX,
     "collective": ("boost/", "mpi.h") + POSIX,
     # The trainer's headers, which are included by name, need modules and optimizers (10 % above torch/types.h).
     "torch": ("torch/types.h", "torch/version.h", "torch/nn/module.h", "torch/optim/", "ATen/", "c10/", "boost/", "xxhash.h") + POSIX,

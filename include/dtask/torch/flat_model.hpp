@@ -134,6 +134,8 @@ class flat_model {
 
   const std::shared_ptr<::torch::nn::Module>& module() const noexcept { return module_; }
   const parameter_layout& layout() const noexcept { return parameters_.layout; }
+  /// The buffers' layout, which changes where the module registers others.
+  parameter_layout buffer_layout() const { return layout_of(detail::each_once(module_->named_buffers())); }
   /// The parameters themselves, each once, in the order of the layout.
   const std::vector<at::Tensor>& tensors() const noexcept { return tensors_; }
   /// The model's own memory. What is written to it, under a NoGradGuard, is written to the parameters.
