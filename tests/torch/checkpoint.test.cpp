@@ -202,7 +202,9 @@ TEST_CASE("checkpoint: torn ones, those of other recipes, models and versions ar
   CHECK(got.passed[1].why.find("LibTorch 2.10.0") != std::string::npos);
   CHECK(got.passed[2].why.find("another recipe") != std::string::npos);
   CHECK(got.passed[3].why.find("torn") == 0);
-  CHECK(dtask::read_newest_checkpoint(checkpoints, wide_model, "recipe").found->state.counters.round == 5);
+  const auto of_wide = dtask::read_newest_checkpoint(checkpoints, wide_model, "recipe");
+  REQUIRE(of_wide.found);
+  CHECK(of_wide.found->state.counters.round == 5);
   CHECK(!dtask::read_newest_checkpoint(checkpoints, r.model, "third").found);
   // Other buffers are another model, too.
   r.net->register_buffer("more", at::zeros({2}));
@@ -220,7 +222,9 @@ TEST_CASE("checkpoint: a full disk is an error, and the older ones stay whole") 
   fs::create_symlink("/dev/full", folder.path() / "checkpoint-000000002.safetensors.part");
   CHECK_THROWS_WITH_AS(dtask::write_checkpoint(checkpoints, r.checkpoint()),
                        doctest::Contains("No space left on device"), dtask::error);
-  CHECK(dtask::read_newest_checkpoint(checkpoints, r.model, "recipe").found->state.counters.round == 1);
+  const auto got = dtask::read_newest_checkpoint(checkpoints, r.model, "recipe");
+  REQUIRE(got.found);
+  CHECK(got.found->state.counters.round == 1);
 }
 
 TEST_CASE("checkpoint: its weights are a file of the model") {
