@@ -19,6 +19,7 @@
 
 #include "dtask/torch/flat_model.hpp"
 #include "dtask/torch/optimizer_state.hpp"
+#include "one_thread.hpp"
 
 namespace {
 
@@ -188,16 +189,16 @@ std::vector<float> values(const dtask::training_state& s) {
 
 }  // namespace
 
-TEST_CASE(
-    "aggregate: summed gradients of 1, 2, 4 and 5 ranks at one global batch equal a bare loop, float64, 100 steps") {
-  for (const maker& make : {sgd(), adamw()}) {
-    const std::vector<at::Tensor> right = bare(at::kDouble, 100, make);
-    for (const std::int64_t ranks : {1, 2, 4, 5}) {
-      CAPTURE(ranks);
-      const dtask::training_state got = synchronous(at::kDouble, ranks, 100, make);
-      CHECK(difference(dtask::views_of(got.parameters), right) < 1e-10);
-    }
+TEST_CASE("aggregate: summed gradients of 1, 2 and 4 ranks at one global batch equal a bare loop, float64, 100 steps") {
+  const std::vector<at::Tensor> right = bare(at::kDouble, 100, sgd());
+  for (const std::int64_t ranks : {1, 2, 4}) {
+    CAPTURE(ranks);
+    const dtask::training_state got = synchronous(at::kDouble, ranks, 100, sgd());
+    CHECK(difference(dtask::views_of(got.parameters), right) < 1e-10);
   }
+  // Uneven ranks, another optimizer.
+  const dtask::training_state got = synchronous(at::kDouble, 5, 100, adamw());
+  CHECK(difference(dtask::views_of(got.parameters), bare(at::kDouble, 100, adamw())) < 1e-10);
 }
 
 TEST_CASE("aggregate: averaging after every step equals summed gradients, with SGD") {

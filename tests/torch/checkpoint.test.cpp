@@ -20,6 +20,7 @@
 #include "dtask/torch/model_file.hpp"
 #include "dtask/torch/optimizer_state.hpp"
 #include "dtask/torch/weight_average.hpp"
+#include "one_thread.hpp"
 
 namespace fs = std::filesystem;
 
@@ -157,14 +158,15 @@ TEST_CASE("checkpoint: a resumed training computes the bytes of the uninterrupte
   }
 }
 
-TEST_CASE("checkpoint: before the first step, without anything kept") {
+TEST_CASE("checkpoint: before the first step, with nothing to keep yet") {
   const dtask_test::folder folder;
   const dtask::checkpoint_folder checkpoints(folder.path().string());
   run r(partial_adam());
-  dtask::write_checkpoint(checkpoints, {r.state, "recipe", 0, 0, {}});
+  dtask::write_checkpoint(checkpoints, {r.state, "recipe", 0, 0, {{"outer_momentum", {}}}});
   const auto got = dtask::read_newest_checkpoint(checkpoints, r.model, "recipe");
   REQUIRE(got.found);
-  CHECK(got.found->kept.empty());
+  REQUIRE(got.found->kept.size() == 1);
+  CHECK(got.found->kept.at("outer_momentum").empty());
   CHECK(got.found->state.optimizer.kind == "Adam");
   CHECK(got.found->state.optimizer.slots.empty());
   CHECK_NOTHROW(dtask::restore_optimizer(*r.optimizer, r.model, got.found->state.optimizer));
@@ -248,7 +250,7 @@ TEST_CASE("checkpoint: keys that would be mistaken are refused") {
     const dtask::checkpoint c{r.state, "recipe", 0, 0, {{key, r.state.parameters.segments}}};
     CHECK_THROWS_AS(dtask::write_checkpoint(checkpoints, c), dtask::error);
   }
-  const dtask::checkpoint torn{r.state, "recipe", 0, 0, {{"a", {}}}};
+  const dtask::checkpoint torn{r.state, "recipe", 0, 0, {{"a", {at::zeros({1})}}}};
   CHECK_THROWS_AS(dtask::write_checkpoint(checkpoints, torn), dtask::error);
   CHECK(folder.names().empty());
 }

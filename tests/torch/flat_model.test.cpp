@@ -12,6 +12,8 @@
 #include <string>
 #include <vector>
 
+#include "one_thread.hpp"
+
 namespace {
 
 namespace nn = torch::nn;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "dtask/job.hpp"
+#include "one_thread.hpp"
 
 namespace {
 

@@ -35,7 +35,7 @@ struct checkpoint {
   std::uint64_t seed = 0;
   double progress = 0;  ///< of the learning rate, from 0 to 1
   /// What the trainer keeps besides, each in segments like the parameters': "outer_momentum" of DiLoCo,
-  /// "weight_average". Keys have no slash and no comma.
+  /// "weight_average"; no segments where there is nothing yet. Keys have no slash and no comma.
   std::map<std::string, std::vector<at::Tensor>> kept;
 };
 
@@ -111,7 +111,7 @@ inline safetensors checkpoint_tensors(const checkpoint& from) {
   out.tensors.push_back(to_safetensor("optimizer/steps", at::tensor(optimizer.steps, at::kLong)));
   for (const auto& [key, segments] : from.kept) {
     append_word(kept, key);
-    put_tensors(out, "kept/" + key + "/", {layout, segments});
+    if (!segments.empty()) put_tensors(out, "kept/" + key + "/", {layout, segments});
   }
   out.metadata = {{"format", "pt"}, {"optimizer", optimizer.kind}, {"optimizer_slots", slots}, {"kept", kept}};
   return out;
@@ -139,7 +139,9 @@ inline checkpoint take_checkpoint(const checkpoint_folder::found& from, const pa
     optimizer.slots.push_back(std::move(slot));
   }
   for (const std::string& key : split_words(from.weights.meta("kept")))
-    out.kept[key] = take_tensors(arrays, "kept/" + key + "/", parameters).segments;
+    out.kept[key] = arrays.find("kept/" + key + "/" + parameters.entries.front().name) == nullptr
+                        ? std::vector<at::Tensor>()
+                        : take_tensors(arrays, "kept/" + key + "/", parameters).segments;
   const checkpoint_record& record = from.record;
   out.state.counters = {record.epoch, record.round, record.steps, record.samples};
   out.state.libtorch = record.origin.libtorch;

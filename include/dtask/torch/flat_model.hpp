@@ -92,9 +92,10 @@ inline void require_no_overlap(const std::vector<named_tensor>& all) {
 ///
 /// The module is used as before. Optimizers are made after the flat model, of `module()->parameters()`. What changes:
 /// gradients are cleared by `clear_gradients()` alone, since they are kept where they are (an optimizer's `zero_grad`
-/// drops them, and costs a copy); `module()->to(..)` must not be called any more. Parameters that are not used in a
-/// step, or need no gradient, have zeros in the gradient segments. Weights that have several names are counted once,
-/// under the first. Not thread-safe: one step at a time.
+/// drops them, and costs a copy); `module()->to(..)` must not be called any more, and no second flat model be made of
+/// the module while this one is used. Parameters that are not used in a step, or need no gradient, have zeros in the
+/// gradient segments. Weights that have several names are counted once, under the first. Not thread-safe: one step at a
+/// time.
 class flat_model {
  public:
   /// `module`: on the CPU, initialised; its values are kept. Throws `error(errc::invalid_argument)` for none, for one
