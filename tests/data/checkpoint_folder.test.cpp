@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "folder.hpp"
+#include "temporary_folder.hpp"
 
 namespace fs = std::filesystem;
 
@@ -92,7 +92,7 @@ TEST_CASE("checkpoint record: anything else is refused with its reason") {
 }
 
 TEST_CASE("checkpoint folder: the last ones are kept, the newest is found") {
-  const dtask_test::folder folder;
+  const dtask_test::temporary_folder folder;
   const dtask::checkpoint_folder checkpoints((folder.path() / "deep" / "run").string(), 2);
   CHECK(round_of(checkpoints.newest_whole(record(0).origin)) == "none");
   for (const std::int64_t round : {9, 10, 11, 100}) checkpoints.write(record(round), weights(round));
@@ -116,7 +116,7 @@ TEST_CASE("checkpoint folder: the last ones are kept, the newest is found") {
 }
 
 TEST_CASE("checkpoint folder: torn ones are passed over, with the reason") {
-  const dtask_test::folder folder;
+  const dtask_test::temporary_folder folder;
   const dtask::checkpoint_folder checkpoints(folder.path().string());
   const auto search = [&] { return checkpoints.newest_whole(record(0).origin); };
   checkpoints.write(record(1), weights(1));
@@ -153,7 +153,7 @@ TEST_CASE("checkpoint folder: torn ones are passed over, with the reason") {
 }
 
 TEST_CASE("checkpoint folder: foreign ones are passed over and never deleted") {
-  const dtask_test::folder folder;
+  const dtask_test::temporary_folder folder;
   const dtask::checkpoint_folder checkpoints(folder.path().string(), 1);
   put(folder.path() / "metrics.json", "{}");
   checkpoints.write(record(50, "other/1"), weights(50));
@@ -180,7 +180,7 @@ TEST_CASE("checkpoint folder: foreign ones are passed over and never deleted") {
 
 TEST_CASE("checkpoint folder: a full disk leaves the older ones whole") {
   if (!fs::exists("/dev/full")) return;
-  const dtask_test::folder folder;
+  const dtask_test::temporary_folder folder;
   const dtask::checkpoint_folder checkpoints(folder.path().string());
   checkpoints.write(record(1), weights(1));
   for (const std::string ending : {".safetensors", ".json"}) {
@@ -197,7 +197,7 @@ TEST_CASE("checkpoint folder: a full disk leaves the older ones whole") {
 TEST_CASE("checkpoint folder: what cannot be one") {
   CHECK_THROWS_AS(dtask::checkpoint_folder(""), dtask::error);
   CHECK_THROWS_AS(dtask::checkpoint_folder("x", 0), dtask::error);
-  const dtask_test::folder folder;
+  const dtask_test::temporary_folder folder;
   put(folder.path() / "file", "x");
   const dtask::checkpoint_folder under((folder.path() / "file" / "run").string()),
       at((folder.path() / "file").string());

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "dtask/base/read_file.hpp"
-#include "folder.hpp"
+#include "temporary_folder.hpp"
 
 namespace fs = std::filesystem;
 
@@ -22,7 +22,7 @@ std::string contents(const fs::path& path) { return std::string(dtask::read_file
 }  // namespace
 
 TEST_CASE("replace file: pieces, one after the other, in place of what was there") {
-  const dtask_test::folder folder;
+  const dtask_test::temporary_folder folder;
   const fs::path file = folder.path() / "a";
   write(file, {text("one"), {}, text(" two")});
   CHECK(contents(file) == "one two");
@@ -37,7 +37,7 @@ TEST_CASE("replace file: pieces, one after the other, in place of what was there
 }
 
 TEST_CASE("replace file: a part that a killed program left is overwritten") {
-  const dtask_test::folder folder;
+  const dtask_test::temporary_folder folder;
   const fs::path file = folder.path() / "a";
   write(dtask::part_of_file(file.string()), {text("a long rest of something")});
   write(file, {text("new")});
@@ -47,7 +47,7 @@ TEST_CASE("replace file: a part that a killed program left is overwritten") {
 
 TEST_CASE("replace file: a full disk names file and cause, and the old file stays whole") {
   if (!fs::exists("/dev/full")) return;
-  const dtask_test::folder folder;
+  const dtask_test::temporary_folder folder;
   const fs::path file = folder.path() / "a";
   write(file, {text("old")});
   fs::create_symlink("/dev/full", dtask::part_of_file(file.string()));
@@ -58,7 +58,7 @@ TEST_CASE("replace file: a full disk names file and cause, and the old file stay
 }
 
 TEST_CASE("replace file: folders that are missing, and names that are folders") {
-  const dtask_test::folder folder;
+  const dtask_test::temporary_folder folder;
   CHECK_THROWS_WITH_AS(write(folder.path() / "none" / "a", {text("x")}), doctest::Contains("No such file or directory"),
                        dtask::error);
   fs::create_directory(folder.path() / "b");

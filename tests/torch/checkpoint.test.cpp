@@ -14,13 +14,13 @@
 #include <string>
 #include <vector>
 
-#include "data/folder.hpp"
 #include "dtask/base/read_file.hpp"
 #include "dtask/torch/aggregate.hpp"
 #include "dtask/torch/model_file.hpp"
 #include "dtask/torch/optimizer_state.hpp"
 #include "dtask/torch/weight_average.hpp"
 #include "one_thread.hpp"
+#include "temporary_folder.hpp"
 
 namespace fs = std::filesystem;
 
@@ -129,7 +129,7 @@ TEST_CASE("checkpoint: a resumed training computes the bytes of the uninterrupte
       [](small_net& n) { return std::make_unique<optim::SGD>(n.parameters(), optim::SGDOptions(0.1)); },
       partial_adam()};
   for (const maker& make : makers) {
-    const dtask_test::folder folder;
+    const dtask_test::temporary_folder folder;
     const dtask::checkpoint_folder checkpoints(folder.path().string());
     run whole(make), first(make);
     for (int i = 0; i < 4; ++i) whole.round();
@@ -159,7 +159,7 @@ TEST_CASE("checkpoint: a resumed training computes the bytes of the uninterrupte
 }
 
 TEST_CASE("checkpoint: before the first step, with nothing to keep yet") {
-  const dtask_test::folder folder;
+  const dtask_test::temporary_folder folder;
   const dtask::checkpoint_folder checkpoints(folder.path().string());
   run r(partial_adam());
   dtask::write_checkpoint(checkpoints, {r.state, "recipe", 0, 0, {{"outer_momentum", {}}}});
@@ -173,7 +173,7 @@ TEST_CASE("checkpoint: before the first step, with nothing to keep yet") {
 }
 
 TEST_CASE("checkpoint: torn ones, those of other recipes, models and versions are passed over") {
-  const dtask_test::folder folder;
+  const dtask_test::temporary_folder folder;
   const dtask::checkpoint_folder checkpoints(folder.path().string(), 10);
   run r(partial_adam());
   r.round();
@@ -215,7 +215,7 @@ TEST_CASE("checkpoint: torn ones, those of other recipes, models and versions ar
 
 TEST_CASE("checkpoint: a full disk is an error, and the older ones stay whole") {
   if (!fs::exists("/dev/full")) return;
-  const dtask_test::folder folder;
+  const dtask_test::temporary_folder folder;
   const dtask::checkpoint_folder checkpoints(folder.path().string());
   run r(partial_adam());
   r.round();
@@ -230,7 +230,7 @@ TEST_CASE("checkpoint: a full disk is an error, and the older ones stay whole") 
 }
 
 TEST_CASE("checkpoint: its weights are a file of the model") {
-  const dtask_test::folder folder;
+  const dtask_test::temporary_folder folder;
   const dtask::checkpoint_folder checkpoints(folder.path().string());
   run r(partial_adam());
   r.round();
@@ -243,7 +243,7 @@ TEST_CASE("checkpoint: its weights are a file of the model") {
 }
 
 TEST_CASE("checkpoint: keys that would be mistaken are refused") {
-  const dtask_test::folder folder;
+  const dtask_test::temporary_folder folder;
   const dtask::checkpoint_folder checkpoints(folder.path().string());
   run r(partial_adam());
   for (const std::string key : {"", "a,b", "a/b"}) {

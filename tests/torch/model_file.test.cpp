@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "data/folder.hpp"
+#include "temporary_folder.hpp"
 #if defined(DTASK_TEST_WITH_RECOGNISE)
 #include "model.hpp"
 #endif
@@ -61,7 +61,7 @@ bool equal(const nn::Module& x, const nn::Module& y) {
 }  // namespace
 
 TEST_CASE("model file: parameters and buffers under their registered names, tied weights once") {
-  const dtask_test::folder folder;
+  const dtask_test::temporary_folder folder;
   const std::string path = (folder.path() / "m.safetensors").string();
   normed from(1), to(2);
   from.norm->running_mean.fill_(3);
@@ -80,7 +80,7 @@ TEST_CASE("model file: parameters and buffers under their registered names, tied
 }
 
 TEST_CASE("model file: into a flat model and out of one; floating types are converted") {
-  const dtask_test::folder folder;
+  const dtask_test::temporary_folder folder;
   const std::string path = (folder.path() / "m.safetensors").string();
   const auto from = std::make_shared<fashion_net>(1), to = std::make_shared<fashion_net>(2);
   const dtask::flat_model a(from), b(to);
@@ -95,7 +95,7 @@ TEST_CASE("model file: into a flat model and out of one; floating types are conv
 }
 
 TEST_CASE("model file: weights that do not fit are refused by name and change nothing") {
-  const dtask_test::folder folder;
+  const dtask_test::temporary_folder folder;
   const std::string path = (folder.path() / "m.safetensors").string();
   normed to(2);
   const normed before(2);
@@ -126,7 +126,7 @@ TEST_CASE("model file: weights that do not fit are refused by name and change no
 
 #if defined(DTASK_TEST_WITH_RECOGNISE)
 TEST_CASE("model file: the recognise example loads it and gives the module's own answers") {
-  const dtask_test::folder folder;
+  const dtask_test::temporary_folder folder;
   const std::string path = (folder.path() / "fashion.safetensors").string();
   const auto net = std::make_shared<fashion_net>(3);
   const dtask::flat_model model(net);

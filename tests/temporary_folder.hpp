@@ -12,19 +12,19 @@
 
 namespace dtask_test {
 
-class folder {
+class temporary_folder {
  public:
-  folder() {
+  temporary_folder() {
     std::string name = (std::filesystem::temp_directory_path() / "dtask-test-XXXXXX").string();
     if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("no folder for the test: " + name);
     path_ = name;
   }
-  ~folder() {
+  ~temporary_folder() {
     std::error_code ignored;
     std::filesystem::remove_all(path_, ignored);
   }
-  folder(const folder&) = delete;
-  folder& operator=(const folder&) = delete;
+  temporary_folder(const temporary_folder&) = delete;
+  temporary_folder& operator=(const temporary_folder&) = delete;
 
   const std::filesystem::path& path() const noexcept { return path_; }
   /// What lies in it, sorted.
