@@ -20,6 +20,7 @@ TEST_CASE("learning rate: steps") {
   CHECK(third(dtask::progress_of(9, 30)) == 1);
   CHECK(third(dtask::progress_of(10, 30)) == Approx(0.1));
   CHECK(third(dtask::progress_of(20, 30)) == Approx(0.01));
+  CHECK(dtask::step_rate{.every = 0.1, .factor = 0.5}(dtask::progress_of(3, 10)) == 0.125);  // 0.3 / 0.1 is below 3
 }
 
 TEST_CASE("learning rate: cosine, with and without warm-up") {
