@@ -37,6 +37,7 @@ TEST_CASE("thread share: cores over workers and slots, at least one") {
   };
   CHECK(share(nullptr, 1) == cores());
   CHECK(share("1", 0) == cores());
+  CHECK(share("1", 2) == std::max(1, cores() / 2));
   CHECK(share("2", 1) == std::max(1, cores() / 2));
   CHECK(share("2", 3) == std::max(1, cores() / 6));
   CHECK(share("4096", 4096) == 1);
