@@ -154,7 +154,7 @@ dtask::task<int> measure(dtask::cluster& c, const work& w, std::filesystem::path
 int main(int argc, char** argv) {
   dtask::keep_memory();
   ::setenv("DTASK_LOCAL_WORKERS", "2", 1);
-  recognise::set_threads(1);
+  recognise::share_cores(std::thread::hardware_concurrency());  // one thread each
   const char* folder = std::getenv("DTASK_TEST_DATA");
   const bool measuring = argc == 1;
   work w;

@@ -3,32 +3,16 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
-#include <mutex>
 #include <span>
-#include <thread>
 #include <utility>
 
 #include "dtask/base/error.hpp"
 #include "dtask/base/message_of.hpp"
-#include "dtask/base/number.hpp"
 #include "dtask/data.hpp"
 
 namespace recognise {
 
 namespace {
-
-/// LibTorch's threads per network: the cores of this machine, shared by all slots of all workers on it. Whoever starts
-/// several workers on one machine says so in DTASK_LOCAL_WORKERS.
-void share_cores(std::uint32_t slots) {
-  static std::once_flag once;
-  std::call_once(once, [slots] {
-    const char* text = std::getenv("DTASK_LOCAL_WORKERS");
-    const unsigned workers =
-        std::clamp(dtask::read_number<unsigned>(text != nullptr ? text : "").value_or(1), 1U, 4096U);
-    set_threads(static_cast<int>(std::thread::hardware_concurrency() / (workers * std::max(slots, 1U))));
-  });
-}
 
 /// One file as the pixels that the network wants, or the reason why not.
 std::string unpack(const dtask::bytes& file, const model_info& info, std::span<std::uint8_t> to) {

@@ -17,6 +17,7 @@
 #include "dtask/base/error.hpp"
 #include "dtask/data/safetensors.hpp"
 #include "dtask/torch/safetensors_tensor.hpp"
+#include "dtask/torch/thread_share.hpp"
 #include "fashion_cnn.hpp"
 #include "fused_network.hpp"
 #include "mobilenet_v2.hpp"
@@ -238,7 +239,7 @@ std::vector<std::vector<ranked>> model::classify(std::span<const std::uint8_t> p
   return out;
 }
 
-void set_threads(int each) { at::set_num_threads(std::max(1, each)); }
+void share_cores(unsigned slots) { dtask::share_cores(slots); }
 
 void parallel(int count, const std::function<void(int)>& work) {
   at::parallel_for(0, count, 1, [&work](std::int64_t first, std::int64_t last) {

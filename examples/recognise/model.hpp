@@ -65,10 +65,11 @@ class model {
   std::unique_ptr<parts> parts_;
 };
 
-/// Threads that each running network may use (LibTorch's intra-op threads). Called before the first network runs.
-void set_threads(int each);
+/// Gives each of `slots` networks its share of this machine's cores (see `dtask::share_cores`). Called before the first
+/// network runs.
+void share_cores(unsigned slots);
 
-/// Calls `work(i)` for i from 0 to `count` - 1 on those threads. `work` must not throw.
+/// Calls `work(i)` for i from 0 to `count` - 1 on LibTorch's threads. `work` must not throw.
 void parallel(int count, const std::function<void(int)>& work);
 
 /// What training ended with.

@@ -6,3 +6,4 @@
 #include "dtask/torch/tensor_bytes.hpp"
 #include "dtask/torch/tensor_codec.hpp"
 #include "dtask/torch/tensor_dataset.hpp"
+#include "dtask/torch/thread_share.hpp"

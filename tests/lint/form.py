@@ -7,7 +7,7 @@ import pathlib
 import re
 import sys
 
-from rooms import ROOMS, room_of
+from rooms import BY_NAME, ROOMS, room_of
 from source import headers, includes, strip
 
 # Rooms in dtask.hpp, and those that are included by name only.
@@ -36,7 +36,7 @@ def fix(root):
     rooms = {}
     for path in headers(root):
         name = path.relative_to(include_dir).as_posix()
-        if room_of(name) and "/detail/" not in name and path.suffix == ".hpp":
+        if room_of(name) and "/detail/" not in name and path.suffix == ".hpp" and name not in BY_NAME:
             rooms.setdefault(room_of(name), []).append(name)
     for room, names in rooms.items():
         rewrite(include_dir / "dtask" / f"{room}.hpp", f"The room {room}/: {WHAT.get(room, room)}.", names)
@@ -61,7 +61,7 @@ def check(root):
         name = path.relative_to(include_dir).as_posix()
         text = path.read_text()
         code = strip(text)
-        if room_of(name) and "/detail/" not in name and path.suffix == ".hpp":
+        if room_of(name) and "/detail/" not in name and path.suffix == ".hpp" and name not in BY_NAME:
             rooms.setdefault(room_of(name), []).append(name)
         if path.suffix == ".hpp" and not re.match(r"(// SPDX-[^\n]*\n)?#pragma once\n", text):
             problems.append(f"{name}: the first line after the licence is not '#pragma once'")
@@ -89,6 +89,8 @@ def check(root):
             continue
         for name in sorted(set(names) - set(includes(umbrella))):
             problems.append(f"dtask/{room}.hpp: does not include {name} (python3 tests/lint/form.py . --fix)")
+        for name in sorted(BY_NAME & set(includes(umbrella))):
+            problems.append(f"dtask/{room}.hpp: {name} is included by name only")
     root_umbrella = include_dir / "dtask" / "dtask.hpp"
     if root_umbrella.exists():
         have = set(includes(root_umbrella))

@@ -146,6 +146,18 @@ class Rooms(unittest.TestCase):
         graph, _ = self.problems(files)
         self.assertEqual(graph, [])
 
+    def test_the_trainer_is_included_by_name(self):
+        files = {"dtask/torch/trainer.hpp": "#pragma once\n#include <torch/nn/module.h>\n#include <torch/optim/sgd.h>\n",
+                 "dtask/torch/a.hpp": "#pragma once\n#include <torch/types.h>\n",
+                 "dtask/torch.hpp": '#pragma once\n#include "dtask/torch/a.hpp"\n'}
+        self.assertEqual(self.problems(files), ([], []))
+        files["dtask/torch.hpp"] += '#include "dtask/torch/trainer.hpp"\n'
+        graph, found = self.problems(files)
+        self.assertIn("torch.hpp -> dtask/torch/trainer.hpp -> torch/nn/module.h", graph[0])
+        self.assertIn("trainer.hpp is included by name only", found[0])
+        graph, _ = self.problems({"dtask/torch/trainer.hpp": "#include <torch/torch.h>\n#include <torch/nn/modules/conv.h>\n"})
+        self.assertEqual(len(graph), 2)
+
     def test_form(self):
         _, found = self.problems({"dtask/task/a.hpp": "#pragma once\nDTASK_BEGIN\nDTASK_END\n"})
         self.assertIn("no umbrella", found[0])

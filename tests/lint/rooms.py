@@ -33,9 +33,10 @@ OUTSIDE = {
     "store": ("sqlite3.h", "boost/") + POSIX,
     "http": ("boost/",),
     "cli": ("CLI/", "boost/") + POSIX,
-    "data": ("boost/", "jpeglib.h", "jerror.h", "png.h", "libexif/", "zlib.h") + POSIX,
+    "data": ("boost/", "jpeglib.h", "jerror.h", "png.h", "libexif/", "zlib.h", "xxhash.h") + POSIX,
     "collective": ("boost/", "mpi.h") + POSIX,
-    "torch": ("torch/types.h", "ATen/", "c10/", "boost/") + POSIX,
+    # The trainer's headers, which are included by name, need modules and optimizers (10 % above torch/types.h).
+    "torch": ("torch/types.h", "torch/version.h", "torch/nn/module.h", "torch/optim/", "ATen/", "c10/", "boost/", "xxhash.h") + POSIX,
 }
 NEVER = {
     "iostream": "its static initialisation reaches every user; <ostream> and <istream> declare the classes",
@@ -55,7 +56,14 @@ NOT_FROM = {
     "dtask/dtask.hpp": ("dtask/control/", "dtask/net/"),
     "dtask/main.hpp": ("dtask/control/", "dtask/net/", "dtask/runtime/", "boost/asio", "CLI/"),
     "dtask/node.hpp": ("dtask/control/", "dtask/net/", "boost/asio", "xxhash.h"),
+    "dtask/torch.hpp": ("torch/nn/", "torch/optim/"),
 }
+
+
+# The trainer's headers: included by name, never from the umbrella of their room.
+BY_NAME = {f"dtask/torch/{noun}.hpp" for noun in (
+    "aggregate", "checkpoint", "flat_model", "flat_tensors", "gradient_norm", "learning_rate", "model_file", "optimizer_state", "recipe",
+    "tally", "trainer", "training", "training_state", "weight_average")}
 
 
 def room_of(name):
@@ -104,7 +112,7 @@ def leads_to(graph, outside, start, never):
                 way = [target]
                 while came_from[way[-1]]:
                     way.append(came_from[way[-1]])
-                problems.append(f"{start}: with the compiled library it needs no {target}, but: " + " -> ".join(reversed(way)))
+                problems.append(f"{start}: it needs no {target} (with the compiled library), but: " + " -> ".join(reversed(way)))
             else:
                 todo.append(target)
     return problems

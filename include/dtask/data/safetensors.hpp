@@ -198,12 +198,13 @@ inline result<safetensors> read_safetensors(const bytes& file) {
   return out;
 }
 
-/// Writes a safetensors file into memory, the header padded so that the data starts at a multiple of 8 bytes.
+/// A safetensors file in pieces, to be written one after the other: the header, padded so that the data starts at a
+/// multiple of 8 bytes, and the arrays' own memory. Nothing is copied.
 ///
 /// Throws `error(errc::invalid_argument)` for what `read_safetensors` would refuse: data not as long as dtype and shape
 /// say, a negative or overflowing extent, more than 16 dimensions, a name that appears twice or is `__metadata__`, a
 /// header over 16 MiB. Thread-safe.
-inline bytes write_safetensors(const safetensors& from) {
+inline std::vector<bytes> safetensors_pieces(const safetensors& from) {
   std::string header = "{";
   const auto comma = [&header] {
     if (header.size() > 1) header.push_back(',');
@@ -248,14 +249,25 @@ inline bytes write_safetensors(const safetensors& from) {
   if (header.size() > detail::safetensors_header_limit)
     throw error(errc::invalid_argument, "safetensors: names, shapes and metadata take more than 16 MiB");
 
-  mutable_bytes out(8 + header.size() + static_cast<std::size_t>(at));
-  std::byte* to = out.data();
+  mutable_bytes head(8 + header.size());
+  std::byte* to = head.data();
   for (std::size_t i = 0; i < 8; ++i) *to++ = static_cast<std::byte>(header.size() >> (8 * i));
   std::memcpy(to, header.data(), header.size());
-  to += header.size();
-  for (const safetensor& t : from.tensors) {
-    if (!t.data.empty()) std::memcpy(to, t.data.data(), t.data.size());
-    to += t.data.size();
+  std::vector<bytes> pieces{std::move(head).freeze()};
+  for (const safetensor& t : from.tensors) pieces.push_back(t.data);
+  return pieces;
+}
+
+/// Writes a safetensors file into memory: the pieces above, joined. Errors: the same. Thread-safe.
+inline bytes write_safetensors(const safetensors& from) {
+  const std::vector<bytes> pieces = safetensors_pieces(from);
+  std::size_t size = 0;
+  for (const bytes& piece : pieces) size += piece.size();
+  mutable_bytes out(size);
+  std::byte* to = out.data();
+  for (const bytes& piece : pieces) {
+    if (!piece.empty()) std::memcpy(to, piece.data(), piece.size());
+    to += piece.size();
   }
   return std::move(out).freeze();
 }

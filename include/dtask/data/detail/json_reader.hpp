@@ -2,17 +2,19 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "dtask/base/config.hpp"
+#include "dtask/base/number.hpp"
 
 DTASK_BEGIN
 namespace detail {
 
-/// Reads the JSON that a safetensors header consists of: objects, arrays, strings and whole numbers, strictly (RFC
-/// 8259). Anything else is a failure, after which every further call fails too. It neither recurses nor allocates more
-/// than the text it returns.
+/// Reads the JSON that safetensors headers and checkpoint records consist of: objects, arrays, strings and numbers,
+/// strictly (RFC 8259). Anything else is a failure, after which every further call fails too. It neither recurses nor
+/// allocates more than the text it returns.
 class json_reader {
  public:
   explicit json_reader(std::string_view text) noexcept : text_(text) {}
@@ -59,6 +61,35 @@ class json_reader {
     const std::size_t digits = at_ - start;
     if (digits == 0 || (digits > 1 && text_[start] == '0')) failed_ = true;
     return failed_ ? 0 : value;
+  }
+
+  /// Any number, as the nearest double; one beyond their range is a failure.
+  double real() noexcept {
+    skip_space();
+    const std::size_t start = at_;
+    const auto digits = [this] {
+      const std::size_t first = at_;
+      while (at_ < text_.size() && text_[at_] >= '0' && text_[at_] <= '9') ++at_;
+      return at_ - first;
+    };
+    const auto next_is = [this](char c) { return at_ < text_.size() && text_[at_] == c; };
+    if (next_is('-')) ++at_;
+    const bool zero = next_is('0');
+    const std::size_t whole = digits();
+    if (whole == 0 || (zero && whole > 1)) failed_ = true;
+    if (next_is('.')) {
+      ++at_;
+      if (digits() == 0) failed_ = true;
+    }
+    if (next_is('e') || next_is('E')) {
+      ++at_;
+      if (next_is('+') || next_is('-')) ++at_;
+      if (digits() == 0) failed_ = true;
+    }
+    if (failed_) return 0;
+    const std::optional<double> value = read_number<double>(text_.substr(start, at_ - start));
+    if (!value) failed_ = true;
+    return value.value_or(0);
   }
 
   std::string string() {

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+#include <ATen/core/grad_mode.h>
+#include <torch/nn/module.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "dtask/base/error.hpp"
+#include "dtask/torch/flat_tensors.hpp"
+#include "dtask/torch/training_state.hpp"
+
+DTASK_BEGIN
+
+struct flat_model_options {
+  /// Four-dimensional parameters of floating types get the second dimension innermost in memory, which makes
+  /// convolutions on a CPU 1.3 to 1.9 times as fast (docs/benchmarks.md).
+  bool channels_last = true;
+};
+
+namespace detail {
+
+struct named_tensor {
+  std::string name;
+  at::Tensor tensor;
+};
+
+/// Parameters or buffers, each once: what has several names (tied weights) goes by the first.
+template <class Dict>
+std::vector<named_tensor> each_once(const Dict& named) {
+  std::vector<named_tensor> out;
+  std::unordered_set<const void*> seen;
+  for (const auto& item : named)
+    if (item.value().defined() && seen.insert(item.value().unsafeGetTensorImpl()).second)
+      out.push_back({item.key(), item.value()});
+  return out;
+}
+
+inline void require_flat(const named_tensor& from, std::string_view what) {
+  const at::Tensor& t = from.tensor;
+  const auto refuse = [&](const std::string& why, const char* remedy) {
+    throw error(errc::invalid_argument, "the " + std::string(what) + " " + from.name + " " + why, {}, remedy);
+  };
+  if (!t.device().is_cpu()) refuse("is on " + t.device().str(), "move the model to the CPU first");
+  if (t.layout() != at::kStrided || t.is_quantized()) refuse("is not dense", "train dense parameters");
+  if (find_dtype(t.scalar_type()) == nullptr)
+    refuse(std::string("has the element type ") + c10::toString(t.scalar_type()) + ", which does not travel",
+           "use bool, whole numbers of up to 64 bits, f16, bf16, f32 or f64");
+  if (t.dim() > codec<at::Tensor>::max_rank) refuse("has more than 32 dimensions", "reshape it");
+}
+
+inline tensor_entry entry_of(const named_tensor& from, bool channels_last) {
+  const at::Tensor& t = from.tensor;
+  return {from.name, t.sizes().vec(), find_dtype(t.scalar_type())->code,
+          channels_last && t.dim() == 4 && t.is_floating_point()};
+}
+
+/// Different parameters over the same memory would be torn apart in silence.
+inline void require_no_overlap(const std::vector<named_tensor>& all) {
+  struct run {
+    const char *begin, *end;
+    const std::string* name;
+  };
+  std::vector<run> runs;
+  for (const named_tensor& p : all) {
+    if (p.tensor.numel() == 0) continue;
+    std::int64_t last = 1;
+    for (std::int64_t d = 0; d < p.tensor.dim(); ++d) last += (p.tensor.size(d) - 1) * p.tensor.stride(d);
+    const auto* at = static_cast<const char*>(p.tensor.const_data_ptr());
+    runs.push_back({at, at + last * static_cast<std::int64_t>(p.tensor.element_size()), &p.name});
+  }
+  std::sort(runs.begin(), runs.end(), [](const run& a, const run& b) { return a.begin < b.begin; });
+  for (std::size_t i = 1; i < runs.size(); ++i)
+    if (runs[i].begin < runs[i - 1].end)
+      throw error(errc::invalid_argument,
+                  "the parameters " + *runs[i - 1].name + " and " + *runs[i].name + " are views of the same memory", {},
+                  "tie weights by using one tensor under both names");
+}
+
+}  // namespace detail
+
+/// A module whose parameters are views of few contiguous segments, and whose gradients are views of as many: copying,
+/// averaging and sending the model, clearing and clipping its gradients are one operation per element type.
+///
+/// The module is used as before. Optimizers are made after the flat model, of `module()->parameters()`. What changes:
+/// gradients are cleared by `clear_gradients()` alone, since they are kept where they are (an optimizer's `zero_grad`
+/// drops them, and costs a copy); `module()->to(..)` must not be called any more, and no second flat model be made of
+/// the module while this one is used. Parameters that are not used in a step, or need no gradient, have zeros in the
+/// gradient segments. Weights that have several names are counted once, under the first. Not thread-safe: one step at a
+/// time.
+class flat_model {
+ public:
+  /// `module`: on the CPU, initialised; its values are kept. Throws `error(errc::invalid_argument)` for none, for one
+  /// without parameters, and for parameters or buffers that are on another device, not dense, of an element type that
+  /// does not travel, or different views of the same memory.
+  explicit flat_model(std::shared_ptr<::torch::nn::Module> module, flat_model_options options = {})
+      : module_(std::move(module)) {
+    if (!module_) throw error(errc::invalid_argument, "there is no module to train");
+    const at::NoGradGuard guard;
+    std::vector<detail::named_tensor> all = detail::each_once(module_->named_parameters());
+    if (all.empty())
+      throw error(errc::invalid_argument, "the module has no parameters: there is nothing to train", module_->name(),
+                  "register them with register_parameter and register_module");
+    for (const detail::named_tensor& p : all) detail::require_flat(p, "parameter");
+    for (const detail::named_tensor& b : detail::each_once(module_->named_buffers())) detail::require_flat(b, "buffer");
+    detail::require_no_overlap(all);
+
+    for (const detail::named_tensor& p : all)
+      parameters_.layout.entries.push_back(detail::entry_of(p, options.channels_last));
+    plan_ = detail::plan_segments(parameters_.layout);
+    parameters_.segments = detail::zero_segments(plan_);
+    for (std::size_t i = 0; i < plan_.types.size(); ++i)
+      gradients_.push_back(at::isFloatingType(plan_.types[i]) ? at::zeros({plan_.sizes[i]}, plan_.types[i])
+                                                              : at::empty({0}, plan_.types[i]));
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      at::Tensor& p = all[i].tensor;
+      const at::Tensor place = view(parameters_.segments, i);
+      place.copy_(p.detach());
+      p.set_data(place);
+      gradient_views_.push_back(p.requires_grad() ? view(gradients_, i) : at::Tensor());
+      if (p.requires_grad()) p.mutable_grad() = gradient_views_.back();
+      tensors_.push_back(std::move(p));
+    }
+  }
+  flat_model(flat_model&&) = default;
+  flat_model& operator=(flat_model&&) = default;
+
+  const std::shared_ptr<::torch::nn::Module>& module() const noexcept { return module_; }
+  const parameter_layout& layout() const noexcept { return parameters_.layout; }
+  /// The buffers' layout, which changes where the module registers others.
+  parameter_layout buffer_layout() const { return layout_of(detail::each_once(module_->named_buffers())); }
+  /// The parameters themselves, each once, in the order of the layout.
+  const std::vector<at::Tensor>& tensors() const noexcept { return tensors_; }
+  /// The model's own memory. What is written to it, under a NoGradGuard, is written to the parameters.
+  const flat_tensors& parameters() const noexcept { return parameters_; }
+  /// Elements of all parameters together.
+  std::int64_t size() const noexcept {
+    std::int64_t n = 0;
+    for (const detail::segment_place& p : plan_.places) n += p.count;
+    return n;
+  }
+
+  /// Sets all gradients to zero; before each backward pass that shall not add to the last one.
+  void clear_gradients() {
+    const at::NoGradGuard guard;
+    for (at::Tensor& g : gradients_)
+      if (g.numel() != 0) std::memset(g.mutable_data_ptr(), 0, g.nbytes());
+    for (std::size_t i = 0; i < tensors_.size(); ++i)
+      if (gradient_views_[i].defined() && !is_in_place(i)) tensors_[i].mutable_grad() = gradient_views_[i];
+  }
+
+  /// The gradients of all parameters in the segments of the layout (empty where the element type has none): the model's
+  /// own memory, valid until the next `clear_gradients` or backward pass. Where something replaced a gradient (a sparse
+  /// one, or an optimizer's `zero_grad`), it is brought back first.
+  const std::vector<at::Tensor>& gradients() {
+    const at::NoGradGuard guard;
+    for (std::size_t i = 0; i < tensors_.size(); ++i) {
+      if (!gradient_views_[i].defined() || is_in_place(i)) continue;
+      const at::Tensor& other = tensors_[i].grad();
+      if (!other.defined())
+        gradient_views_[i].zero_();
+      else
+        gradient_views_[i].copy_(other.is_sparse() ? other.to_dense() : other);
+      tensors_[i].mutable_grad() = gradient_views_[i];
+    }
+    return gradients_;
+  }
+
+  /// Makes these the gradients of the next optimizer step. `segments`: of this model's layout, as `gradients()` gives
+  /// them. Throws `error(errc::bad_data)` for others.
+  void set_gradients(const std::vector<at::Tensor>& segments) {
+    if (segments.size() != gradients_.size())
+      throw error(errc::bad_data, "gradients of another number of segments than the model has");
+    for (std::size_t i = 0; i < segments.size(); ++i) {
+      const at::Tensor& s = segments[i];
+      if (!s.defined() || s.dim() != 1 || s.scalar_type() != gradients_[i].scalar_type() ||
+          s.numel() != gradients_[i].numel())
+        throw error(errc::bad_data, "gradients that are not of the model's layout");
+    }
+    const at::NoGradGuard guard;
+    for (std::size_t i = 0; i < segments.size(); ++i) gradients_[i].copy_(segments[i]);
+    for (std::size_t i = 0; i < tensors_.size(); ++i)
+      if (gradient_views_[i].defined() && !is_in_place(i)) tensors_[i].mutable_grad() = gradient_views_[i];
+  }
+
+  /// Takes over parameters and buffers; the optimizer's part is `restore_optimizer`'s. Nothing is changed where it
+  /// throws: `error(errc::invalid_argument)` for a state of other names, shapes or types (the first one is named) or of
+  /// another LibTorch, `errc::bad_data` for one that contradicts itself.
+  void load(const training_state& from) {
+    require_same_libtorch(from);
+    require_same_layout(layout(), from.parameters.layout, "the state");
+    detail::check_segments(plan_, from.parameters.segments, "parameters");
+    const std::vector<detail::named_tensor> buffers = detail::each_once(module_->named_buffers());
+    require_same_layout(layout_of(buffers), from.buffers.layout, "the state's buffers");
+    const std::vector<at::Tensor> values = views_of(from.buffers);
+    const at::NoGradGuard guard;
+    for (std::size_t i = 0; i < from.parameters.segments.size(); ++i)
+      parameters_.segments[i].copy_(from.parameters.segments[i]);
+    for (std::size_t i = 0; i < buffers.size(); ++i) buffers[i].tensor.copy_(values[i]);
+  }
+
+  /// Copies parameters and buffers into tensors of the state's own, and says by which LibTorch. Optimizer state and
+  /// counters stay as they are.
+  void save(training_state& to) const {
+    const at::NoGradGuard guard;
+    to.libtorch = libtorch_version;
+    to.parameters.layout = layout();
+    to.parameters.segments.clear();
+    for (const at::Tensor& s : parameters_.segments) to.parameters.segments.push_back(s.clone());
+    const std::vector<detail::named_tensor> buffers = detail::each_once(module_->named_buffers());
+    to.buffers.layout = layout_of(buffers);
+    to.buffers.segments = detail::zero_segments(detail::plan_segments(to.buffers.layout));
+    const std::vector<at::Tensor> places = views_of(to.buffers);
+    for (std::size_t i = 0; i < buffers.size(); ++i) places[i].copy_(buffers[i].tensor);
+  }
+
+ private:
+  static parameter_layout layout_of(const std::vector<detail::named_tensor>& all) {
+    parameter_layout layout;
+    for (const detail::named_tensor& t : all) {
+      detail::require_flat(t, "buffer");
+      layout.entries.push_back(detail::entry_of(t, false));
+    }
+    return layout;
+  }
+  at::Tensor view(const std::vector<at::Tensor>& segments, std::size_t i) const {
+    return detail::view_of(segments[plan_.places[i].segment], plan_.places[i], parameters_.layout.entries[i]);
+  }
+  bool is_in_place(std::size_t i) const {
+    const at::Tensor& g = tensors_[i].grad();
+    return g.defined() && !g.is_sparse() && g.const_data_ptr() == gradient_views_[i].const_data_ptr() &&
+           g.strides() == gradient_views_[i].strides();
+  }
+
+  std::shared_ptr<::torch::nn::Module> module_;
+  detail::segment_plan plan_;
+  flat_tensors parameters_;
+  std::vector<at::Tensor> gradients_;
+  std::vector<at::Tensor> tensors_;
+  std::vector<at::Tensor> gradient_views_;  // undefined where a parameter needs no gradient
+};
+
+DTASK_END
