@@ -62,8 +62,8 @@ NOT_FROM = {
 
 # The trainer's headers: included by name, never from the umbrella of their room.
 BY_NAME = {f"dtask/torch/{noun}.hpp" for noun in (
-    "aggregate", "checkpoint", "flat_model", "flat_tensors", "gradient_norm", "learning_rate", "model_file", "optimizer_state", "recipe",
-    "tally", "trainer", "training", "training_state", "weight_average")}
+    "aggregate", "checkpoint", "epoch_report", "flat_model", "flat_tensors", "gradient_norm", "learning_rate", "model_file", "optimizer_state", "recipe", "strategy",
+    "tally", "trainer", "training", "training_options", "training_state", "weight_average")}
 
 
 def room_of(name):

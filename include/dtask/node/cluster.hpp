@@ -59,10 +59,11 @@ class cluster : public caller {
   ~cluster() = default;
 
   /// Makes a value known to all workers of this client's jobs, late joiners included, each of which receives it once;
-  /// job objects read it with `worker_context::blob`. Returns when the coordinator holds the verified value; jobs
-  /// submitted from then on see it, and objects that had read an older value of that name are made anew. Throws
-  /// `error`: `too_large` over the coordinator's limit, `coordinator_lost`, `cancelled` under stop (the value may still
-  /// arrive).
+  /// jobs read it with `job_context::blob`, their objects with `worker_context::blob`. It is handed over at the
+  /// call: jobs submitted afterwards see it, also before the task has been awaited, which ends when the coordinator
+  /// holds the verified value. Objects that had read an older value of that name are made anew. Throws, from the task,
+  /// `error`: `too_large` over the coordinator's limit, `coordinator_lost`, `closed`, `cancelled` under stop (the value
+  /// may still arrive).
   task<> broadcast(std::string name, bytes value);
 
   /// The same for values of which each worker needs some, as the shards of a dataset: the workers are told of it, and

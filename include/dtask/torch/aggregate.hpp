@@ -219,11 +219,11 @@ inline training_state average(const training_state& base, const std::vector<stat
     out.counters.samples += part->samples;
   }
   ++out.counters.round;
-  const auto parameters = [](const state_part& p) -> const std::vector<at::Tensor>& {
+  const auto weights = [](const state_part& p) -> const std::vector<at::Tensor>& {
     return p.state.parameters.segments;
   };
   const auto buffers = [](const state_part& p) -> const std::vector<at::Tensor>& { return p.state.buffers.segments; };
-  out.parameters.segments = detail::average_all(counted, share, parameters);
+  out.parameters.segments = detail::average_all(counted, share, weights);
   out.buffers.segments = detail::average_all(counted, share, buffers);
   if (merge == optimizer_merge::average) out.optimizer = detail::average_optimizer(counted, share);
   return out;

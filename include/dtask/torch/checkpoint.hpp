@@ -42,9 +42,9 @@ struct checkpoint {
 namespace detail {
 
 /// Parameters and buffers together: what a checkpoint must fit.
-inline std::uint64_t checkpoint_layout(parameter_layout parameters, const parameter_layout& buffers) {
-  parameters.entries.insert(parameters.entries.end(), buffers.entries.begin(), buffers.entries.end());
-  return parameters.hash();
+inline std::uint64_t checkpoint_layout(parameter_layout all, const parameter_layout& buffers) {
+  all.entries.insert(all.entries.end(), buffers.entries.begin(), buffers.entries.end());
+  return all.hash();
 }
 
 inline std::vector<std::string> split_words(std::string_view text) {
@@ -117,11 +117,11 @@ inline safetensors checkpoint_tensors(const checkpoint& from) {
   return out;
 }
 
-inline checkpoint take_checkpoint(const checkpoint_folder::found& from, const parameter_layout& parameters,
+inline checkpoint take_checkpoint(const checkpoint_folder::found& from, const parameter_layout& model,
                                   const parameter_layout& buffers) {
   const array_index arrays(from.weights);
   checkpoint out;
-  out.state.parameters = take_tensors(arrays, "", parameters);
+  out.state.parameters = take_tensors(arrays, "", model);
   out.state.buffers = take_tensors(arrays, "", buffers);
   optimizer_state& optimizer = out.state.optimizer;
   optimizer.kind = from.weights.meta("optimizer");
@@ -133,15 +133,15 @@ inline checkpoint take_checkpoint(const checkpoint_folder::found& from, const pa
                          counted.const_data_ptr<std::int64_t>() + counted.numel());
   for (const std::string& name : split_words(from.weights.meta("optimizer_slots"))) {
     optimizer_slot slot{name, {}, {}};
-    for (const tensor_entry& entry : parameters.entries)
+    for (const tensor_entry& entry : model.entries)
       slot.present.push_back(arrays.find("optimizer/" + name + "/" + entry.name) != nullptr ? 1 : 0);
-    slot.segments = take_tensors(arrays, "optimizer/" + name + "/", part_of_layout(parameters, slot.present)).segments;
+    slot.segments = take_tensors(arrays, "optimizer/" + name + "/", part_of_layout(model, slot.present)).segments;
     optimizer.slots.push_back(std::move(slot));
   }
   for (const std::string& key : split_words(from.weights.meta("kept")))
-    out.kept[key] = arrays.find("kept/" + key + "/" + parameters.entries.front().name) == nullptr
+    out.kept[key] = arrays.find("kept/" + key + "/" + model.entries.front().name) == nullptr
                         ? std::vector<at::Tensor>()
-                        : take_tensors(arrays, "kept/" + key + "/", parameters).segments;
+                        : take_tensors(arrays, "kept/" + key + "/", model).segments;
   const checkpoint_record& record = from.record;
   out.state.counters = {record.epoch, record.round, record.steps, record.samples};
   out.state.libtorch = record.origin.libtorch;

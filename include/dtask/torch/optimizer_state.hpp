@@ -140,13 +140,13 @@ inline std::vector<optimized> parameters_of(const ::torch::optim::Optimizer& opt
 inline optimizer_state save_optimizer(const ::torch::optim::Optimizer& optimizer, const flat_model& model) {
   const at::NoGradGuard guard;
   optimizer_state out;
-  const std::vector<detail::optimized> parameters = detail::parameters_of(optimizer, model);
+  const std::vector<detail::optimized> updated = detail::parameters_of(optimizer, model);
   const std::size_t count = model.layout().entries.size();
   detail::with_words(optimizer, [&]<class Words>(Words) {
     out.kind = Words::kind;
     out.steps.assign(count, -1);
     std::vector<std::vector<at::Tensor>> kept;
-    for (const detail::optimized& p : parameters) {
+    for (const detail::optimized& p : updated) {
       const auto found = optimizer.state().find(p.key);
       if (found == optimizer.state().end()) continue;
       const auto& state = static_cast<const typename Words::state&>(*found->second);
@@ -186,7 +186,7 @@ inline optimizer_state save_optimizer(const ::torch::optim::Optimizer& optimizer
 inline void restore_optimizer(::torch::optim::Optimizer& optimizer, const flat_model& model,
                               const optimizer_state& from) {
   const at::NoGradGuard guard;
-  const std::vector<detail::optimized> parameters = detail::parameters_of(optimizer, model);
+  const std::vector<detail::optimized> updated = detail::parameters_of(optimizer, model);
   const parameter_layout& layout = model.layout();
   detail::with_words(optimizer, [&]<class Words>(Words) {
     using param_state = typename Words::state;
@@ -196,7 +196,7 @@ inline void restore_optimizer(::torch::optim::Optimizer& optimizer, const flat_m
       if constexpr (std::is_same_v<typename Words::optimizer, ::torch::optim::Adagrad>) {
         // Its step expects what its constructor made.
         const auto& defaults = static_cast<const typename Words::options&>(optimizer.defaults());
-        for (const detail::optimized& p : parameters) {
+        for (const detail::optimized& p : updated) {
           auto fresh = std::make_unique<param_state>();
           fresh->sum(at::full_like(model.tensors()[p.index].detach(), defaults.initial_accumulator_value(),
                                    at::MemoryFormat::Preserve));
@@ -222,7 +222,7 @@ inline void restore_optimizer(::torch::optim::Optimizer& optimizer, const flat_m
         if (slot.present[i] != 0) all[i] = some[next++];
     }
     std::vector<std::pair<void*, std::unique_ptr<param_state>>> made;
-    for (const detail::optimized& p : parameters) {
+    for (const detail::optimized& p : updated) {
       if (from.steps[p.index] < 0) continue;
       auto state = std::make_unique<param_state>();
       if constexpr (Words::counts) state->step(from.steps[p.index]);

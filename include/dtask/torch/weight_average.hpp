@@ -27,18 +27,18 @@ class weight_average {
       throw error(errc::invalid_argument, "the decay of a moving average of weights is in [0, 1)");
   }
 
-  /// Takes in the weights of now. `parameters`: the segments of a `flat_model` or a `training_state`; they are not
+  /// Takes in the weights of now. `weights`: the segments of a `flat_model` or a `training_state`; they are not
   /// kept. Of other than floating types, the last ones count. Throws `error(errc::invalid_argument)` for segments of
   /// another form than the first.
-  void update(const std::vector<at::Tensor>& parameters) {
+  void update(const std::vector<at::Tensor>& weights) {
     const at::NoGradGuard guard;
     if (segments_.empty()) {
-      for (const at::Tensor& p : parameters) segments_.push_back(p.detach().clone());
+      for (const at::Tensor& p : weights) segments_.push_back(p.detach().clone());
       return;
     }
-    require_form(parameters);
-    for (std::size_t s = 0; s < parameters.size(); ++s) {
-      const at::Tensor plain = parameters[s].detach().contiguous();
+    require_form(weights);
+    for (std::size_t s = 0; s < weights.size(); ++s) {
+      const at::Tensor plain = weights[s].detach().contiguous();
       at::Tensor& average = segments_[s];
       if (!plain.is_floating_point()) {
         average.copy_(plain);
@@ -68,10 +68,10 @@ class weight_average {
   }
 
  private:
-  void require_form(const std::vector<at::Tensor>& parameters) const {
-    bool same = parameters.size() == segments_.size();
-    for (std::size_t s = 0; same && s < parameters.size(); ++s)
-      same = parameters[s].scalar_type() == segments_[s].scalar_type() && parameters[s].sizes() == segments_[s].sizes();
+  void require_form(const std::vector<at::Tensor>& weights) const {
+    bool same = weights.size() == segments_.size();
+    for (std::size_t s = 0; same && s < weights.size(); ++s)
+      same = weights[s].scalar_type() == segments_[s].scalar_type() && weights[s].sizes() == segments_[s].sizes();
     if (!same)
       throw error(errc::invalid_argument, "weights of another form than those that were averaged so far", {},
                   "average the weights of one model");

@@ -34,7 +34,6 @@ task<> end_backend(std::shared_ptr<cluster_backend> core) {
 template <class = void>
 task<> await_broadcast(std::shared_ptr<client_port> client, std::shared_ptr<pending_broadcast> pending) {
   if (!client) throw error(errc::closed, "this cluster is not connected");
-  client->broadcast(pending);
   const failure why = co_await pending->done.wait();
   if (why.code != errc::ok) throw error(why.code, why.message, why.place, why.remedy);
 }
@@ -91,6 +90,8 @@ DTASK_INLINE task<> cluster::name_value(blob_kind kind, std::string name, bytes 
   pending->kind = kind;
   pending->name = std::move(name);
   pending->value = std::move(value);
+  // At the call, not when it is awaited: what is submitted next comes after it.
+  if (client_) client_->broadcast(pending);
   return detail::await_broadcast(client_, std::move(pending));
 }
 DTASK_INLINE task<> cluster::broadcast(std::string name, bytes value) {

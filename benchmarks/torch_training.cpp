@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: BSL-1.0
+// Training a network of 225,034 parameters on Fashion-MNIST, in images per second of a whole epoch: on spawn://2 with
+// one thread each and 64 samples a rank, against PyTorch's DistributedDataParallel over Gloo as one would write it and
+// tuned by hand; and in one process, against a bare LibTorch loop and plain PyTorch with one thread.
+#include <ATen/Functions.h>
+#include <ATen/Parallel.h>
+#include <torch/nn/module.h>
+#include <torch/nn/modules/conv.h>
+#include <torch/nn/modules/linear.h>
+#include <torch/optim/sgd.h>
+#include <torch/utils.h>
+
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <dtask/base/keep_memory.hpp>
+#include <dtask/data/idx_dataset.hpp>
+#include <dtask/main.hpp>
+#include <dtask/torch/batch.hpp>
+#include <dtask/torch/tensor_dataset.hpp>
+#include <dtask/torch/trainer.hpp>
+#include <dtask/torch/training.hpp>
+#include <exception>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "figure.hpp"
+
+namespace {
+
+constexpr int rounds = 3;
+constexpr double rate = 0.05, momentum = 0.9;
+
+double seconds_since(std::chrono::steady_clock::time_point begin) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+class cnn : public torch::nn::Module {
+ public:
+  cnn() {
+    conv1_ = register_module("conv1", torch::nn::Conv2d(torch::nn::Conv2dOptions(1, 32, 3)));
+    conv2_ = register_module("conv2", torch::nn::Conv2d(torch::nn::Conv2dOptions(32, 64, 3)));
+    fc1_ = register_module("fc1", torch::nn::Linear(1600, 128));
+    fc2_ = register_module("fc2", torch::nn::Linear(128, 10));
+  }
+  at::Tensor forward(at::Tensor x) {
+    x = at::max_pool2d(at::relu(conv1_->forward(x)), 2);
+    x = at::max_pool2d(at::relu(conv2_->forward(x)), 2);
+    return fc2_->forward(at::relu(fc1_->forward(x.flatten(1))));
+  }
+
+ private:
+  torch::nn::Conv2d conv1_{nullptr}, conv2_{nullptr};
+  torch::nn::Linear fc1_{nullptr}, fc2_{nullptr};
+};
+
+at::Tensor channels_last(const at::Tensor& pictures) {
+  return at::empty(pictures.sizes(), pictures.options().memory_format(at::MemoryFormat::ChannelsLast)).copy_(pictures);
+}
+
+/// The pictures as floats, as the Python peers hold them.
+dtask::tensor_dataset load(const std::string& folder, dtask::split which) {
+  const dtask::idx_dataset packed(folder, which);
+  std::vector<std::uint64_t> all(packed.size());
+  for (std::uint64_t i = 0; i < packed.size(); ++i) all[i] = i;
+  const dtask::batch whole = dtask::to_batch(packed.gather(all, {}));
+  return {whole.inputs, whole.targets};
+}
+
+struct recipe {
+  std::string folder;
+  std::int32_t batch = 64;
+
+  auto model() const { return std::make_shared<cnn>(); }
+  auto optimizer(dtask::parameters p) const {
+    return std::make_unique<torch::optim::SGD>(p, torch::optim::SGDOptions(rate).momentum(momentum));
+  }
+  dtask::tensor_dataset data(dtask::split which) const { return load(folder, which); }
+  at::Tensor loss(cnn& m, const dtask::batch& b, dtask::tally& t) const {
+    const at::Tensor answers = m.forward(channels_last(b.inputs));
+    // Only where it is looked at: the bare loop and the peers do not count while they train.
+    if (!answers.requires_grad()) t.add("right", answers.argmax(1).eq(b.targets).sum().item<std::int64_t>());
+    return at::cross_entropy_loss(answers, b.targets);
+  }
+};
+using train = dtask::training<"bench/1", recipe>;
+using jobs = dtask::registry<train>;
+
+/// Two epochs; the second is measured.
+dtask::task<double> trained(dtask::cluster* c, recipe r, dtask::training_options o, double* accuracy) {
+  o.epochs = 2;
+  o.seed = 1;
+  dtask::trainer<train> t(*c, r, o);
+  double images = 0;
+  while (auto e = co_await t.next()) {
+    images = e->images_per_second();
+    *accuracy = e->held_out.mean("right");
+  }
+  co_return images;
+}
+
+/// The same in one process without anything of ours but the model in its memory: what one writes by hand with LibTorch.
+double bare_loop(const dtask::tensor_dataset& data, std::int64_t batch) {
+  at::manual_seed(1);
+  const auto network = std::make_shared<cnn>();
+  for (at::Tensor& p : network->parameters())
+    if (p.dim() == 4) p.set_data(channels_last(p.detach()));
+  torch::optim::SGD optimizer(network->parameters(), torch::optim::SGDOptions(rate).momentum(momentum));
+  double images = 0;
+  for (int epoch = 0; epoch < 2; ++epoch) {
+    const auto begin = std::chrono::steady_clock::now();
+    const at::Tensor order = at::randperm(data.inputs().size(0));
+    const std::int64_t steps = data.inputs().size(0) / batch;
+    double losses = 0;
+    for (std::int64_t step = 0; step < steps; ++step) {
+      const at::Tensor chosen = order.narrow(0, step * batch, batch);
+      const at::Tensor x = channels_last(data.inputs().index_select(0, chosen));
+      optimizer.zero_grad();
+      const at::Tensor loss = at::cross_entropy_loss(network->forward(x), data.targets().index_select(0, chosen));
+      loss.backward();
+      optimizer.step();
+      losses += loss.item<double>();  // as a loop that reports its loss does
+    }
+    volatile double keep = losses;
+    static_cast<void>(keep);
+    images = static_cast<double>(steps * batch) / seconds_since(begin);
+  }
+  return images;
+}
+
+/// Runs one case of the Python peer and reads its line; 0 where it failed.
+double peer(const std::string& python, const std::string& folder, const std::string& arguments, double* first_step) {
+  const std::string command =
+      "'" + python + "' '" DTASK_BENCH_PEERS "/training.py' --data '" + folder + "' " + arguments;
+  std::FILE* out = ::popen(command.c_str(), "r");
+  if (out == nullptr) return 0;
+  char line[512] = {};
+  double images = 0, first = 0;
+  while (std::fgets(line, sizeof line, out) != nullptr)
+    std::sscanf(line, "{\"images_per_s\": %lf, \"first_step_s\": %lf", &images, &first);
+  const int status = ::pclose(out);
+  std::fprintf(stderr, "PyTorch, %s: %.0f images/s, first step after %.2f s%s\n", arguments.c_str(), images, first,
+               status == 0 ? "" : " (failed)");
+  if (first_step != nullptr) *first_step = first;
+  return status == 0 ? images : 0;
+}
+
+dtask::task<int> measure(dtask::cluster* spawned, std::string folder) {
+  const char* const python = std::getenv("DTASK_BENCH_PEER_PYTHON");
+  const bool with_peers = python != nullptr && *python != '\0';
+  const dtask::tensor_dataset data = load(folder, dtask::split::train);
+  at::set_num_threads(1);
+  dtask::cluster alone = co_await dtask::cluster::connect<jobs>("local://1");
+  const recipe rank{folder, 64}, whole{folder, 128};
+  std::vector<double> sync2, local2, sync1, local1, bare, ddp, tuned, plain;
+  double accuracy_sync = 0, accuracy_local = 0, ignored = 0;
+  for (int round = 0; round < rounds; ++round) {
+    auto a = trained(spawned, rank, {.ranks = 2, .rest = dtask::uneven::drop}, &accuracy_sync);
+    sync2.push_back(co_await std::move(a));
+    auto b = trained(spawned, rank, {.strategy = dtask::local_sgd(16), .ranks = 2, .rest = dtask::uneven::drop},
+                     &accuracy_local);
+    local2.push_back(co_await std::move(b));
+    auto c = trained(&alone, whole, {.rest = dtask::uneven::drop}, &ignored);
+    sync1.push_back(co_await std::move(c));
+    auto d = trained(&alone, whole, {.strategy = dtask::local_sgd(16), .rest = dtask::uneven::drop}, &ignored);
+    local1.push_back(co_await std::move(d));
+    bare.push_back(bare_loop(data, 128));
+    std::fprintf(
+        stderr,
+        "round %d: spawn://2 sync %.0f, local_sgd(16) %.0f; local://1 sync %.0f, local_sgd(16) %.0f; bare loop "
+        "%.0f images/s; accuracy %.4f, %.4f\n",
+        round + 1, sync2.back(), local2.back(), sync1.back(), local1.back(), bare.back(), accuracy_sync,
+        accuracy_local);
+    if (!with_peers) continue;
+    ddp.push_back(peer(python, folder, "--processes 2", nullptr));
+    tuned.push_back(peer(python, folder, "--processes 2 --tuned", nullptr));
+    plain.push_back(peer(python, folder, "--processes 1 --tuned", nullptr));
+  }
+  bench::print(
+      {"training_local_sync_vs_bare", bench::median(sync1), "images/s", "bare LibTorch loop", bench::median(bare)});
+  bench::print({"training_local_local_sgd_vs_bare", bench::median(local1), "images/s", "bare LibTorch loop",
+                bench::median(bare)});
+  if (with_peers) {
+    const double sync = bench::median(sync2), local = bench::median(local2);
+    bench::print({"training_sync_vs_ddp", sync, "images/s", "DDP over Gloo", bench::median(ddp)});
+    bench::print({"training_sync_vs_tuned_ddp", sync, "images/s", "DDP over Gloo, tuned", bench::median(tuned)});
+    bench::print({"training_local_sgd_vs_tuned_ddp", local, "images/s", "DDP over Gloo, tuned", bench::median(tuned)});
+    bench::print({"training_one_process_vs_pytorch", bench::median(sync1), "images/s", "PyTorch, 1 thread, tuned",
+                  bench::median(plain)});
+  } else {
+    bench::print({"training_sync", bench::median(sync2), "images/s", "", 0});
+    bench::print({"training_local_sgd", bench::median(local2), "images/s", "", 0});
+  }
+  co_await alone.close();
+  co_return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  dtask::keep_memory();
+  ::setenv("OMP_WAIT_POLICY", "passive", 0);
+  const char* const data = std::getenv("DTASK_TEST_DATA");
+  std::string folder = "/usr/share/datasets/fashion-mnist";
+  if (data != nullptr && *data != '\0') folder = std::string(data) + "/fashion-mnist";
+  if (argc > 1) return dtask::main<jobs>(argc, argv, [](dtask::cluster&) -> dtask::task<> { co_return; });
+  if (!std::filesystem::exists(folder)) {
+    std::fprintf(stderr, "left out: no Fashion-MNIST in %s\n", folder.c_str());
+    return 0;
+  }
+  std::string program = argv[0], on = "--on", url = "spawn://2";
+  char* words[] = {program.data(), on.data(), url.data(), nullptr};
+  return dtask::main<jobs>(3, words, [&folder](dtask::cluster& c) { return measure(&c, folder); });
+}

@@ -1,0 +1,413 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+#include <ATen/Parallel.h>
+#include <ATen/autocast_mode.h>
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdint>
+#include <exception>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "dtask/base/config.hpp"
+#include "dtask/base/error.hpp"
+#include "dtask/base/number.hpp"
+#include "dtask/data/data_loader.hpp"
+#include "dtask/job/job.hpp"
+#include "dtask/torch/aggregate.hpp"
+#include "dtask/torch/detail/packed.hpp"
+#include "dtask/torch/detail/processor.hpp"
+#include "dtask/torch/detail/random_use.hpp"
+#include "dtask/torch/flat_model.hpp"
+#include "dtask/torch/gradient_norm.hpp"
+#include "dtask/torch/learning_rate.hpp"
+#include "dtask/torch/optimizer_state.hpp"
+#include "dtask/torch/recipe.hpp"
+#include "dtask/torch/strategy.hpp"
+#include "dtask/torch/tally.hpp"
+#include "dtask/torch/tensor_codec.hpp"
+#include "dtask/torch/training_state.hpp"
+
+DTASK_BEGIN
+namespace detail {
+
+/// What stays the same for all parts of a training: broadcast once.
+template <class Recipe>
+struct training_plan {
+  Recipe recipe;
+  strategy how;
+  std::int32_t ranks = 1;
+  std::uint64_t seed = 0;
+  std::uint8_t rest = 0;
+  learning_rate rate;
+  double clip_norm = 0;
+  bool bf16 = false;
+  std::int32_t threads = 1;
+  std::int64_t evaluation_batch = 1;
+  std::uint64_t bad_samples = 0;
+};
+
+enum class part_kind : std::uint8_t { survey, train, evaluate };
+
+/// One part of a round.
+struct part_order {
+  std::string run;  ///< the names of the training's broadcasts begin with it
+  part_kind kind = part_kind::survey;
+  std::int64_t epoch = 0;
+  std::int64_t round = 0;  ///< of which the state must be
+  std::int32_t rank = 0;
+  std::uint64_t position = 0;  ///< of the epoch's order, where the round begins
+  std::int64_t batches = 0;
+  std::int64_t step = 0;         ///< of the training, where the round begins
+  std::int64_t total_steps = 0;  ///< of the training
+};
+
+/// What a part gives back; what it has nothing to say about stays empty.
+struct part_answer {
+  std::vector<at::Tensor> gradients;
+  training_state state;
+  std::int64_t samples = 0;
+  double loss = 0;  ///< summed over the samples
+  tally counted;
+  double rate = 0;
+  double stall_seconds = 0;
+  std::uint64_t bad_samples = 0;
+  std::vector<std::string> bad;
+  std::string processor;
+  bool random_disturbed = false;
+  std::uint64_t train_size = 0, train_fingerprint = 0, test_size = 0, test_fingerprint = 0;
+};
+
+/// The loaders that wait in a worker for the next round of their ranks.
+template <class Dataset>
+class rank_loaders {
+ public:
+  static constexpr std::size_t limit = 64;
+
+  std::optional<data_loader<Dataset>> take(std::int32_t rank) {
+    const std::lock_guard hold(guard_);
+    const auto at = waiting_.find(rank);
+    if (at == waiting_.end()) return std::nullopt;
+    std::optional<data_loader<Dataset>> out(std::move(at->second));
+    waiting_.erase(at);
+    return out;
+  }
+  void put(std::int32_t rank, data_loader<Dataset> loader) {
+    std::optional<data_loader<Dataset>> gone;  // destroyed without the lock
+    const std::lock_guard hold(guard_);
+    if (waiting_.size() >= limit && !waiting_.contains(rank)) {
+      gone.emplace(std::move(waiting_.begin()->second));
+      waiting_.erase(waiting_.begin());
+    }
+    waiting_.insert_or_assign(rank, std::move(loader));
+  }
+
+ private:
+  std::mutex guard_;
+  std::map<std::int32_t, data_loader<Dataset>> waiting_;
+};
+
+/// Forward passes within its scope run in bfloat16 where that is exact enough. No `co_await` within.
+class bf16_scope {
+ public:
+  explicit bf16_scope(bool on) : on_(on) {
+    if (!on_) return;
+    was_on_ = at::autocast::is_autocast_enabled(at::kCPU);
+    was_ = at::autocast::get_autocast_dtype(at::kCPU);
+    at::autocast::set_autocast_enabled(at::kCPU, true);
+    at::autocast::set_autocast_dtype(at::kCPU, at::kBFloat16);
+    at::autocast::increment_nesting();
+  }
+  bf16_scope(const bf16_scope&) = delete;
+  bf16_scope& operator=(const bf16_scope&) = delete;
+  ~bf16_scope() {
+    if (!on_) return;
+    if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
+    at::autocast::set_autocast_enabled(at::kCPU, was_on_);
+    at::autocast::set_autocast_dtype(at::kCPU, was_);
+  }
+
+ private:
+  bool on_;
+  bool was_on_ = false;
+  at::ScalarType was_ = at::kBFloat16;
+};
+
+/// A model with its optimizer, as a recipe makes them.
+template <class Recipe>
+struct replica {
+  using module_type = recipe_module<Recipe>;
+
+  explicit replica(const Recipe& recipe)
+      : module(recipe.model()), model(module), optimizer(make(recipe, *module)), rates(*optimizer) {}
+
+  static std::unique_ptr<recipe_optimizer<Recipe>> make(const Recipe& recipe, module_type& module) {
+    std::unique_ptr<recipe_optimizer<Recipe>> made = recipe.optimizer(module.parameters());
+    if (!made) throw error(errc::invalid_argument, "the recipe makes no optimizer", "recipe");
+    return made;
+  }
+
+  std::shared_ptr<module_type> module;
+  flat_model model;
+  std::unique_ptr<recipe_optimizer<Recipe>> optimizer;
+  learning_rate_scale rates;
+};
+
+template <class Recipe>
+double rate_of(const Recipe& recipe, const learning_rate& schedule, std::int64_t step, std::int64_t total) {
+  const double progress = total <= 0 ? 0 : std::min(1.0, static_cast<double>(step) / static_cast<double>(total));
+  if constexpr (requires { recipe.rate(progress); })
+    return rate_at([&recipe](double at) { return static_cast<double>(recipe.rate(at)); }, progress);
+  else
+    return rate_at(schedule, progress);
+}
+
+/// One number of several, for a generator (Steele, Lea, Flood: SplitMix).
+inline std::uint64_t mix_seed(std::uint64_t seed, std::uint64_t a, std::uint64_t b) noexcept {
+  std::uint64_t z = seed;
+  for (const std::uint64_t next : {a, b}) {
+    z += 0x9e3779b97f4a7c15u + next;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    z ^= z >> 31;
+  }
+  return z;
+}
+
+}  // namespace detail
+
+/// A recipe as a job: what workers of a `trainer` run. `using train = dtask::training<"fashion/1", fashion>;` goes into
+/// the registry of the program.
+///
+/// A part of a round is a pure function of (recipe, state, round, rank): the state comes by broadcast, the batches from
+/// the recipe's dataset, random numbers from the seed. So a part that was lost with its worker is done again anywhere,
+/// with the same bytes.
+template <fixed_string Name, class Recipe>
+class training : public job<Name, pure> {
+  static_assert(require_recipe<Recipe>());
+  using plan_type = detail::training_plan<Recipe>;
+  using dataset_type = detail::recipe_data<Recipe>;
+  using loader_type = data_loader<dataset_type>;
+
+ public:
+  using recipe_type = Recipe;
+
+  task<detail::part_answer> operator()(job_context& ctx, const detail::part_order& order) {
+    const blob plan = ctx.blob(order.run + "/plan");
+    if (!replica_ || run_ != order.run || version_ != plan.version) {
+      replica_.reset();
+      plan_ = decode<plan_type>(detail::unpack(plan.value));
+      run_ = order.run;
+      version_ = plan.version;
+      at::set_num_threads(plan_.threads);
+      detail::random_use::apart([this] { replica_ = std::make_unique<detail::replica<Recipe>>(plan_.recipe); });
+    }
+    switch (order.kind) {
+      case detail::part_kind::survey:
+        return survey(ctx, order);
+      case detail::part_kind::train:
+        return train(ctx, order);
+      case detail::part_kind::evaluate:
+        break;
+    }
+    return evaluate(ctx, order);
+  }
+
+ private:
+  /// The dataset, one for all slots.
+  auto data(job_context& ctx, split which) {
+    auto make = [this, &ctx, which] { return detail::data_of(plan_.recipe, which, ctx); };
+    return ctx.shared<dataset_type>(run_ + (which == split::train ? "/train" : "/test"), std::move(make));
+  }
+  static constexpr bool data_awaits = detail::unwrap_task<decltype(detail::data_of(
+      std::declval<const Recipe&>(), split::train, std::declval<job_context&>()))>::awaits;
+  task<std::shared_ptr<dataset_type>> await_data(job_context& ctx, split which) {
+    if constexpr (data_awaits) {
+      auto coming = data(ctx, which);
+      co_return co_await std::move(coming);
+    } else {
+      co_return data(ctx, which);
+    }
+  }
+
+  task<detail::part_answer> survey(job_context& ctx, detail::part_order) {
+    detail::part_answer answer;
+    auto loading = await_data(ctx, split::train);
+    const auto train_data = co_await std::move(loading);
+    answer.train_size = train_data->size();
+    answer.train_fingerprint = train_data->fingerprint();
+    auto loading_test = await_data(ctx, split::test);
+    const auto test_data = co_await std::move(loading_test);
+    answer.test_size = test_data->size();
+    answer.test_fingerprint = test_data->fingerprint();
+    answer.processor = detail::processor_name();
+    co_return answer;
+  }
+
+  training_state state_of(job_context& ctx, const detail::part_order& order) const {
+    auto state = decode<training_state>(detail::unpack(ctx.blob(order.run + "/state").value));
+    if (state.counters.round != order.round)
+      throw error(errc::bad_data,
+                  "the state is of round " + std::to_string(state.counters.round) + ", the part of round " +
+                      std::to_string(order.round),
+                  std::string(ctx.worker()));
+    return state;
+  }
+
+  task<detail::part_answer> train(job_context& ctx, detail::part_order order) {
+    detail::part_answer answer;
+    detail::replica<Recipe>& r = *replica_;
+    auto loading = await_data(ctx, split::train);
+    const std::shared_ptr<const dataset_type> samples = co_await std::move(loading);
+    const auto waiting = ctx.shared<detail::rank_loaders<dataset_type>>(
+        run_ + "/loaders", [] { return std::make_shared<detail::rank_loaders<dataset_type>>(); });
+    std::optional<loader_type> loader = waiting->take(order.rank);
+    if (!loader) loader.emplace(samples, loader_options_of(order));
+    loader_state begin = loader->state();
+    begin.epoch = static_cast<std::uint64_t>(order.epoch);
+    begin.position = order.position;
+    begin.ahead.clear();
+    loader->restore(begin);
+    const double stalled = loader->report().stall_seconds;
+    const std::uint64_t bad = loader->report().bad_samples;
+
+    answer.state.counters = load(r, state_of(ctx, order));
+    detail::random_use random(
+        detail::mix_seed(plan_.seed, static_cast<std::uint64_t>(order.round), static_cast<std::uint64_t>(order.rank)));
+    at::set_num_threads(plan_.threads);
+    r.module->train();
+    if (!plan_.how.is_local()) r.model.clear_gradients();
+    for (std::int64_t k = 0; k < order.batches; ++k) {
+      ctx.stop().check();
+      auto next = loader->next();
+      auto loaded = co_await std::move(next);
+      if (!loaded) break;  // the batches that are left had bad samples alone
+      const dtask::batch samples_of_step = to_batch(std::move(*loaded));
+      step(r, samples_of_step, order, k, answer);
+    }
+    answer.random_disturbed = random.disturbed();
+    answer.train_fingerprint = samples->fingerprint();
+    answer.processor = detail::processor_name();
+    answer.stall_seconds = loader->report().stall_seconds - stalled;
+    answer.bad_samples = loader->report().bad_samples - bad;
+    for (std::size_t i = 0; i < loader->report().named.size() && answer.bad.size() < most_named; ++i) {
+      const auto& each = loader->report().named[i];
+      answer.bad.push_back("sample " + std::to_string(each.sample) +
+                           (each.source.empty() ? std::string() : " (" + each.source + ")") + ": " + each.reason);
+    }
+    waiting->put(order.rank, std::move(*loader));
+
+    r.model.save(answer.state);
+    if (plan_.how.is_local()) {
+      if (plan_.how.merge == optimizer_merge::average) answer.state.optimizer = save_optimizer(*r.optimizer, r.model);
+      answer.state.counters.steps += order.batches;
+    } else {
+      // The parameters have not changed, the buffers may have.
+      answer.state.parameters = {};
+      for (const at::Tensor& g : r.model.gradients()) answer.gradients.push_back(g.clone());
+    }
+    co_return answer;
+  }
+
+  training_counters load(detail::replica<Recipe>& r, const training_state& state) const {
+    r.model.load(state);
+    if (plan_.how.is_local()) restore_optimizer(*r.optimizer, r.model, state.optimizer);
+    return state.counters;
+  }
+
+  /// Forward and backward, and a step of the rank's own optimizer where the strategy has one. Nothing awaits in here:
+  /// what LibTorch keeps per thread stays on this one.
+  void step(detail::replica<Recipe>& r, const dtask::batch& samples, const detail::part_order& order, std::int64_t k,
+            detail::part_answer& answer) const {
+    const bool local = plan_.how.is_local();
+    const std::int64_t n = samples.size();
+    at::Tensor loss;
+    {
+      const detail::bf16_scope autocast(plan_.bf16);
+      loss = plan_.recipe.loss(*r.module, samples, answer.counted);
+    }
+    answer.counted.count(n);
+    const double value = loss.item<double>();
+    if (!std::isfinite(value))
+      throw error(errc::bad_data,
+                  "the loss is " + number_text(value) + " in batch " + std::to_string(k) + " of the part", {},
+                  "a smaller learning rate, clip_norm, or look at the data");
+    answer.samples += n;
+    answer.loss += value * static_cast<double>(n);
+    if (!local) {
+      loss.mul(n).backward();
+      return;
+    }
+    r.model.clear_gradients();
+    loss.backward();
+    if (plan_.clip_norm > 0) clip_gradient_norm(r.model.gradients(), plan_.clip_norm);
+    answer.rate = detail::rate_of(plan_.recipe, plan_.rate, order.step + k, order.total_steps);
+    r.rates.set(answer.rate);
+    r.optimizer->step();
+  }
+
+  task<detail::part_answer> evaluate(job_context& ctx, detail::part_order order) {
+    detail::part_answer answer;
+    detail::replica<Recipe>& r = *replica_;
+    auto loading = await_data(ctx, split::test);
+    const std::shared_ptr<const dataset_type> samples = co_await std::move(loading);
+    loader_options options;
+    options.batch = static_cast<std::uint64_t>(plan_.evaluation_batch);
+    options.shuffle = false;
+    options.ranks = static_cast<std::uint64_t>(plan_.ranks);
+    options.rank = static_cast<std::uint64_t>(order.rank);
+    options.rest = uneven::exact;
+    options.bad_samples = plan_.bad_samples;
+    loader_type loader(samples, options);
+    r.model.load(state_of(ctx, order));
+    at::set_num_threads(plan_.threads);
+    r.module->eval();
+    for (;;) {
+      ctx.stop().check();
+      auto next = loader.next();
+      auto loaded = co_await std::move(next);
+      if (!loaded) break;
+      const dtask::batch samples_of_step = to_batch(std::move(*loaded));
+      const at::NoGradGuard no_gradients;
+      const detail::bf16_scope autocast(plan_.bf16);
+      const double value = plan_.recipe.loss(*r.module, samples_of_step, answer.counted).template item<double>();
+      answer.counted.count(samples_of_step.size());
+      answer.samples += samples_of_step.size();
+      answer.loss += value * static_cast<double>(samples_of_step.size());
+    }
+    answer.bad_samples = loader.report().bad_samples;
+    answer.test_fingerprint = samples->fingerprint();
+    answer.processor = detail::processor_name();
+    auto closing = loader.close();
+    co_await std::move(closing);
+    co_return answer;
+  }
+
+  loader_options loader_options_of(const detail::part_order& order) const {
+    loader_options options;
+    options.batch = static_cast<std::uint64_t>(plan_.recipe.batch);
+    options.seed = plan_.seed;
+    options.ranks = static_cast<std::uint64_t>(plan_.ranks);
+    options.rank = static_cast<std::uint64_t>(order.rank);
+    options.rest = static_cast<uneven>(plan_.rest);
+    options.bad_samples = plan_.bad_samples;
+    return options;
+  }
+
+  static constexpr std::size_t most_named = 20;
+  std::string run_;
+  std::uint64_t version_ = 0;
+  plan_type plan_{};
+  std::unique_ptr<detail::replica<Recipe>> replica_;
+};
+
+DTASK_END

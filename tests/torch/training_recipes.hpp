@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+/// Recipes for tests: small networks on numbers that are made up.
+#include <ATen/Functions.h>
+#include <torch/nn/module.h>
+#include <torch/nn/modules/batchnorm.h>
+#include <torch/nn/modules/dropout.h>
+#include <torch/nn/modules/linear.h>
+#include <torch/optim/adam.h>
+#include <torch/optim/sgd.h>
+#include <torch/utils.h>
+
+#include <atomic>
+#include <cstdint>
+#include <future>
+#include <memory>
+#include <string>
+
+#include "dtask/torch/tensor_dataset.hpp"
+#include "dtask/torch/trainer.hpp"
+#include "dtask/torch/training.hpp"
+
+namespace test {
+
+struct two_layers : torch::nn::Module {
+  two_layers(bool doubles, bool norm, bool drop) {
+    first = register_module("first", torch::nn::Linear(6, 16));
+    if (norm) bn = register_module("bn", torch::nn::BatchNorm1d(16));
+    if (drop) dropout = register_module("dropout", torch::nn::Dropout(0.5));
+    second = register_module("second", torch::nn::Linear(16, 3));
+    if (doubles) to(at::kDouble);
+  }
+  at::Tensor forward(const at::Tensor& x) {
+    at::Tensor y = first(x);
+    if (bn) y = bn(y);
+    y = at::relu(y);
+    if (dropout) y = dropout(y);
+    return second(y);
+  }
+  torch::nn::Linear first{nullptr}, second{nullptr};
+  torch::nn::BatchNorm1d bn{nullptr};
+  torch::nn::Dropout dropout{nullptr};
+};
+
+/// Points in six dimensions, and which of three directions they lie in most.
+inline dtask::tensor_dataset points(dtask::split which, std::int64_t count, bool doubles) {
+  const at::Tensor steps = at::arange(count * 6, at::kDouble) + (which == dtask::split::train ? 0.25 : 1000.25);
+  const at::Tensor x = at::sin(steps * 1.7).reshape({count, 6}) + at::cos(steps * 0.31).reshape({count, 6});
+  const at::Tensor y =
+      at::stack({x.select(1, 0) + x.select(1, 1), x.select(1, 2) + x.select(1, 3), x.select(1, 4) + x.select(1, 5)}, 1)
+          .argmax(1);
+  return {doubles ? x : x.to(at::kFloat), y};
+}
+
+/// Where a part waits in its `hold_at`th loss of this process, until the test lets it go.
+struct gate {
+  std::atomic<int> losses{0};
+  std::promise<void> entered, go_on;
+  static gate*& current() {
+    static gate* now = nullptr;
+    return now;
+  }
+};
+
+struct recipe {
+  std::int32_t batch = 8;
+  double lr = 0.1;
+  double momentum = 0.9;
+  std::int64_t count = 200;
+  bool doubles = false;
+  bool norm = false;
+  bool drop = false;
+  bool adam = false;
+  bool explodes = false;
+  std::int32_t hold_at = 0;
+
+  auto model() const { return std::make_shared<two_layers>(doubles, norm, drop); }
+  std::unique_ptr<torch::optim::Optimizer> optimizer(dtask::parameters p) const {
+    if (adam) return std::make_unique<torch::optim::Adam>(p, torch::optim::AdamOptions(lr / 10));
+    return std::make_unique<torch::optim::SGD>(p, torch::optim::SGDOptions(lr).momentum(momentum));
+  }
+  dtask::tensor_dataset data(dtask::split which) const {
+    return points(which, which == dtask::split::train ? count : 90, doubles);
+  }
+  at::Tensor loss(two_layers& m, const dtask::batch& b, dtask::tally& t) const {
+    if (hold_at != 0 && ++gate::current()->losses == hold_at) {
+      gate::current()->entered.set_value();
+      gate::current()->go_on.get_future().wait();
+    }
+    const at::Tensor out = m.forward(b.inputs);
+    t.add("right", out.argmax(1).eq(b.targets).sum().item<std::int64_t>());
+    at::Tensor l = at::cross_entropy_loss(out, b.targets);
+    return explodes ? l / 0.0 : l;
+  }
+};
+using train = dtask::training<"points/1", recipe>;
+using jobs = dtask::registry<train>;
+
+/// The bytes of a model.
+inline std::string bytes_of(const torch::nn::Module& m) {
+  std::string out;
+  const auto add = [&out](const at::Tensor& t) {
+    const at::Tensor plain = t.detach().contiguous();
+    out.append(static_cast<const char*>(plain.const_data_ptr()), plain.nbytes());
+  };
+  for (const auto& p : m.named_parameters()) add(p.value());
+  for (const auto& b : m.named_buffers()) add(b.value());
+  return out;
+}
+
+}  // namespace test
