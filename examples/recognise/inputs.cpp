@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "inputs.hpp"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
+#include <exception>
 #include <filesystem>
 #include <memory>
 #include <string_view>
@@ -14,6 +17,7 @@
 #include "dtask/base/message_of.hpp"
 #include "dtask/base/read_file.hpp"
 #include "dtask/data/idx.hpp"
+#include "dtask/runtime/offload.hpp"
 
 namespace recognise {
 
@@ -48,25 +52,38 @@ bool is_idx(const fs::path& path) {
   return head[0] == 0x1f && head[1] == 0x8b && !named_like_a_picture(path);
 }
 
+/// On a thread for blocking calls. A file that cannot be read never ends the run: only a stop is thrown.
+dtask::task<read_input> read_it(const input* from, std::size_t number) {
+  read_input out;
+  out.number = number;
+  out.error = from->error;
+  if (from->array != 0 || !from->error.empty()) co_return out;
+  try {
+    auto call = [from] { return dtask::read_file(from->name, file_limit); };
+    auto reading = dtask::offload(std::move(call));
+    out.file = co_await std::move(reading);
+  } catch (const dtask::error& e) {
+    if (e.code() == dtask::errc::cancelled || e.code() == dtask::errc::deadline_exceeded) throw;
+    out.error = dtask::message_of(e);
+  } catch (const std::exception& e) {
+    out.error = dtask::message_of(e);
+  }
+  co_return out;
+}
+
 }  // namespace
 
-inputs::inputs(const std::vector<std::string>& paths, const std::string& labels, const model_info& info,
-               std::size_t batch_size)
+std::uint64_t piece::size_bytes() const noexcept {
+  std::uint64_t sum = sizeof(*this);
+  for (const std::string& error : errors) sum += sizeof(error) + error.size();
+  for (const dtask::bytes& file : pictures.files) sum += sizeof(file) + file.size();
+  return sum;
+}
+
+inputs::inputs(const std::vector<std::string>& paths, const std::string& labels, const model_info& info)
     : picture_bytes_(info.picture_bytes()) {
   for (const std::string& path : paths) add_path(path, info);
   if (!labels.empty()) add_labels(labels);
-  std::vector<std::size_t> cut;
-  const auto close = [&] {
-    if (!cut.empty()) cuts_.push_back(std::move(cut));
-    cut.clear();
-  };
-  for (std::size_t i = 0; i < inputs_.size(); ++i) {
-    if (!inputs_[i].error.empty()) continue;
-    // A batch is either files or one piece of an IDX file.
-    if (!cut.empty() && (cut.size() == batch_size || inputs_[cut.back()].array != inputs_[i].array)) close();
-    cut.push_back(i);
-  }
-  close();
 }
 
 void inputs::add_path(const std::string& path, const model_info& info) {
@@ -132,24 +149,42 @@ void inputs::add_labels(const std::string& path) {
                        path, "give the label file that belongs to the pictures");
 }
 
-batch inputs::make(std::size_t i) {
-  batch out;
-  std::vector<std::size_t>& members = cuts_[i];
-  const input& first = inputs_[members.front()];
-  if (first.array != 0) {
-    out.pixels = arrays_[first.array - 1].slice(first.position * picture_bytes_, members.size() * picture_bytes_);
-    return out;
-  }
-  std::vector<std::size_t> read;
-  for (const std::size_t member : members) {
-    try {
-      out.files.push_back(dtask::read_file(inputs_[member].name, file_limit));
-      read.push_back(member);
-    } catch (const std::exception& e) {
-      inputs_[member].error = dtask::message_of(e);
+dtask::task<read_input> inputs::get(std::uint64_t number, dtask::sample_random) const {
+  const auto at = static_cast<std::size_t>(number);
+  return read_it(&inputs_[at], at);
+}
+
+std::uint64_t inputs::expected_bytes(std::uint64_t number) const noexcept {
+  const input& from = inputs_[static_cast<std::size_t>(number)];
+  struct stat about{};
+  const bool file = from.array == 0 && from.error.empty() && ::stat(from.name.c_str(), &about) == 0;
+  const std::uint64_t size = file ? static_cast<std::uint64_t>(std::max<off_t>(about.st_size, 0)) : 0;
+  return sizeof(read_input) + (size <= file_limit ? size : 0);  // a larger one is not read
+}
+
+std::vector<piece> inputs::collate(std::vector<read_input> read) const {
+  std::vector<piece> out;
+  std::optional<std::size_t> array;  // of the last piece
+  std::size_t begin = 0;             // of its pixels, in pictures
+  for (read_input& one : read) {
+    const input& from = inputs_[one.number];
+    const bool usable = one.error.empty();
+    if (out.empty() || (usable && array && *array != from.array)) {
+      out.emplace_back().first = one.number;
+      array.reset();
     }
+    piece& to = out.back();
+    to.errors.push_back(std::move(one.error));
+    if (!usable) continue;
+    if (from.array == 0) {
+      to.pictures.files.push_back(std::move(one.file));
+    } else {
+      if (!array) begin = from.position;
+      to.pictures.pixels =
+          arrays_[from.array - 1].slice(begin * picture_bytes_, (from.position + 1 - begin) * picture_bytes_);
+    }
+    array = from.array;
   }
-  members = std::move(read);
   return out;
 }
 

@@ -557,6 +557,51 @@ TEST_CASE_TEMPLATE("data_loader: what is ahead stays within its bytes", D, heavy
   }
 }
 
+namespace {
+/// Small samples first, then large ones, whose sizes are known beforehand.
+struct growing : heavy {
+  static std::uint64_t bytes_of(std::uint64_t sample) { return sample < 200 ? 10 : 10'000; }
+  std::uint64_t expected_bytes(std::uint64_t sample) const { return 2 * bytes_of(sample); }
+  ballast get(std::uint64_t sample, dtask::sample_random) const { return {alive, peak, bytes_of(sample)}; }
+  ballast collate(std::vector<ballast> samples) const {
+    std::uint64_t sum = 0;
+    for (const ballast& b : samples) sum += b.size;
+    return {alive, peak, sum};
+  }
+};
+/// The same in two stages: while one is decoded, both forms are there.
+struct growing_stages : growing {
+  ballast get(std::uint64_t, dtask::sample_random) const = delete;
+  ballast read(std::uint64_t sample) const { return {alive, peak, bytes_of(sample)}; }
+  ballast decode(ballast from, dtask::sample_random) const { return {alive, peak, from.size}; }
+};
+}  // namespace
+
+TEST_CASE_TEMPLATE("data_loader: sizes that are known beforehand keep what is ahead within its bytes", D, growing,
+                   growing_stages) {
+  dtask::work_pool pool(4);
+  const D data;
+  constexpr std::uint64_t limit = 200'000;
+  dtask::data_loader<D> loader(data, {.batch = 4,
+                                      .shuffle = false,
+                                      .prefetch = 50,
+                                      .max_bytes = limit,
+                                      .read_concurrency = 16,
+                                      .decode_concurrency = 16,
+                                      .scheduler = &pool});
+  std::uint64_t batches = 0;
+  const auto consume = [](dtask::data_loader<D>* from, std::uint64_t* count) -> dtask::task<> {
+    while (auto b = co_await from->next()) ++*count;
+  };
+  dtask::sync_wait(consume(&loader, &batches));
+  CHECK(batches == 100);
+  // What the consumer holds is its own.
+  CHECK(*data.peak <= limit + 40'000);
+  CHECK(loader.report().peak_bytes <= limit);
+  CHECK(loader.report().peak_bytes > limit / 3);
+  CHECK(*data.alive == 0);
+}
+
 TEST_CASE_TEMPLATE("data_loader: a batch above the limit of bytes is loaded alone", D, heavy, heavy_batches) {
   const D data;
   dtask::data_loader<D> loader(data, {.batch = 4, .prefetch = 50, .max_bytes = 10});

@@ -70,6 +70,10 @@ struct sample_types<D> {
 template <class D>
 concept collating_dataset = requires(const D& d, std::vector<typename detail::sample_types<D>::sample> samples) {
   d.collate(std::move(samples));
+/// A dataset of single samples that knows how much memory one will take before it is read: `expected_bytes(sample)`.
+template <class D>
+concept sizing_dataset = requires(const D& d, std::uint64_t sample) {
+  { d.expected_bytes(sample) } -> std::convertible_to<std::uint64_t>;
 };
 
 /// What a `data_loader` loads. Shared and constant: every function is called from several threads at once.
@@ -86,6 +90,10 @@ concept collating_dataset = requires(const D& d, std::vector<typename detail::sa
 /// - A sample that cannot be used throws `bad_sample`, or is an error in its `result`: it is left out, up to the
 ///   loader's limit. Any other exception ends the loading and arrives where the batch would have.
 /// - `std::string source(std::uint64_t sample) const`, optional: what the sample is called in errors, as its file.
+/// - `std::uint64_t expected_bytes(std::uint64_t sample) const`, optional, for single samples: the most that one will
+///   hold, its part of the batch included; above 0, and known without reading it, as from the size of its file. The
+///   loader's bound in bytes then holds whatever comes, where a sample counts as the largest so far otherwise. Does not
+///   throw.
 /// - `static constexpr bool in_memory = true`, optional, for a `gather` that returns the batch itself: it is called
 ///   inside `next()`, on the consumer's thread, since handing a copy over costs more than making it.
 ///

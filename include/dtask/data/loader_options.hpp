@@ -20,8 +20,9 @@ struct loader_options {
   uneven rest = uneven::pad;  ///< what becomes of the samples that fill no whole step
 
   std::size_t prefetch = 4;  ///< the most batches that are under way or ready, at least 1
-  /// The most bytes that they hold. A sample counts as the largest that was seen until its own size is known, so the
-  /// first batch is loaded alone; the next one to be handed out is loaded whatever its size.
+  /// The most bytes that they hold. Until its own size is known a sample counts as what the dataset expects of it
+  /// (`expected_bytes`), else as the largest that was seen, so that the first batch is loaded alone; the next one to be
+  /// handed out is loaded whatever its size.
   std::uint64_t max_bytes = std::uint64_t{512} << 20;
   std::size_t read_concurrency = 8;    ///< reads at a time; gathers at a time for datasets that fill whole batches
   std::size_t decode_concurrency = 0;  ///< samples that are decoded at a time; 0: one per core

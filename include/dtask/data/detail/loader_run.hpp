@@ -202,16 +202,17 @@ class loader_run {
       if constexpr (gathering_dataset<Dataset>) {
         for (;;) {
           run->room_.reset();
-          if (run->let_in(c, c.samples.size())) break;
+          if (run->let_in(c, c.samples.size(), 0)) break;
           co_await run->room_.wait();
         }
         co_await run->gathers_.push(&c);
       } else {
         for (std::size_t at = 0; at < c.samples.size(); ++at) {
+          const std::uint64_t expected = run->expected(c.samples[at]);
           std::uint64_t charge = 0;
           for (;;) {
             run->room_.reset();
-            charge = run->let_in(c, 1);
+            charge = run->let_in(c, 1, expected);
             if (charge != 0) break;
             co_await run->room_.wait();
           }
@@ -371,16 +372,23 @@ class loader_run {
     if constexpr (!gathering_dataset<Dataset>) c->decoded.resize(c->samples.size());
     return *c;
   }
+  /// What the dataset says that a sample takes; 0: it does not say.
+  std::uint64_t expected(std::uint64_t number) const {
+    if constexpr (sizing_dataset<Dataset>)
+      return data().expected_bytes(number);
+    else
+      return 0;
+  }
   /// Counts `samples` more of a cell, and says how many bytes they are taken for; 0: there is no room yet.
-  std::uint64_t let_in(cell& c, std::uint64_t samples) noexcept {
+  std::uint64_t let_in(cell& c, std::uint64_t samples, std::uint64_t expected) noexcept {
     const bool oldest = [this] {
       const short_guard hold(lock_);
       return under_way_ == 1;
     }();
     byte_budget& bytes = budget();
     // Before any size is known, one batch.
-    if (!bytes.known() && !oldest) return 0;
-    const std::uint64_t charge = std::max<std::uint64_t>(bytes.estimate() * samples, 1);
+    if (expected == 0 && !bytes.known() && !oldest) return 0;
+    const std::uint64_t charge = std::max<std::uint64_t>(expected != 0 ? expected : bytes.estimate() * samples, 1);
     if (!oldest && !bytes.fits(charge)) return 0;
     bytes.add(charge);
     add_charge(c, charge);
@@ -403,7 +411,9 @@ class loader_run {
     const auto& made = c.decoded[item.at];
     const std::uint64_t size = made ? held_bytes<sample>::of(*made) : 0;
     budget().saw_sample(raw_size + size);
-    recharge(c, item.charge, made ? size + budget().share() : 0);
+    // What the dataset expects has its part of the batch in it.
+    const std::uint64_t whole = sizing_dataset<Dataset> ? std::max(size, item.charge) : size + budget().share();
+    recharge(c, item.charge, made ? whole : 0);
     return c.missing.fetch_sub(1) == 1;
   }
   void hold_batch(cell& c) noexcept {
