@@ -186,8 +186,8 @@ dtask::task<> send(dtask::caller c, piece one, sent_pieces* to) {
   sent_piece next;
   next.mebibytes = static_cast<std::size_t>(std::min<std::uint64_t>((one.size_bytes() >> 20) + 1, most_mebibytes));
   for (std::size_t i = 0; i < next.mebibytes; ++i) co_await to->room.acquire();
+  const bool nothing = one.unusable();
   const batch pictures = std::move(one.pictures);
-  const bool nothing = pictures.files.empty() && pictures.pixels.empty();
   next.of = std::move(one);
   std::optional<dtask::task<dtask::job_handle<std::vector<answer>>>> submitting;
   try {

@@ -2,9 +2,15 @@
 // The program examples/recognise as people start it: its answers, its exit codes, its output, on every kind of cluster.
 #if defined(DTASK_TEST_WITH_RECOGNISE)
 #include <doctest/doctest.h>
+#include <spawn.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <map>
@@ -214,6 +220,54 @@ TEST_CASE("recognise program: a folder with links to nowhere and to themselves s
   CHECK(answers[0].error.empty());
   CHECK(answers[1].error.find("symbolic links") != std::string::npos);
   CHECK(!answers[2].error.empty());
+}
+
+namespace {
+/// Runs the command after `--role=peak`, and says on its own last line how much memory it took at most, in KiB.
+const dtask_test::role peak("peak", [](int, char** words) -> int {
+  pid_t child = 0;
+  if (::posix_spawn(&child, words[2], nullptr, nullptr, words + 2, environ) != 0) return 125;
+  int status = 0;
+  rusage used{};
+  if (::wait4(child, &status, 0, &used) != child || !WIFEXITED(status)) return 126;
+  std::printf("%ld\n", used.ru_maxrss);
+  return WEXITSTATUS(status);
+});
+}  // namespace
+
+TEST_CASE("recognise program: a folder of files takes no more memory than its bound, however many they are") {
+  const auto d = data();
+  if (!d) return;
+  const faults::scratch folder;
+  // One file under many names, 2.4 GB together; it is no picture, so that nothing is computed.
+  const std::string file = folder.file("file"), few = folder.file("few"), many = folder.file("many");
+  std::ofstream(file).close();
+  fs::resize_file(file, std::uint64_t{4} << 20);
+  fs::create_directory(few);
+  fs::create_directory(many);
+  constexpr int count = 600;
+  for (int i = 0; i < count; ++i) {
+    const std::string name = "/" + std::to_string(1000 + i) + ".jpg";
+    if (i < 2) fs::create_symlink(file, few + name);
+    fs::create_symlink(file, many + name);
+  }
+  const auto peak_of = [&](const std::string& path, std::size_t files) {
+    process p(std::vector<std::string>{dtask_test::self(), "--role=peak", program()} + d->network() +
+              std::vector<std::string>{"--json", "--on", "local://1", path});
+    const auto end = p.wait(std::chrono::seconds(120));
+    REQUIRE_MESSAGE(end.has_value(), p.report());
+    CHECK(end->code == 1);
+    std::vector<std::string> lines = p.lines(process::out);
+    REQUIRE(lines.size() == files + 1);
+    const std::int64_t kib = std::atoll(lines.back().c_str());
+    lines.pop_back();
+    for (std::size_t i = 0; i < files; ++i) CHECK(parse(lines[i]).file == std::to_string(1000 + i) + ".jpg");
+    return kib / 1024;
+  };
+  const std::int64_t base = peak_of(few, 2), whole = peak_of(many, count);
+  MESSAGE("peak with 2 files " << base << " MiB, with " << count << " " << whole << " MiB");
+  // 128 MiB ahead, as much at the cluster, and blocks that wait to be used again; without bounds in bytes 1 GiB.
+  CHECK(whole - base < 640);
 }
 
 TEST_CASE("recognise program: answers that cannot be written are an error, and nobody goes on computing them") {
