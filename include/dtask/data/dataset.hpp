@@ -44,6 +44,12 @@ concept reading_dataset = requires(const D& d, std::uint64_t sample, sample_rand
   d.decode(std::declval<settled_t<decltype(d.read(sample))>>(), random);
 };
 
+/// A dataset of single samples that knows how much memory one will take before it is read: `expected_bytes(sample)`.
+template <class D>
+concept sizing_dataset = requires(const D& d, std::uint64_t sample) {
+  { d.expected_bytes(sample) } -> std::convertible_to<std::uint64_t>;
+};
+
 namespace detail {
 
 struct nothing {};
@@ -70,10 +76,6 @@ struct sample_types<D> {
 template <class D>
 concept collating_dataset = requires(const D& d, std::vector<typename detail::sample_types<D>::sample> samples) {
   d.collate(std::move(samples));
-/// A dataset of single samples that knows how much memory one will take before it is read: `expected_bytes(sample)`.
-template <class D>
-concept sizing_dataset = requires(const D& d, std::uint64_t sample) {
-  { d.expected_bytes(sample) } -> std::convertible_to<std::uint64_t>;
 };
 
 /// What a `data_loader` loads. Shared and constant: every function is called from several threads at once.
