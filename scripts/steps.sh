@@ -109,7 +109,7 @@ setup() {
       lint) need_packages clang-format-19 ;;
       gcc12) need_packages g++-12 ;;
       bench) need_packages libtbb-dev python3-venv ;;
-      demo) need_packages dataset-fashion-mnist ;;
+      demo) need_packages dataset-fashion-mnist gnuplot-nox ;;
       *) die "setup knows the parts build, torch, lint, clang, gcc12, bench and demo, not '$part'" ;;
     esac
   done

@@ -24,7 +24,7 @@ struct options {
   std::string data = "/usr/share/datasets/fashion-mnist", network = "cnn", strategy = "sync", checkpoints, out, plot;
   std::string on_loss = "rerun";
   std::int64_t steps = 16, ranks = 2, epochs = 5, seed = 1, batch = 64;
-  double rate = 0.05;
+  double rate = 0.05, at_least = 0;
   bool send_data = false, resume = false, json = false;
 };
 
@@ -84,7 +84,11 @@ dtask::task<int> train_network(dtask::cluster* c, options o) {
     if (!o.json) say("weights saved as " + o.out);
   }
   if (!o.plot.empty()) train::plot(o.plot, all);
-  co_return 0;
+  const double reached = all.empty() ? 0 : 100 * all.back().held_out.mean("right");
+  if (all.empty() || reached >= o.at_least) co_return 0;
+  std::fprintf(stderr, "train: %s %% of the held-out pictures were right, fewer than --at-least %s\n",
+               dtask::number_text(reached, 2).c_str(), dtask::number_text(o.at_least, 2).c_str());
+  co_return 1;
 }
 
 /// How to go on where the training has been stopped.
@@ -148,6 +152,7 @@ int main(int argc, char** argv) {
         ->type_name("FILE.safetensors");
     app.add_option<std::string>("--plot", o.plot, "file for a plot of loss and accuracy (gnuplot), and FILE.csv")
         ->type_name("FILE.svg|FILE.png");
+    add_number<double>(app, "--at-least", o.at_least, 0, 100, "exit code 1 where fewer per cent are right in the end");
     app.add_flag("--json", o.json, "one line of JSON per epoch");
   };
   const int code = dtask::main<train::jobs>(argc, argv, add_options, [&o](dtask::cluster& c) {
