@@ -41,7 +41,7 @@ class network {
  public:
   at::Tensor operator()(const at::Tensor& pictures) const {
     at::Tensor x = at::conv2d(pictures, first_, {}, 2, 1).relu_();
-    x = at::conv2d(x, second_, {}, 1, 1).relu_();
+    x = at::conv2d(x, second_, {}, 2, 1).relu_();
     x = at::conv2d(x, third_, {}, 2, 1).relu_();
     return at::matmul(x.mean({2, 3}), last_);
   }
