@@ -100,6 +100,18 @@ void say_how_to_resume(const options& o, int argc, char** argv) {
   std::fprintf(stderr, "train: stopped; go on with: %s --resume\n", words.c_str());
 }
 
+/// A check of an option's value.
+auto one_of(std::vector<std::string> words) {
+  return [words = std::move(words)](const std::string& text) {
+    std::string all;
+    for (const std::string& word : words) {
+      if (word == text) return std::string();
+      all += (all.empty() ? "" : ", ") + word;
+    }
+    return "'" + text + "' is none of " + all;
+  };
+}
+
 template <class Number>
 CLI::Option* add_number(CLI::App& app, const char* name, Number& to, Number least, Number most, const char* about) {
   return app
@@ -131,10 +143,10 @@ int main(int argc, char** argv) {
         ->capture_default_str();
     app.add_flag("--send-data", o.send_data, "workers without the files fetch them from this program");
     app.add_option<std::string>("--model", o.network, "what is trained")
-        ->check(CLI::IsMember({"cnn", "mlp"}))
+        ->check(one_of({"cnn", "mlp"}))
         ->capture_default_str();
     app.add_option<std::string>("--strategy", o.strategy, "how the ranks come together")
-        ->check(CLI::IsMember({"sync", "local_sgd", "diloco", "average"}))
+        ->check(one_of({"sync", "local_sgd", "diloco", "average"}))
         ->capture_default_str();
     add_number<std::int64_t>(app, "--steps", o.steps, 1, 1'000'000,
                              "steps of a rank in a round of local_sgd and diloco");
@@ -144,7 +156,7 @@ int main(int argc, char** argv) {
     add_number<std::int64_t>(app, "--seed", o.seed, 0, std::int64_t{1} << 53, "of everything that is random");
     add_number<double>(app, "--rate", o.rate, 0, 1000, "the largest learning rate");
     app.add_option<std::string>("--on-loss", o.on_loss, "what becomes of a lost worker's part of a round")
-        ->check(CLI::IsMember({"rerun", "drop"}))
+        ->check(one_of({"rerun", "drop"}))
         ->capture_default_str();
     app.add_option<std::string>("--checkpoints", o.checkpoints, "folder for checkpoints")->type_name("DIR");
     app.add_flag("--resume", o.resume, "go on from the newest checkpoint");

@@ -27,10 +27,11 @@ TEST_CASE("Ctrl-C of the client: its jobs are cancelled on the workers, it leave
   process& later = s.add_client({"--job", "echo:x", "--job", "echo:y"});
   REQUIRE_MESSAGE(later.wait(), later.report());
   CHECK(site::answers(later).size() == 2);
-  // `c` waited. It may have got a slot before its own cancel came, and was stopped then like the others.
+  // `c` waited, or `b`, which is not sent ahead of a free slot. It may have got a slot before its own cancel came, and
+  // was stopped then like the others.
   int runs = 0;
   while (const std::optional<std::string> line = s.events.next(std::chrono::milliseconds(0))) {
-    CHECK_MESSAGE(line->find(" c ") != std::string::npos, *line);
+    CHECK_MESSAGE((line->find(" b ") != std::string::npos || line->find(" c ") != std::string::npos), *line);
     runs += line->starts_with("started ") ? 1 : -1;
   }
   CHECK(runs == 0);

@@ -80,7 +80,7 @@ TEST_CASE("peers that are not dtask get one line in the log each and no link") {
   CHECK(log.count("it looks like HTTP") == 1);
   CHECK(log.count("not a dtask peer: its first bytes are") == 2);
   CHECK(log.count("is over the limit of 262144") == 1);
-  CHECK(log.count("the peer speaks version 42 of the dtask protocol, this side version 2") == 1);
+  CHECK(log.count("the peer speaks version 42 of the dtask protocol, this side version 3") == 1);
   CHECK(log.count("the connection was closed by the peer") == 1);
   CHECK(log.count("the peer closed in the middle of a frame") == 1);
   CHECK(w.accepted.empty());
