@@ -96,14 +96,13 @@ class shared_objects {
 
   /// Lets the object go: whoever asks next makes a new one. No effect where there is none, or while it is being made.
   void drop(std::string_view name) {
-    std::shared_ptr<void> gone;
+    std::shared_ptr<entry> gone;  // destroyed without the locks
     const std::lock_guard hold(guard_);
     const auto at = entries_.find(name);
     if (at == entries_.end()) return;
-    const std::lock_guard inner(at->second->guard);
-    if (at->second->state != stage::empty) return;
-    gone = std::move(at->second->object);
-    entries_.erase(at);
+    gone = at->second;
+    const std::lock_guard inner(gone->guard);
+    if (gone->state == stage::empty) entries_.erase(at);
   }
 
  private:
