@@ -163,7 +163,11 @@ int main(int argc, char** argv) {
     app.add_option<std::string>("--out", o.out, "file for the trained weights, which recognise loads")
         ->type_name("FILE.safetensors");
     app.add_option<std::string>("--plot", o.plot, "file for a plot of loss and accuracy (gnuplot), and FILE.csv")
-        ->type_name("FILE.svg|FILE.png");
+        ->type_name("FILE.svg|FILE.png")
+        ->check([](const std::string& text) {
+          return text.ends_with(".svg") || text.ends_with(".png") ? std::string()
+                                                                  : "'" + text + "' ends in neither .svg nor .png";
+        });
     add_number<double>(app, "--at-least", o.at_least, 0, 100, "exit code 1 where fewer per cent are right in the end");
     app.add_flag("--json", o.json, "one line of JSON per epoch");
   };

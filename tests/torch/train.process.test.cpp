@@ -138,8 +138,14 @@ TEST_CASE("train: workers are killed, paused and replaced in the middle: the sam
 TEST_CASE("train: on spawn://, and from shards that the client sends, the same bytes") {
   ground g;
   const dtask::bytes expected = g.undisturbed();
-  const auto spawned = g.train("spawn://2", "spawned");
-  check_end(*spawned);
+  const auto spawned = g.train("spawn://2", "spawned", {"--plot", g.file("plot.svg")});
+  const auto end = spawned->wait();
+  REQUIRE_MESSAGE(end, spawned->report());
+  // Whether or not there is a gnuplot, the figures are there.
+  const bool drawn = spawned->text(process::err).find("install gnuplot-nox") == std::string::npos;
+  CHECK_MESSAGE((end->code == 0) == drawn, spawned->report());
+  CHECK(dtask::read_file(g.file("plot.svg.csv")).view().starts_with("epoch,loss,"));
+  if (drawn) CHECK(dtask::read_file(g.file("plot.svg")).view().find("<svg") != std::string_view::npos);
   CHECK(g.weights("spawned") == expected);
   g.add_worker();
   const auto sent = g.train(g.url(), "sent", {"--send-data"});
