@@ -164,14 +164,15 @@ std::uint64_t inputs::expected_bytes(std::uint64_t number) const noexcept {
 
 std::vector<piece> inputs::collate(std::vector<read_input> read) const {
   std::vector<piece> out;
-  std::optional<std::size_t> array;  // of the last piece
-  std::size_t begin = 0;             // of its pixels, in pictures
+  constexpr std::size_t none = ~std::size_t{0};
+  std::size_t array = none;  // of the last piece
+  std::size_t begin = 0;     // of its pixels, in pictures
   for (read_input& one : read) {
     const input& from = inputs_[one.number];
     const bool usable = one.error.empty();
-    if (out.empty() || (usable && array && *array != from.array)) {
+    if (out.empty() || (usable && array != none && array != from.array)) {
       out.emplace_back().first = one.number;
-      array.reset();
+      array = none;
     }
     piece& to = out.back();
     to.errors.push_back(std::move(one.error));
@@ -179,7 +180,7 @@ std::vector<piece> inputs::collate(std::vector<read_input> read) const {
     if (from.array == 0) {
       to.pictures.files.push_back(std::move(one.file));
     } else {
-      if (!array) begin = from.position;
+      if (array == none) begin = from.position;
       to.pictures.pixels =
           arrays_[from.array - 1].slice(begin * picture_bytes_, (from.position + 1 - begin) * picture_bytes_);
     }

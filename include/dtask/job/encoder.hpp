@@ -111,7 +111,8 @@ class encoder {
     while (detail::decode_budget(size_) < charged_) pad();
     check_total();
     if (data_ == inline_) {
-      out_.body = bytes::copy(data_, size_);
+      // It is never more, which g++ 12 wants to hear.
+      out_.body = bytes::copy(inline_, size_ < sizeof inline_ ? size_ : sizeof inline_);
     } else {
       const std::byte* at = data_;
       out_.body = bytes(std::move(block_), at, size_);
