@@ -96,13 +96,13 @@ TEST_CASE(
     "trainer: in float64, sync on 1, 2 and 4 ranks at one global batch is a bare loop, to 1e-10 after 100 steps") {
   test::recipe r;
   r.doubles = true;
-  r.count = 192;
-  // 8 epochs of 12 steps of 16, and the first 4 of the next.
+  r.count = 160;
+  // 10 epochs of 10 steps of 16.
   torch::manual_seed(5);
   auto module = r.model();
   auto optimizer = r.optimizer(module->parameters());
   const dtask::tensor_dataset data = r.data(dtask::split::train);
-  for (std::uint64_t epoch = 0; epoch < 8; ++epoch) {
+  for (std::uint64_t epoch = 0; epoch < 10; ++epoch) {
     dtask::data_loader<dtask::tensor_dataset> loader(data, {.batch = 16, .seed = 5});
     loader.start_epoch(epoch);
     auto one_epoch = [](dtask::data_loader<dtask::tensor_dataset>* l, test::recipe* rec, test::two_layers* m,
@@ -122,7 +122,7 @@ TEST_CASE(
     CAPTURE(ranks);
     test::recipe part = r;
     part.batch = 16 / ranks;
-    const outcome got = run("local://2", part, {.ranks = ranks, .epochs = 8, .seed = 5});
+    const outcome got = run("local://2", part, {.ranks = ranks, .epochs = 10, .seed = 5});
     REQUIRE_FALSE(got.failed);
     REQUIRE(got.bytes.size() == bare.size());
     const auto* values = reinterpret_cast<const double*>(got.bytes.data());
@@ -175,6 +175,18 @@ TEST_CASE("trainer: random layers in parts side by side are reported; alone they
   const outcome one = run("local://1", r, o);
   CHECK(one.epochs.back().reproducible);
   CHECK(run("local://1", r, o).bytes == one.bytes);
+  test::gate gate;
+  test::gate::current() = &gate;
+  r.meet = true;
+  const outcome beside = run("local://2", r, o);
+  REQUIRE_FALSE(beside.failed);
+  CHECK_FALSE(beside.epochs.front().reproducible);
+  CHECK(beside.epochs.front().why_not.front().find("spawn://") != std::string::npos);
+  // Without random layers it does not matter.
+  r.drop = false;
+  test::gate other;
+  test::gate::current() = &other;
+  CHECK(run("local://2", r, o).epochs.back().reproducible);
 }
 
 TEST_CASE("trainer: errors name epoch, rank and worker, and the workers stay usable") {

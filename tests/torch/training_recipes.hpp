@@ -73,6 +73,7 @@ struct recipe {
   bool adam = false;
   bool explodes = false;
   std::int32_t hold_at = 0;
+  bool meet = false;  ///< the first loss waits for the second, which is of another part
 
   auto model() const { return std::make_shared<two_layers>(doubles, norm, drop); }
   std::unique_ptr<torch::optim::Optimizer> optimizer(dtask::parameters p) const {
@@ -86,6 +87,11 @@ struct recipe {
     if (hold_at != 0 && ++gate::current()->losses == hold_at) {
       gate::current()->entered.set_value();
       gate::current()->go_on.get_future().wait();
+    }
+    if (meet) {
+      const int number = ++gate::current()->losses;
+      if (number == 1) gate::current()->go_on.get_future().wait();
+      if (number == 2) gate::current()->go_on.set_value();
     }
     const at::Tensor out = m.forward(b.inputs);
     t.add("right", out.argmax(1).eq(b.targets).sum().item<std::int64_t>());
