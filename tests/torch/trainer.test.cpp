@@ -219,6 +219,14 @@ TEST_CASE("trainer: errors name epoch, rank and worker, and the workers stay usa
     REQUIRE(got.failed);
     CHECK(text(got).find("0 ranks") != std::string::npos);
   }
+  {
+    dtask::training_options nowhere = two;
+    nowhere.checkpoints = "/proc/no-such-folder";
+    const outcome got = run(coordinator.url(), {}, nowhere);
+    REQUIRE(got.failed);
+    CHECK(got.failed->code() == errc::io_error);
+    CHECK(text(got).find("/proc/no-such-folder") != std::string::npos);
+  }
   const outcome good = run(coordinator.url(), {}, two);
   CHECK_FALSE(good.failed);
   CHECK(good.epochs.size() == 1);

@@ -299,7 +299,7 @@ class trainer {
     auto working = all_parts(self, detail::part_kind::train, static_cast<std::int64_t>(wanted));
     auto both = when_all(std::move(sending), std::move(working));
     auto ends = co_await std::move(both);
-    self->take(std::get<1>(std::move(ends)), static_cast<std::int64_t>(wanted));
+    self->take(std::get<1>(std::move(ends)));
     for (std::uint64_t i = 0; i < wanted; ++i) self->position_ = batches.after(self->position_);
     self->epoch_.seconds += since(begin);
   }
@@ -379,7 +379,7 @@ class trainer {
     return n;
   }
   /// Makes the next state of what the ranks did.
-  void take(ended_parts parts, std::int64_t batches) {
+  void take(ended_parts parts) {
     const at::NoGradGuard no_gradients;
     std::int64_t samples = 0;
     for (ended_part& p : parts) {
@@ -400,7 +400,7 @@ class trainer {
     if (is_local())
       take_states(std::move(parts));
     else
-      take_gradients(std::move(parts), batches);
+      take_gradients(std::move(parts));
     if (average_) average_->update(current_parameters());
   }
   void take_states(ended_parts parts) {
@@ -414,7 +414,7 @@ class trainer {
                  : dtask::average(state_, states, options_.strategy.merge);
     shown_ = false;
   }
-  void take_gradients(ended_parts parts, std::int64_t) {
+  void take_gradients(ended_parts parts) {
     std::vector<gradient_part> gradients;
     std::vector<state_part> states;
     for (ended_part& p : parts) {
@@ -459,7 +459,7 @@ class trainer {
     return is_local() ? state_.parameters.segments : replica_->model.parameters().segments;
   }
   void show_weights() {
-    if (is_local() ? shown_ : false) return;
+    if (is_local() && shown_) return;
     training_state now = current();
     if (!is_local()) {
       // Its parameters are the replica's own memory.
