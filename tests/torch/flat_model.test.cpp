@@ -130,6 +130,54 @@ TEST_CASE("flat model: a gradient that something replaced is brought back") {
   CHECK_THROWS_AS(model.set_gradients({}), dtask::error);
 }
 
+TEST_CASE("flat model: dropped gradients are made anew, those that the backward pass did not reach are zeros") {
+  const auto plain = made(1), net = made(1);
+  dtask::flat_model model(net);
+  const auto options = torch::optim::SGDOptions(0.1).momentum(0.9).weight_decay(0.1);
+  torch::optim::SGD one(plain->parameters(), options), two(net->parameters(), options);
+  const at::Tensor x = pictures();
+  for (int step = 0; step < 3; ++step) {
+    for (at::Tensor& p : plain->parameters()) p.mutable_grad() = at::zeros_like(p);
+    loss_of(*plain, x).backward();
+    one.step();
+    model.drop_gradients();
+    CHECK(!net->conv->weight.grad().defined());
+    loss_of(*net, x).backward();
+    CHECK(!net->unused->weight.grad().defined());
+    model.complete_gradients();
+    CHECK(at::equal(net->unused->weight.grad(), at::zeros({2, 2})));
+    two.step();
+  }
+  const auto a = plain->parameters(), b = net->parameters();
+  for (std::size_t i = 0; i < a.size(); ++i) CHECK(at::allclose(a[i], b[i], 1e-4, 1e-6));
+}
+
+TEST_CASE("flat model: gradients that are taken are the caller's, whatever lay in their memory before") {
+  const auto net = made(1);
+  net->out->weight.requires_grad_(false);
+  dtask::flat_model model(net);
+  const at::Tensor x = pictures();
+  loss_of(*net, x).backward();
+  const at::Tensor right = model.gradients()[0].clone();
+  for (int step = 0; step < 3; ++step) {
+    // What the next segment may lie in: nothing of it may be seen.
+    {
+      const at::Tensor dirt = at::full({right.numel()}, 7.0F);
+    }
+    model.drop_gradients();
+    loss_of(*net, x).backward();
+    const std::vector<at::Tensor> taken = model.take_gradients();
+    CHECK(at::equal(taken.at(0), right));
+    CHECK(!net->conv->weight.grad().defined());
+    CHECK(taken[0].storage().data() != model.gradients()[0].storage().data());
+    CHECK(model.gradients()[0].abs().sum().item<double>() == 0);
+  }
+  const void* const memory = right.const_data_ptr();
+  model.set_gradients({right});
+  CHECK(model.gradients()[0].const_data_ptr() == memory);
+  CHECK(net->conv->weight.grad().storage().data() == memory);
+}
+
 TEST_CASE("flat model: one segment per element type; frozen and whole-number parameters travel") {
   struct mixed : nn::Module {
     at::Tensor w, d, n, f;

@@ -4,6 +4,7 @@
 #include <torch/types.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -88,6 +89,8 @@ inline void require_like(const std::vector<at::Tensor>& first, const std::vector
 }
 
 inline constexpr std::int64_t elements_per_thread = 1 << 15;
+/// So many at a time, rank after rank, in the first cache and by vector instructions.
+inline constexpr std::int64_t elements_per_block = 512;
 
 /// out[i] = (sum of from[r][i]) / divisor. Segments of other than floating types become empty.
 inline at::Tensor sum_segments(const std::vector<const at::Tensor*>& from, double divisor) {
@@ -96,11 +99,20 @@ inline at::Tensor sum_segments(const std::vector<const at::Tensor*>& from, doubl
     T* const to = out.mutable_data_ptr<T>();
     std::vector<const T*> at(from.size());
     for (std::size_t r = 0; r < from.size(); ++r) at[r] = from[r]->const_data_ptr<T>();
+    // A product with the reciprocal of a power of two is the quotient, and costs a fifth.
+    int exponent = 0;
+    const double scale = std::frexp(divisor, &exponent) == 0.5 ? 1 / divisor : 0;
     at::parallel_for(0, out.numel(), elements_per_thread, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) {
-        double sum = 0;
-        for (const T* p : at) sum += static_cast<double>(p[i]);
-        to[i] = rounded<T>(sum / divisor);
+      double sum[elements_per_block];
+      for (; begin < end; begin += elements_per_block) {
+        const std::int64_t n = std::min(elements_per_block, end - begin);
+        std::fill_n(sum, n, 0.0);
+        for (const T* const first : at)
+          for (std::int64_t i = 0; i < n; ++i) sum[i] += static_cast<double>(first[begin + i]);
+        if (scale != 0)
+          for (std::int64_t i = 0; i < n; ++i) to[begin + i] = rounded<T>(sum[i] * scale);
+        else
+          for (std::int64_t i = 0; i < n; ++i) to[begin + i] = rounded<T>(sum[i] / divisor);
       }
     });
   });
@@ -117,10 +129,13 @@ inline at::Tensor average_segments(const std::vector<const at::Tensor*>& from, c
     std::vector<const T*> at(from.size());
     for (std::size_t r = 0; r < from.size(); ++r) at[r] = from[r]->const_data_ptr<T>();
     at::parallel_for(0, out.numel(), elements_per_thread, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) {
-        double mean = static_cast<double>(at[0][i]);
-        for (std::size_t r = 1; r < at.size(); ++r) mean += (static_cast<double>(at[r][i]) - mean) * share[r];
-        to[i] = rounded<T>(mean);
+      double mean[elements_per_block];
+      for (; begin < end; begin += elements_per_block) {
+        const std::int64_t n = std::min(elements_per_block, end - begin);
+        for (std::int64_t i = 0; i < n; ++i) mean[i] = static_cast<double>(at[0][begin + i]);
+        for (std::size_t r = 1; r < at.size(); ++r)
+          for (std::int64_t i = 0; i < n; ++i) mean[i] += (static_cast<double>(at[r][begin + i]) - mean[i]) * share[r];
+        for (std::int64_t i = 0; i < n; ++i) to[begin + i] = rounded<T>(mean[i]);
       }
     });
   });

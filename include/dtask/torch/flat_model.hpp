@@ -91,11 +91,11 @@ inline void require_no_overlap(const std::vector<named_tensor>& all) {
 /// averaging and sending the model, clearing and clipping its gradients are one operation per element type.
 ///
 /// The module is used as before. Optimizers are made after the flat model, of `module()->parameters()`. What changes:
-/// gradients are cleared by `clear_gradients()` alone, since they are kept where they are (an optimizer's `zero_grad`
-/// drops them, and costs a copy); `module()->to(..)` must not be called any more, and no second flat model be made of
-/// the module while this one is used. Parameters that are not used in a step, or need no gradient, have zeros in the
-/// gradient segments. Weights that have several names are counted once, under the first. Not thread-safe: one step at a
-/// time.
+/// before a backward pass gradients are forgotten by `drop_gradients()`, or cleared where they lie by
+/// `clear_gradients()`, instead of by an optimizer's `zero_grad`; `module()->to(..)` must not be called any more, and
+/// no second flat model be made of the module while this one is used. Parameters that are not used in a step, or need
+/// no gradient, have zeros in the gradient segments. Weights that have several names are counted once, under the first.
+/// Not thread-safe: one step at a time.
 class flat_model {
  public:
   /// `module`: on the CPU, initialised; its values are kept. Throws `error(errc::invalid_argument)` for none, for one
@@ -117,18 +117,15 @@ class flat_model {
       parameters_.layout.entries.push_back(detail::entry_of(p, options.channels_last));
     plan_ = detail::plan_segments(parameters_.layout);
     parameters_.segments = detail::zero_segments(plan_);
-    for (std::size_t i = 0; i < plan_.types.size(); ++i)
-      gradients_.push_back(at::isFloatingType(plan_.types[i]) ? at::zeros({plan_.sizes[i]}, plan_.types[i])
-                                                              : at::empty({0}, plan_.types[i]));
     for (std::size_t i = 0; i < all.size(); ++i) {
       at::Tensor& p = all[i].tensor;
       const at::Tensor place = view(parameters_.segments, i);
       place.copy_(p.detach());
       p.set_data(place);
-      gradient_views_.push_back(p.requires_grad() ? view(gradients_, i) : at::Tensor());
-      if (p.requires_grad()) p.mutable_grad() = gradient_views_.back();
       tensors_.push_back(std::move(p));
     }
+    make_gradients();
+    clear_gradients();
   }
   flat_model(flat_model&&) = default;
   flat_model& operator=(flat_model&&) = default;
@@ -148,18 +145,32 @@ class flat_model {
     return n;
   }
 
-  /// Sets all gradients to zero; before each backward pass that shall not add to the last one.
+  /// Sets all gradients to zero where they lie; before a backward pass that shall not add to the last one.
   void clear_gradients() {
     const at::NoGradGuard guard;
     for (at::Tensor& g : gradients_)
       if (g.numel() != 0) std::memset(g.mutable_data_ptr(), 0, g.nbytes());
-    for (std::size_t i = 0; i < tensors_.size(); ++i)
-      if (gradient_views_[i].defined() && !is_in_place(i)) tensors_[i].mutable_grad() = gradient_views_[i];
+    put_in_place();
+  }
+  /// Forgets all gradients. The next backward pass makes them anew, which costs less than adding them to zeros;
+  /// `complete_gradients()` or `gradients()` comes after it.
+  void drop_gradients() {
+    for (at::Tensor& p : tensors_) p.mutable_grad() = at::Tensor();
+  }
+  /// Gives zeros to the parameters that the backward pass after `drop_gradients()` did not reach, so that an optimizer
+  /// treats all alike (it leaves out what has no gradient).
+  void complete_gradients() {
+    const at::NoGradGuard guard;
+    for (std::size_t i = 0; i < tensors_.size(); ++i) {
+      if (!gradient_views_[i].defined() || tensors_[i].grad().defined()) continue;
+      gradient_views_[i].zero_();
+      tensors_[i].mutable_grad() = gradient_views_[i];
+    }
   }
 
   /// The gradients of all parameters in the segments of the layout (empty where the element type has none): the model's
-  /// own memory, valid until the next `clear_gradients` or backward pass. Where something replaced a gradient (a sparse
-  /// one, or an optimizer's `zero_grad`), it is brought back first.
+  /// own memory, valid until the next of these functions or backward pass. What lies elsewhere (after
+  /// `drop_gradients()`, a sparse one, an optimizer's `zero_grad`) is brought there first.
   const std::vector<at::Tensor>& gradients() {
     const at::NoGradGuard guard;
     for (std::size_t i = 0; i < tensors_.size(); ++i) {
@@ -173,22 +184,30 @@ class flat_model {
     }
     return gradients_;
   }
+  /// The same, given away: the model has none afterwards, as after `drop_gradients()`.
+  std::vector<at::Tensor> take_gradients() {
+    gradients();
+    drop_gradients();
+    std::vector<at::Tensor> out = std::move(gradients_);
+    make_gradients();
+    return out;
+  }
 
-  /// Makes these the gradients of the next optimizer step. `segments`: of this model's layout, as `gradients()` gives
-  /// them. Throws `error(errc::bad_data)` for others.
-  void set_gradients(const std::vector<at::Tensor>& segments) {
+  /// Makes these the gradients of the next optimizer step, and their memory the model's own. `segments`: of this
+  /// model's layout, as `gradients()` gives them, to be written to by nobody else. Throws `error(errc::bad_data)` for
+  /// others.
+  void set_gradients(std::vector<at::Tensor> segments) {
     if (segments.size() != gradients_.size())
       throw error(errc::bad_data, "gradients of another number of segments than the model has");
     for (std::size_t i = 0; i < segments.size(); ++i) {
       const at::Tensor& s = segments[i];
-      if (!s.defined() || s.dim() != 1 || s.scalar_type() != gradients_[i].scalar_type() ||
-          s.numel() != gradients_[i].numel())
+      if (!s.defined() || !s.device().is_cpu() || s.dim() != 1 || !s.is_contiguous() ||
+          s.scalar_type() != gradients_[i].scalar_type() || s.numel() != gradients_[i].numel())
         throw error(errc::bad_data, "gradients that are not of the model's layout");
     }
-    const at::NoGradGuard guard;
-    for (std::size_t i = 0; i < segments.size(); ++i) gradients_[i].copy_(segments[i]);
-    for (std::size_t i = 0; i < tensors_.size(); ++i)
-      if (gradient_views_[i].defined() && !is_in_place(i)) tensors_[i].mutable_grad() = gradient_views_[i];
+    gradients_ = std::move(segments);
+    view_gradients();
+    put_in_place();
   }
 
   /// Takes over parameters and buffers; the optimizer's part is `restore_optimizer`'s. Nothing is changed where it
@@ -211,10 +230,15 @@ class flat_model {
   /// counters stay as they are.
   void save(training_state& to) const {
     const at::NoGradGuard guard;
-    to.libtorch = libtorch_version;
     to.parameters.layout = layout();
     to.parameters.segments.clear();
     for (const at::Tensor& s : parameters_.segments) to.parameters.segments.push_back(s.clone());
+    save_buffers(to);
+  }
+  /// The same without the parameters.
+  void save_buffers(training_state& to) const {
+    const at::NoGradGuard guard;
+    to.libtorch = libtorch_version;
     const std::vector<detail::named_tensor> buffers = detail::each_once(module_->named_buffers());
     to.buffers.layout = layout_of(buffers);
     to.buffers.segments = detail::zero_segments(detail::plan_segments(to.buffers.layout));
@@ -233,6 +257,40 @@ class flat_model {
   }
   at::Tensor view(const std::vector<at::Tensor>& segments, std::size_t i) const {
     return detail::view_of(segments[plan_.places[i].segment], plan_.places[i], parameters_.layout.entries[i]);
+  }
+  /// Makes segments for gradients. Elements that no gradient is written to (between the tensors, and of parameters that
+  /// need none) are zero, the others are not set.
+  void make_gradients() {
+    gradients_.clear();
+    std::vector<std::int64_t> end;  // of what is set or will be
+    for (std::size_t i = 0; i < plan_.types.size(); ++i) {
+      end.push_back(0);
+      gradients_.push_back(at::empty({at::isFloatingType(plan_.types[i]) ? plan_.sizes[i] : 0}, plan_.types[i]));
+    }
+    const auto fill = [&](std::size_t segment, std::int64_t to) {
+      const at::Tensor& g = gradients_[segment];
+      const auto width = static_cast<std::int64_t>(g.element_size());
+      if (g.numel() != 0 && to > end[segment])
+        std::memset(static_cast<char*>(g.mutable_data_ptr()) + end[segment] * width, 0,
+                    static_cast<std::size_t>((to - end[segment]) * width));
+    };
+    for (std::size_t i = 0; i < plan_.places.size(); ++i) {
+      const detail::segment_place& p = plan_.places[i];
+      if (!tensors_[i].requires_grad()) continue;
+      fill(p.segment, p.offset);
+      end[p.segment] = p.offset + p.count;
+    }
+    for (std::size_t i = 0; i < plan_.types.size(); ++i) fill(i, plan_.sizes[i]);
+    view_gradients();
+  }
+  void view_gradients() {
+    gradient_views_.clear();
+    for (std::size_t i = 0; i < tensors_.size(); ++i)
+      gradient_views_.push_back(tensors_[i].requires_grad() ? view(gradients_, i) : at::Tensor());
+  }
+  void put_in_place() {
+    for (std::size_t i = 0; i < tensors_.size(); ++i)
+      if (gradient_views_[i].defined() && !is_in_place(i)) tensors_[i].mutable_grad() = gradient_views_[i];
   }
   bool is_in_place(std::size_t i) const {
     const at::Tensor& g = tensors_[i].grad();

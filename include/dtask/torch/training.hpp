@@ -285,7 +285,7 @@ class training : public job<Name, pure> {
         detail::mix_seed(plan_.seed, static_cast<std::uint64_t>(order.round), static_cast<std::uint64_t>(order.rank)));
     at::set_num_threads(plan_.threads);
     r.module->train();
-    if (!plan_.how.is_local()) r.model.clear_gradients();
+    if (!plan_.how.is_local()) r.model.drop_gradients();
     for (std::int64_t k = 0; k < order.batches; ++k) {
       ctx.stop().check();
       auto next = loader->next();
@@ -306,14 +306,14 @@ class training : public job<Name, pure> {
     }
     waiting->put(order.rank, std::move(*loader));
 
-    r.model.save(answer.state);
     if (plan_.how.is_local()) {
+      r.model.save(answer.state);
       if (plan_.how.merge == optimizer_merge::average) answer.state.optimizer = save_optimizer(*r.optimizer, r.model);
       answer.state.counters.steps += order.batches;
     } else {
       // The parameters have not changed, the buffers may have.
-      answer.state.parameters = {};
-      for (const at::Tensor& g : r.model.gradients()) answer.gradients.push_back(g.clone());
+      r.model.save_buffers(answer.state);
+      answer.gradients = r.model.take_gradients();
     }
     co_return answer;
   }
@@ -347,9 +347,12 @@ class training : public job<Name, pure> {
       loss.mul(n).backward();
       return;
     }
-    r.model.clear_gradients();
+    r.model.drop_gradients();
     loss.backward();
-    if (plan_.clip_norm > 0) clip_gradient_norm(r.model.gradients(), plan_.clip_norm);
+    if (plan_.clip_norm > 0)
+      clip_gradient_norm(r.model.gradients(), plan_.clip_norm);
+    else
+      r.model.complete_gradients();
     answer.rate = detail::rate_of(plan_.recipe, plan_.rate, order.step + k, order.total_steps);
     r.rates.set(answer.rate);
     r.optimizer->step();
