@@ -4,11 +4,13 @@
 // tuned by hand; and in one process, against a bare LibTorch loop and plain PyTorch with one thread.
 #include <ATen/Functions.h>
 #include <ATen/Parallel.h>
+#include <time.h>
 #include <torch/nn/module.h>
 #include <torch/nn/modules/conv.h>
 #include <torch/nn/modules/linear.h>
 #include <torch/optim/sgd.h>
 #include <torch/utils.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <cstdint>
@@ -23,7 +25,10 @@
 #include <dtask/torch/training.hpp>
 #include <exception>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <memory>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -62,24 +67,26 @@ at::Tensor channels_last(const at::Tensor& pictures) {
   return at::empty(pictures.sizes(), pictures.options().memory_format(at::MemoryFormat::ChannelsLast)).copy_(pictures);
 }
 
-/// The pictures as floats, as the Python peers hold them.
-dtask::tensor_dataset load(const std::string& folder, dtask::split which) {
+/// The pictures as floats, as the Python peers hold them; of all that were read, the first `most`, where it is not 0.
+dtask::tensor_dataset load(const std::string& folder, dtask::split which, std::int64_t most = 0) {
   const dtask::idx_dataset packed(folder, which);
   std::vector<std::uint64_t> all(packed.size());
   for (std::uint64_t i = 0; i < packed.size(); ++i) all[i] = i;
   const dtask::batch whole = dtask::to_batch(packed.gather(all, {}));
-  return {whole.inputs, whole.targets};
+  if (most == 0) return {whole.inputs, whole.targets};
+  return {whole.inputs.narrow(0, 0, most), whole.targets.narrow(0, 0, most)};
 }
 
 struct recipe {
   std::string folder;
   std::int32_t batch = 64;
+  std::int64_t most = 0;  ///< samples
 
   auto model() const { return std::make_shared<cnn>(); }
   auto optimizer(dtask::parameters p) const {
     return std::make_unique<torch::optim::SGD>(p, torch::optim::SGDOptions(rate).momentum(momentum));
   }
-  dtask::tensor_dataset data(dtask::split which) const { return load(folder, which); }
+  dtask::tensor_dataset data(dtask::split which) const { return load(folder, which, most); }
   at::Tensor loss(cnn& m, const dtask::batch& b, dtask::tally& t) const {
     const at::Tensor answers = m.forward(channels_last(b.inputs));
     // Only where it is looked at: the bare loop and the peers do not count while they train.
@@ -149,6 +156,36 @@ double peer(const std::string& python, const std::string& folder, const std::str
   return status == 0 ? images : 0;
 }
 
+/// Seconds since this process was started.
+double age() {
+  std::ifstream in("/proc/self/stat");
+  const std::string line{std::istreambuf_iterator<char>(in), {}};
+  std::istringstream fields(line.substr(line.rfind(')') + 2));
+  std::string field;
+  for (int i = 0; i < 20; ++i) fields >> field;  // the 22nd of the line: when it began, in ticks since boot
+  timespec now{};
+  ::clock_gettime(CLOCK_BOOTTIME, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9 -
+         std::strtod(field.c_str(), nullptr) / static_cast<double>(::sysconf(_SC_CLK_TCK));
+}
+/// All files are read, and one step is made of the first 128 pictures and evaluated on as many.
+dtask::task<int> first_step(dtask::cluster* c, std::string folder) {
+  dtask::trainer<train> t(*c, recipe{folder, 64, 128}, {.ranks = 2, .epochs = 1, .seed = 1});
+  co_await t.next();
+  std::printf("%f\n", age());
+  co_return 0;
+}
+/// Seconds from the start of a process of this program, with two workers, to the end of its first step; 0: it failed.
+double first_step_of_a_process() {
+  const std::string command =
+      "DTASK_BENCH_FIRST_STEP=1 '" + std::filesystem::read_symlink("/proc/self/exe").string() + "'";
+  std::FILE* const out = ::popen(command.c_str(), "r");
+  if (out == nullptr) return 0;
+  double seconds = 0;
+  const int read = std::fscanf(out, "%lf", &seconds);
+  return ::pclose(out) == 0 && read == 1 ? seconds : 0;
+}
+
 dtask::task<int> measure(dtask::cluster* spawned, std::string folder) {
   const char* const python = std::getenv("DTASK_BENCH_PEER_PYTHON");
   const bool with_peers = python != nullptr && *python != '\0';
@@ -156,7 +193,7 @@ dtask::task<int> measure(dtask::cluster* spawned, std::string folder) {
   at::set_num_threads(1);
   dtask::cluster alone = co_await dtask::cluster::connect<jobs>("local://1");
   const recipe rank{folder, 64}, whole{folder, 128};
-  std::vector<double> sync2, local2, sync1, local1, bare, ddp, tuned, plain;
+  std::vector<double> sync2, local2, sync1, local1, bare, ddp, tuned, plain, first, first_ddp;
   double accuracy_sync = 0, accuracy_local = 0, ignored = 0;
   for (int round = 0; round < rounds; ++round) {
     auto a = trained(spawned, rank, {.ranks = 2, .rest = dtask::uneven::drop}, &accuracy_sync);
@@ -169,14 +206,16 @@ dtask::task<int> measure(dtask::cluster* spawned, std::string folder) {
     auto d = trained(&alone, whole, {.strategy = dtask::local_sgd(16), .rest = dtask::uneven::drop}, &ignored);
     local1.push_back(co_await std::move(d));
     bare.push_back(bare_loop(data, 128));
+    first.push_back(first_step_of_a_process());
     std::fprintf(
         stderr,
         "round %d: spawn://2 sync %.0f, local_sgd(16) %.0f; local://1 sync %.0f, local_sgd(16) %.0f; bare loop "
-        "%.0f images/s; accuracy %.4f, %.4f\n",
-        round + 1, sync2.back(), local2.back(), sync1.back(), local1.back(), bare.back(), accuracy_sync,
-        accuracy_local);
+        "%.0f images/s; accuracy %.4f, %.4f; first step after %.2f s\n",
+        round + 1, sync2.back(), local2.back(), sync1.back(), local1.back(), bare.back(), accuracy_sync, accuracy_local,
+        first.back());
     if (!with_peers) continue;
-    ddp.push_back(peer(python, folder, "--processes 2", nullptr));
+    first_ddp.push_back(0);
+    ddp.push_back(peer(python, folder, "--processes 2", &first_ddp.back()));
     tuned.push_back(peer(python, folder, "--processes 2 --tuned", nullptr));
     plain.push_back(peer(python, folder, "--processes 1 --tuned", nullptr));
   }
@@ -191,9 +230,11 @@ dtask::task<int> measure(dtask::cluster* spawned, std::string folder) {
     bench::print({"training_local_sgd_vs_tuned_ddp", local, "images/s", "DDP over Gloo, tuned", bench::median(tuned)});
     bench::print({"training_one_process_vs_pytorch", bench::median(sync1), "images/s", "PyTorch, 1 thread, tuned",
                   bench::median(plain)});
+    bench::print({"training_first_step_vs_ddp", bench::median(first), "s", "DDP over Gloo", bench::median(first_ddp)});
   } else {
     bench::print({"training_sync", bench::median(sync2), "images/s", "", 0});
     bench::print({"training_local_sgd", bench::median(local2), "images/s", "", 0});
+    bench::print({"training_first_step", bench::median(first), "s", "", 0});
   }
   co_await alone.close();
   co_return 0;
@@ -214,5 +255,8 @@ int main(int argc, char** argv) {
   }
   std::string program = argv[0], on = "--on", url = "spawn://2";
   char* words[] = {program.data(), on.data(), url.data(), nullptr};
-  return dtask::main<jobs>(3, words, [&folder](dtask::cluster& c) { return measure(&c, folder); });
+  const bool one_step = std::getenv("DTASK_BENCH_FIRST_STEP") != nullptr;
+  return dtask::main<jobs>(3, words, [&folder, one_step](dtask::cluster& c) {
+    return one_step ? first_step(&c, folder) : measure(&c, folder);
+  });
 }

@@ -7,6 +7,8 @@
 #include <chrono>
 #include <cmath>
 #include <cstdint>
+#include <filesystem>
+#include <fstream>
 #include <optional>
 #include <string>
 #include <thread>
@@ -230,6 +232,40 @@ TEST_CASE("trainer: errors name epoch, rank and worker, and the workers stay usa
   const outcome good = run(coordinator.url(), {}, two);
   CHECK_FALSE(good.failed);
   CHECK(good.epochs.size() == 1);
+}
+
+TEST_CASE("trainer: an epoch whose checkpoint cannot be written is not lost: the next call writes it and reports") {
+  const dtask_test::temporary_folder folder;
+  const std::string path = (folder.path() / "run").string();
+  std::ofstream(path) << "in the way";
+  auto all = [](std::string where) -> dtask::task<> {
+    dtask::cluster c = co_await dtask::cluster::connect<test::jobs>("local://1");
+    dtask::trainer<test::train> t(c, {}, {.epochs = 2, .seed = 1, .checkpoints = where});
+    for (int i = 0; i < 2; ++i) {
+      std::optional<dtask::error> failed;
+      try {
+        co_await t.next();
+      } catch (const dtask::error& e) {
+        failed = e;
+      }
+      REQUIRE(failed);
+      CHECK(failed->code() == errc::io_error);
+      CHECK(t.state().counters.epoch == 1);
+    }
+    std::filesystem::remove(where);
+    const auto first = co_await t.next();
+    REQUIRE(first);
+    CHECK(first->number == 1);
+    CHECK(first->samples == 200);
+    CHECK(first->checkpoint != "");
+    const auto second = co_await t.next();
+    REQUIRE(second);
+    CHECK(second->number == 2);
+    const auto third = co_await t.next();
+    CHECK_FALSE(third);
+    co_await c.close();
+  };
+  dtask::sync_wait(all(path));
 }
 
 TEST_CASE("trainer: a training that was resumed has the bytes of one that never stopped") {

@@ -9,7 +9,7 @@
 
 DTASK_BEGIN
 
-/// What one epoch of a training was.
+/// What one epoch of a training was. Of an epoch in whose midst a training was resumed, it counts what came afterwards.
 struct epoch_report {
   std::int64_t number = 0;   ///< from 1
   double loss = 0;           ///< mean over the samples of the epoch, as they were trained on

@@ -92,8 +92,8 @@ class trainer {
   /// `invalid_argument` for fewer samples than ranks and for a worker with another dataset, model or LibTorch,
   /// `too_large` for a state above a limit, `no_worker`, `worker_lost` (with `on_loss::drop`, fewer than `min_ranks`
   /// parts are left), `io_error` for a checkpoint that cannot be written. The workers stay usable, and another `next()`
-  /// begins at the last round that was whole. Under stop it throws `error(cancelled)`; the parts are stopped, and
-  /// nothing of that round counts.
+  /// begins at the last round that was whole, or writes the checkpoint and gives the epoch's report. Under stop it
+  /// throws `error(cancelled)`; the parts are stopped, and nothing of that round counts.
   task<std::optional<epoch_report>> next() { return next_epoch(this); }
 
   /// The model with the weights of now; with `average_decay`, still the last ones. It is the trainer's own: read it
@@ -219,6 +219,7 @@ class trainer {
   static task<std::optional<epoch_report>> next_epoch(trainer* self) {
     auto beginning = begin(self);
     co_await std::move(beginning);
+    if (self->finished_) co_return self->hand_out();
     if (self->state_.counters.epoch >= self->options_.epochs) {
       auto leaving = leave(self);
       co_await std::move(leaving);
@@ -246,13 +247,17 @@ class trainer {
     if (processors_.size() > 1)
       note("workers have different CPUs (" + *processors_.begin() + "; " + *std::next(processors_.begin()) +
            "), which may round differently");
-    epoch_report out = std::exchange(epoch_, {});
+    finished_ = std::exchange(epoch_, {});
     loss_ = 0;
     // What is true of one epoch is true of those that come from it.
-    epoch_.why_not = out.why_not;
-    epoch_.reproducible = out.reproducible;
-    out.checkpoint = write_checkpoint();
-    return out;
+    epoch_.why_not = finished_->why_not;
+    epoch_.reproducible = finished_->reproducible;
+    return hand_out();
+  }
+  /// Where the checkpoint cannot be written, the next call tries again.
+  epoch_report hand_out() {
+    finished_->checkpoint = write_checkpoint();
+    return *std::exchange(finished_, std::nullopt);
   }
   void note(std::string why) {
     epoch_.reproducible = false;
@@ -560,6 +565,7 @@ class trainer {
   bool begun_ = false, resumed_ = false, left_ = false;
 
   epoch_report epoch_;
+  std::optional<epoch_report> finished_;  ///< its checkpoint is not written yet
   double loss_ = 0;
   std::uint64_t sent_bytes_ = 0;
   std::set<std::string> processors_;
