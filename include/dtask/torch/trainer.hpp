@@ -82,7 +82,7 @@ class trainer {
   trainer(const trainer&) = delete;
   trainer& operator=(const trainer&) = delete;
 
-  /// Asks a worker about the data, and with `options.resume` goes on from the newest whole checkpoint of the same
+  /// Asks the workers about their data, and with `options.resume` goes on from the newest whole checkpoint of the same
   /// recipe, options and data, if there is one. `next` does so first where nobody has; afterwards it does nothing.
   /// Blocks while it reads. Throws as `next` does.
   task<> prepare() { return begin(this); }
@@ -182,11 +182,22 @@ class trainer {
     const payload encoded = encode(self->plan_);
     auto sending = self->cluster_.broadcast(self->run_ + "/plan", detail::pack(encoded));
     co_await std::move(sending);
-    auto asking =
-        self->calls(detail::part_kind::survey).template try_call<Training>(self->order(detail::part_kind::survey, 0));
-    auto end = co_await std::move(asking);
-    if (!end) self->fail(0, end.error());
-    self->surveyed(*end, end.worker());
+    // As many as there are ranks, so that all workers read their data at once.
+    const caller calls = self->calls(detail::part_kind::survey);
+    std::vector<job_handle<detail::part_answer>> handles;
+    for (std::int32_t rank = 0; rank < self->options_.ranks; ++rank) {
+      auto handing = calls.template submit<Training>(self->order(detail::part_kind::survey, rank));
+      handles.push_back(co_await std::move(handing));
+    }
+    for (std::int32_t rank = 0; rank < self->options_.ranks; ++rank) {
+      auto ending = handles[static_cast<std::size_t>(rank)].outcome();
+      auto end = co_await std::move(ending);
+      if (!end) self->fail(rank, end.error());
+      if (rank == 0)
+        self->surveyed(*end, end.worker());
+      else
+        self->require_same_data(detail::part_kind::survey, rank, *end, end.worker());
+    }
     if (self->options_.resume && !std::exchange(self->resumed_, true)) self->resume();
     self->begun_ = true;
   }
@@ -364,13 +375,12 @@ class trainer {
   }
   void require_same_data(detail::part_kind kind, std::int32_t rank, const detail::part_answer& answer,
                          const std::string& worker) const {
-    const bool training = kind == detail::part_kind::train;
-    if ((training ? answer.train_fingerprint : answer.test_fingerprint) !=
-        (training ? fingerprint_ : test_fingerprint_))
-      throw error(
-          errc::invalid_argument,
-          std::string("the worker's ") + (training ? "training" : "held-out") + " data is not that of the others",
-          place(rank, worker), "give all workers the same files");
+    const bool train = kind != detail::part_kind::evaluate && answer.train_fingerprint != fingerprint_;
+    const bool test = kind != detail::part_kind::train && answer.test_fingerprint != test_fingerprint_;
+    if (train || test)
+      throw error(errc::invalid_argument,
+                  std::string("the worker's ") + (train ? "training" : "held-out") + " data is not that of the others",
+                  place(rank, worker), "give all workers the same files");
   }
   bool may_drop(detail::part_kind kind, errc why) const noexcept {
     return drops(kind) &&
