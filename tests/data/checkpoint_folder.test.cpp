@@ -162,6 +162,12 @@ TEST_CASE("checkpoint folder: foreign ones are passed over and never deleted") {
   auto got = checkpoints.newest_whole(wanted);
   CHECK(round_of(got) == "3");
   CHECK(why(got).find("another recipe, or to other options: other/1 and not fashion/1 lr=0.05") != std::string::npos);
+  // Where recipes are long, what differs may come late.
+  const std::string like = std::string(150, 'r') + ", data ";
+  checkpoints.write(record(60, like + "1"), weights(60));
+  CHECK(why(checkpoints.newest_whole(record(3, like + "2").origin)).find(like + "1 and not " + like + "2") !=
+        std::string::npos);
+  fs::remove(folder.path() / "checkpoint-000000060.json");
   wanted.libtorch = "2.12.0";
   got = checkpoints.newest_whole(wanted);
   CHECK(round_of(got) == "none");

@@ -268,8 +268,8 @@ class checkpoint_folder {
   }
   static std::string unlike(const checkpoint_origin& is, const checkpoint_origin& wanted) {
     if (is.recipe != wanted.recipe)
-      return "it belongs to another recipe, or to other options: " + is.recipe.substr(0, 64) + " and not " +
-             wanted.recipe.substr(0, 64);
+      return "it belongs to another recipe, or to other options: " + is.recipe.substr(0, 256) + " and not " +
+             wanted.recipe.substr(0, 256);
     if (is.libtorch != wanted.libtorch)
       return "it was made with LibTorch " + is.libtorch + ", and this program has " + wanted.libtorch;
     if (is.layout != wanted.layout) return "its parameters have other names, shapes or types than this model's";
