@@ -234,6 +234,36 @@ TEST_CASE("trainer: errors name epoch, rank and worker, and the workers stay usa
   CHECK(good.epochs.size() == 1);
 }
 
+TEST_CASE("trainer: bad samples are left out, counted and named, held-out ones too; one above the limit is an error") {
+  test::recipe r;
+  r.holes = true;
+  dtask::training_options o{.ranks = 1, .epochs = 2, .seed = 3, .evaluation_batch = 16, .bad_samples = 5};
+  for (const dtask::strategy& how : {dtask::sync(), dtask::local_sgd(4)}) {
+    CAPTURE(dtask::to_string(how));
+    o.strategy = how;
+    const outcome got = run("local://1", r, o);
+    REQUIRE_FALSE(got.failed);
+    REQUIRE(got.epochs.size() == 2);
+    for (const dtask::epoch_report& e : got.epochs) {
+      CHECK(e.bad_samples == 8);  // 7, 47, 87, 127, 167; held out 7, 47, 87
+      CHECK(e.samples == 195);
+      CHECK(e.held_out.samples() == 87);
+      CHECK(e.bad.size() == 8);
+      for (const std::string what : {"sample 167: ", "held-out sample 87: "}) {
+        CAPTURE(what);
+        CHECK(std::any_of(e.bad.begin(), e.bad.end(), [&what](const std::string& bad) {
+          return bad.starts_with(what) && bad.find("a hole") != std::string::npos;
+        }));
+      }
+    }
+    CHECK(run("local://2", r, o).bytes == got.bytes);
+  }
+  o.bad_samples = 4;
+  const outcome over = run("local://1", r, o);
+  REQUIRE(over.failed);
+  CHECK(std::string(over.failed->what()).find("one more than the limit of 4") != std::string::npos);
+}
+
 TEST_CASE("trainer: an epoch whose checkpoint cannot be written is not lost: the next call writes it and reports") {
   const dtask_test::temporary_folder folder;
   const std::string path = (folder.path() / "run").string();

@@ -16,6 +16,7 @@
 #include <memory>
 #include <string>
 
+#include "dtask/data/bad_sample.hpp"
 #include "dtask/torch/tensor_dataset.hpp"
 #include "dtask/torch/trainer.hpp"
 #include "dtask/torch/training.hpp"
@@ -62,6 +63,18 @@ struct gate {
   }
 };
 
+/// Counts the datasets that are alive.
+struct counted {
+  counted() { ++alive(); }
+  counted(const counted&) = delete;
+  counted& operator=(const counted&) = delete;
+  ~counted() { --alive(); }
+  static std::atomic<int>& alive() {
+    static std::atomic<int> now{0};
+    return now;
+  }
+};
+
 struct recipe {
   std::int32_t batch = 8;
   double lr = 0.1;
@@ -72,6 +85,10 @@ struct recipe {
   bool drop = false;
   bool adam = false;
   bool explodes = false;
+  bool is_counted = false;
+  bool holes = false;      ///< every 40th sample, from the 7th on, cannot be used
+  bool misshapen = false;  ///< LibTorch refuses the inputs
+  bool steep = false;      ///< the loss is finite, its gradient is not
   std::int32_t hold_at = 0;
   bool meet = false;  ///< the first loss waits for the second, which is of another part
 
@@ -81,7 +98,14 @@ struct recipe {
     return std::make_unique<torch::optim::SGD>(p, torch::optim::SGDOptions(lr).momentum(momentum));
   }
   dtask::tensor_dataset data(dtask::split which) const {
-    return points(which, which == dtask::split::train ? count : 90, doubles);
+    dtask::tensor_dataset made = points(which, which == dtask::split::train ? count : 90, doubles);
+    if (is_counted) made.then([token = std::make_shared<counted>()](dtask::batch&, dtask::sample_keys) {});
+    if (holes)
+      made.then([](dtask::batch& b, dtask::sample_keys) {
+        for (const std::uint64_t s : b.samples)
+          if (s % 40 == 7) throw dtask::bad_sample(s, "a hole");
+      });
+    return made;
   }
   at::Tensor loss(two_layers& m, const dtask::batch& b, dtask::tally& t) const {
     if (hold_at != 0 && ++gate::current()->losses == hold_at) {
@@ -93,9 +117,10 @@ struct recipe {
       if (number == 1) gate::current()->go_on.get_future().wait();
       if (number == 2) gate::current()->go_on.set_value();
     }
-    const at::Tensor out = m.forward(b.inputs);
+    const at::Tensor out = m.forward(misshapen ? b.inputs.narrow(1, 0, 3) : b.inputs);
     t.add("right", out.argmax(1).eq(b.targets).sum().item<std::int64_t>());
     at::Tensor l = at::cross_entropy_loss(out, b.targets);
+    if (steep) l = l + at::sqrt((m.first->weight - m.first->weight.detach()).abs().sum());
     return explodes ? l / 0.0 : l;
   }
 };

@@ -28,7 +28,7 @@ struct epoch_report {
   std::int64_t ranks_dropped = 0;  ///< parts that rounds went on without
   std::uint64_t padded = 0;        ///< samples that came twice, to fill the last step
   std::uint64_t left_out = 0;      ///< samples that filled no step
-  std::uint64_t bad_samples = 0;   ///< that could not be used
+  std::uint64_t bad_samples = 0;   ///< that could not be used, held-out ones included
   std::vector<std::string> bad;    ///< the first of them, with their reasons
   std::string checkpoint;          ///< the file that holds this state; empty: none was asked for
 

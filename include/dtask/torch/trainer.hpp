@@ -393,6 +393,12 @@ class trainer {
     for (const at::Tensor& t : all) n += t.nbytes();
     return n;
   }
+  void note_bad_samples(detail::part_answer& from) {
+    epoch_.bad_samples += from.bad_samples;
+    for (std::string& bad : from.bad)
+      if (epoch_.bad.size() < 20 && std::find(epoch_.bad.begin(), epoch_.bad.end(), bad) == epoch_.bad.end())
+        epoch_.bad.push_back(std::move(bad));
+  }
   /// Makes the next state of what the ranks did.
   void take(ended_parts parts) {
     const at::NoGradGuard no_gradients;
@@ -402,10 +408,7 @@ class trainer {
       loss_ += p.answer.loss;
       epoch_.trained.merge(p.answer.counted);
       epoch_.stall_seconds += p.answer.stall_seconds;
-      epoch_.bad_samples += p.answer.bad_samples;
-      for (std::string& bad : p.answer.bad)
-        if (epoch_.bad.size() < 20 && std::find(epoch_.bad.begin(), epoch_.bad.end(), bad) == epoch_.bad.end())
-          epoch_.bad.push_back(std::move(bad));
+      note_bad_samples(p.answer);
       epoch_.bytes += bytes_of(p.answer.gradients) + bytes_of(p.answer.state.parameters.segments) +
                       bytes_of(p.answer.state.buffers.segments);
       for (const optimizer_slot& s : p.answer.state.optimizer.slots) epoch_.bytes += bytes_of(s.segments);
@@ -497,7 +500,8 @@ class trainer {
     auto both = when_all(std::move(sending), std::move(working));
     auto ends = co_await std::move(both);
     double loss = 0;
-    for (const ended_part& p : std::get<1>(ends)) {
+    for (ended_part& p : std::get<1>(ends)) {
+      self->note_bad_samples(p.answer);
       loss += p.answer.loss;
       self->epoch_.held_out.merge(p.answer.counted);
     }

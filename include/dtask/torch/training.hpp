@@ -297,13 +297,10 @@ class training : public job<Name, pure> {
     answer.random_disturbed = random.disturbed();
     answer.train_fingerprint = samples->fingerprint();
     answer.processor = detail::processor_name();
-    answer.stall_seconds = loader->report().stall_seconds - stalled;
-    answer.bad_samples = loader->report().bad_samples - bad;
-    for (std::size_t i = 0; i < loader->report().named.size() && answer.bad.size() < most_named; ++i) {
-      const auto& each = loader->report().named[i];
-      answer.bad.push_back("sample " + std::to_string(each.sample) +
-                           (each.source.empty() ? std::string() : " (" + each.source + ")") + ": " + each.reason);
-    }
+    const loader_report loading_report = loader->report();
+    answer.stall_seconds = loading_report.stall_seconds - stalled;
+    answer.bad_samples = loading_report.bad_samples - bad;
+    name_bad_samples("sample ", loading_report, answer);
     waiting->put(order.rank, std::move(*loader));
 
     if (plan_.how.is_local()) {
@@ -387,12 +384,22 @@ class training : public job<Name, pure> {
       answer.samples += samples_of_step.size();
       answer.loss += value * static_cast<double>(samples_of_step.size());
     }
-    answer.bad_samples = loader.report().bad_samples;
+    const loader_report loading_report = loader.report();
+    answer.bad_samples = loading_report.bad_samples;
+    name_bad_samples("held-out sample ", loading_report, answer);
     answer.test_fingerprint = samples->fingerprint();
     answer.processor = detail::processor_name();
     auto closing = loader.close();
     co_await std::move(closing);
     co_return answer;
+  }
+
+  static void name_bad_samples(const char* what, const loader_report& from, detail::part_answer& to) {
+    for (const auto& each : from.named) {
+      if (to.bad.size() == most_named) return;
+      to.bad.push_back(what + std::to_string(each.sample) +
+                       (each.source.empty() ? std::string() : " (" + each.source + ")") + ": " + each.reason);
+    }
   }
 
   loader_options loader_options_of(const detail::part_order& order) const {
