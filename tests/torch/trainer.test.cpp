@@ -208,6 +208,21 @@ TEST_CASE("trainer: errors name epoch, rank and worker, and the workers stay usa
     CHECK(text(got).find("epoch 1, round 1, rank 0, worker") != std::string::npos);
     CHECK(text(got).find("/first#") != std::string::npos);
   }
+  for (const dtask::strategy& how : {dtask::sync(), dtask::local_sgd(1)}) {
+    CAPTURE(dtask::to_string(how));
+    test::recipe r;
+    r.steep = true;
+    dtask::training_options o = two;
+    o.strategy = how;
+    const outcome got = run(coordinator.url(), r, o);
+    REQUIRE(got.failed);
+    CHECK(got.failed->code() == errc::job_failed);
+    CHECK(text(got).find("first.weight is not finite") != std::string::npos);
+    CHECK(text(got).find("epoch 1, round 1, rank 0, worker") != std::string::npos);
+    // The state is still that of before.
+    const auto* weights = reinterpret_cast<const float*>(got.bytes.data());
+    CHECK(std::all_of(weights, weights + got.bytes.size() / sizeof(float), [](float w) { return std::isfinite(w); }));
+  }
   {
     test::recipe r;
     r.count = 3;

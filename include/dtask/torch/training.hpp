@@ -142,6 +142,38 @@ class bf16_scope {
   at::ScalarType was_ = at::kBFloat16;
 };
 
+/// Calls `f`; what LibTorch throws in it arrives as an `error` with its first lines alone, since the stack that it
+/// appends is of this machine's addresses and buries the sentence.
+template <class F>
+decltype(auto) tell_libtorch(F&& f) {
+  try {
+    return std::forward<F>(f)();
+  } catch (const c10::Error& e) {
+    throw error(errc::job_failed, std::string("LibTorch: ") + e.what_without_backtrace());
+  }
+}
+
+/// Throws `error(bad_data)` where a parameter that is trained, or with `gradients` its gradient, has an element that is
+/// not finite; the parameter is named. Such a round must not count: the state and its checkpoints would never recover.
+/// `segments`: those of the model in which they lie.
+inline void require_finite(const flat_model& model, const std::vector<at::Tensor>& segments, bool gradients) {
+  const at::NoGradGuard guard;
+  // A sum costs least, and is finite only where all is; where it is not, it may have overflowed.
+  bool finite = true;
+  for (const at::Tensor& s : segments)
+    if (s.is_floating_point() && s.numel() != 0) finite = finite && std::isfinite(s.sum().item<double>());
+  if (finite) return;
+  for (std::size_t i = 0; i < model.tensors().size(); ++i) {
+    const at::Tensor& t = model.tensors()[i];
+    const at::Tensor values = gradients ? t.grad() : t.detach();
+    if (t.requires_grad() && values.defined() && !values.isfinite().all().item<bool>())
+      throw error(errc::bad_data,
+                  (gradients ? "the gradient of " : "the parameter ") + model.layout().entries[i].name +
+                      " is not finite, although the loss is",
+                  {}, "look for square roots, logarithms and divisions in the loss; a smaller learning rate");
+  }
+}
+
 /// A model with its optimizer, as a recipe makes them.
 template <class Recipe>
 struct replica {
@@ -303,6 +335,8 @@ class training : public job<Name, pure> {
     name_bad_samples("sample ", loading_report, answer);
     waiting->put(order.rank, std::move(*loader));
 
+    detail::require_finite(r.model, plan_.how.is_local() ? r.model.parameters().segments : r.model.gradients(),
+                           !plan_.how.is_local());
     if (plan_.how.is_local()) {
       r.model.save(answer.state);
       if (plan_.how.merge == optimizer_merge::average) answer.state.optimizer = save_optimizer(*r.optimizer, r.model);
