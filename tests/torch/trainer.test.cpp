@@ -348,6 +348,38 @@ TEST_CASE("trainer: a training that was resumed has the bytes of one that never 
   }
 }
 
+TEST_CASE("trainer: where the checkpoint cannot be read, the next call does not begin anew") {
+  const dtask_test::temporary_folder folder;
+  const std::string path = (folder.path() / "run").string(), away = (folder.path() / "away").string();
+  dtask::training_options o{.ranks = 2, .epochs = 2, .seed = 7, .checkpoints = path};
+  REQUIRE_FALSE(run("local://1", {}, o, 1).failed);
+  std::filesystem::rename(path, away);
+  std::ofstream(path) << "in the way";
+  o.resume = true;
+  auto all = [](dtask::training_options options, std::string from) -> dtask::task<> {
+    dtask::cluster c = co_await dtask::cluster::connect<test::jobs>("local://1");
+    dtask::trainer<test::train> t(c, {}, options);
+    for (int i = 0; i < 2; ++i) {
+      std::optional<dtask::error> failed;
+      try {
+        co_await t.next();
+      } catch (const dtask::error& e) {
+        failed = e;
+      }
+      REQUIRE(failed);
+      CHECK(failed->code() == errc::io_error);
+    }
+    std::filesystem::remove(options.checkpoints);
+    std::filesystem::rename(from, options.checkpoints);
+    const auto e = co_await t.next();
+    REQUIRE(e);
+    CHECK(e->number == 2);
+    CHECK(t.resumed_from() != "");
+    co_await c.close();
+  };
+  dtask::sync_wait(all(o, away));
+}
+
 TEST_CASE("trainer: a lost worker changes no bytes; with drop, the round goes on without its part") {
   test::recipe r;
   r.count = 300;

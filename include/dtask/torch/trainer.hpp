@@ -198,7 +198,7 @@ class trainer {
       else
         self->require_same_data(detail::part_kind::survey, rank, *end, end.worker());
     }
-    if (self->options_.resume && !std::exchange(self->resumed_, true)) self->resume();
+    if (self->options_.resume) self->resume();
     self->begun_ = true;
   }
   void surveyed(const detail::part_answer& found, const std::string& worker) {
@@ -544,6 +544,7 @@ class trainer {
     return dtask::write_checkpoint(folder(), out);
   }
   void resume() {
+    skipped_.clear();
     dtask::resumed search = read_newest_checkpoint(folder(), replica_->model, origin());
     for (const checkpoint_folder::skipped& each : search.passed) skipped_.push_back(each.path + ": " + each.why);
     if (!search.found) return;
