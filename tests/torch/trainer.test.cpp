@@ -208,6 +208,15 @@ TEST_CASE("trainer: errors name epoch, rank and worker, and the workers stay usa
     CHECK(text(got).find("epoch 1, round 1, rank 0, worker") != std::string::npos);
     CHECK(text(got).find("/first#") != std::string::npos);
   }
+  {
+    test::recipe r;
+    r.misshapen = true;
+    const outcome got = run(coordinator.url(), r, two);
+    REQUIRE(got.failed);
+    CHECK(text(got).find("LibTorch: mat1 and mat2 shapes cannot be multiplied (8x3 and 6x16)") != std::string::npos);
+    CHECK(text(got).find("epoch 1, round 1, rank 0, worker") != std::string::npos);
+    CHECK(text(got).find("frame #") == std::string::npos);
+  }
   for (const dtask::strategy& how : {dtask::sync(), dtask::local_sgd(1)}) {
     CAPTURE(dtask::to_string(how));
     test::recipe r;

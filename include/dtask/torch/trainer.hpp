@@ -88,12 +88,13 @@ class trainer {
   task<> prepare() { return begin(this); }
   /// Trains one epoch, evaluates it on the held-out data and writes a checkpoint; nothing after the last epoch.
   ///
-  /// Throws `error` that names epoch, rank and worker: `bad_data` for a loss that is not finite or a broken dataset,
-  /// `invalid_argument` for fewer samples than ranks and for a worker with another dataset, model or LibTorch,
-  /// `too_large` for a state above a limit, `no_worker`, `worker_lost` (with `on_loss::drop`, fewer than `min_ranks`
-  /// parts are left), `io_error` for a checkpoint that cannot be written. The workers stay usable, and another `next()`
-  /// begins at the last round that was whole, or writes the checkpoint and gives the epoch's report. Under stop it
-  /// throws `error(cancelled)`; the parts are stopped, and nothing of that round counts.
+  /// Throws `error` that names epoch, rank and worker: `job_failed` for what a part throws (a loss or gradient that is
+  /// not finite, a broken dataset or folder, a model or LibTorch other than the trainer's), `invalid_argument` for
+  /// fewer samples than ranks and for a worker with another dataset, `too_large` for a state above a limit,
+  /// `no_worker`, `worker_lost` (with `on_loss::drop`, fewer than `min_ranks` parts are left), `io_error` for a
+  /// checkpoint that cannot be written. The workers stay usable, and another `next()` begins at the last round that was
+  /// whole, or writes the checkpoint and gives the epoch's report. Under stop it throws `error(cancelled)`; the parts
+  /// are stopped, and nothing of that round counts.
   task<std::optional<epoch_report>> next() { return next_epoch(this); }
 
   /// The model with the weights of now; with `average_decay`, still the last ones. It is the trainer's own: read it
@@ -171,8 +172,9 @@ class trainer {
            (worker.empty() ? std::string() : ", worker " + worker);
   }
   [[noreturn]] void fail(std::int32_t rank, const remote_error& why) const {
-    throw error(why.code(), why.type().empty() ? why.message() : why.message() + " (" + why.type() + ")",
-                place(rank, why.worker()), why.remedy());
+    const bool plain = why.type().empty() || why.type() == "dtask::error";
+    throw error(why.code(), plain ? why.message() : why.message() + " (" + why.type() + ")", place(rank, why.worker()),
+                why.remedy());
   }
 
   // ---- the beginning ----

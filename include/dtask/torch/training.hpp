@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/autocast_mode.h>
 #include <ATen/core/grad_mode.h>
+#include <c10/util/Exception.h>
 
 #include <algorithm>
 #include <chrono>
@@ -241,7 +242,8 @@ class training : public job<Name, pure> {
       run_ = order.run;
       version_ = plan.version;
       at::set_num_threads(plan_.threads);
-      detail::random_use::apart([this] { replica_ = std::make_unique<detail::replica<Recipe>>(plan_.recipe); });
+      const auto make = [this] { replica_ = std::make_unique<detail::replica<Recipe>>(plan_.recipe); };
+      detail::random_use::apart([&make] { detail::tell_libtorch(make); });
     }
     switch (order.kind) {
       case detail::part_kind::survey:
@@ -324,7 +326,7 @@ class training : public job<Name, pure> {
       auto loaded = co_await std::move(next);
       if (!loaded) break;  // the batches that are left had bad samples alone
       const dtask::batch samples_of_step = to_batch(std::move(*loaded));
-      step(r, samples_of_step, order, k, answer);
+      detail::tell_libtorch([&] { step(r, samples_of_step, order, k, answer); });
     }
     answer.random_disturbed = random.disturbed();
     answer.train_fingerprint = samples->fingerprint();
@@ -413,7 +415,8 @@ class training : public job<Name, pure> {
       const dtask::batch samples_of_step = to_batch(std::move(*loaded));
       const at::NoGradGuard no_gradients;
       const detail::bf16_scope autocast(plan_.bf16);
-      const double value = plan_.recipe.loss(*r.module, samples_of_step, answer.counted).template item<double>();
+      const double value = detail::tell_libtorch(
+          [&] { return plan_.recipe.loss(*r.module, samples_of_step, answer.counted).template item<double>(); });
       answer.counted.count(samples_of_step.size());
       answer.samples += samples_of_step.size();
       answer.loss += value * static_cast<double>(samples_of_step.size());
