@@ -258,6 +258,18 @@ TEST_CASE("trainer: errors name epoch, rank and worker, and the workers stay usa
   CHECK(good.epochs.size() == 1);
 }
 
+TEST_CASE("trainer: a worker that may not hold the state says by which options") {
+  dtask::coordinator coordinator("127.0.0.1:0");
+  dtask::worker_options narrow;
+  narrow.slots = 1;
+  narrow.broadcast_bytes = 600;  // the plan has room, the state has not
+  const dtask::worker worker(coordinator.url(), test::jobs::entries(), narrow);
+  const outcome got = run(coordinator.url(), {}, {.epochs = 1});
+  REQUIRE(got.failed);
+  CHECK(std::string(got.failed->what()).find("raise the worker's --broadcast-bytes and --payload-bytes") !=
+        std::string::npos);
+}
+
 TEST_CASE("trainer: bad samples are left out, counted and named, held-out ones too; one above the limit is an error") {
   test::recipe r;
   r.holes = true;

@@ -235,7 +235,7 @@ class training : public job<Name, pure> {
   using recipe_type = Recipe;
 
   task<detail::part_answer> operator()(job_context& ctx, const detail::part_order& order) {
-    const blob plan = ctx.blob(order.run + "/plan");
+    const blob plan = sent(ctx, order.run + "/plan");
     if (!replica_ || run_ != order.run || version_ != plan.version) {
       replica_.reset();
       plan_ = decode<plan_type>(detail::unpack(plan.value));
@@ -287,8 +287,18 @@ class training : public job<Name, pure> {
     co_return answer;
   }
 
+  /// What the trainer has broadcast, before this part: it is here, unless a limit of this worker is in the way.
+  static blob sent(job_context& ctx, const std::string& name) {
+    try {
+      return ctx.blob(name);
+    } catch (const error& e) {
+      throw error(errc::too_large,
+                  "the training's state is not on this worker, which may not hold as much: " + e.cause(),
+                  std::string(ctx.worker()), "raise the worker's --broadcast-bytes and --payload-bytes");
+    }
+  }
   training_state state_of(job_context& ctx, const detail::part_order& order) const {
-    auto state = decode<training_state>(detail::unpack(ctx.blob(order.run + "/state").value));
+    auto state = decode<training_state>(detail::unpack(sent(ctx, order.run + "/state").value));
     if (state.counters.round != order.round)
       throw error(errc::bad_data,
                   "the state is of round " + std::to_string(state.counters.round) + ", the part of round " +
