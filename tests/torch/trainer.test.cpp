@@ -401,6 +401,23 @@ TEST_CASE("trainer: where the checkpoint cannot be read, the next call does not 
   dtask::sync_wait(all(o, away));
 }
 
+TEST_CASE("trainer: trainings that were left early, one after the other, leave no data in the worker") {
+  auto all = []() -> dtask::task<> {
+    dtask::cluster c = co_await dtask::cluster::connect<test::jobs>("local://2");
+    test::recipe r;
+    r.is_counted = true;
+    for (int i = 0; i < 4; ++i) {
+      dtask::trainer<test::train> t(c, r, {.ranks = 2, .epochs = 3, .seed = 7});
+      const auto e = co_await t.next();
+      REQUIRE(e);
+    }
+    CHECK(test::counted::alive().load() == 2);  // of the last: the next one lets them go
+    co_await c.close();
+  };
+  dtask::sync_wait(all());
+  CHECK(test::counted::alive().load() == 0);
+}
+
 TEST_CASE("trainer: a lost worker changes no bytes; with drop, the round goes on without its part") {
   test::recipe r;
   r.count = 300;

@@ -88,6 +88,9 @@ class job_context {
     else
       return objects()->template obtain<T>(name, std::move(make));
   }
+  /// Lets the shared object of this name go, for all jobs of the client on this worker: whoever asks next makes a new
+  /// one, and those that have it keep it. No effect where there is none, or while it is being made.
+  void drop_shared(std::string_view name) const { objects()->drop(name); }
 
  private:
   std::shared_ptr<shared_objects> objects() const {

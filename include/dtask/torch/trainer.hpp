@@ -79,6 +79,17 @@ class trainer {
     static std::atomic<std::uint64_t> number{0};
     run_ = std::string(Training::name) + "#" + std::to_string(++number);
   }
+  /// Where it goes before its last epoch, the workers forget what was broadcast, as they do after the last.
+  ~trainer() {
+    if (!told_ || left_) return;
+    try {
+      // Handed over at the call.
+      static_cast<void>(cluster_.withdraw(run_ + "/state"));
+      static_cast<void>(cluster_.withdraw(run_ + "/plan"));
+    } catch (...) {
+      // Without memory for that it stays until the session ends.
+    }
+  }
   trainer(const trainer&) = delete;
   trainer& operator=(const trainer&) = delete;
 
@@ -182,6 +193,7 @@ class trainer {
   static task<> begin(trainer* self) {
     if (self->begun_ || self->left_) co_return;
     const payload encoded = encode(self->plan_);
+    self->told_ = true;
     auto sending = self->cluster_.broadcast(self->run_ + "/plan", detail::pack(encoded));
     co_await std::move(sending);
     // As many as there are ranks, so that all workers read their data at once.
@@ -579,7 +591,7 @@ class trainer {
   std::optional<batch_plan> batches_;
   std::int64_t steps_per_epoch_ = 0;
   std::uint64_t fingerprint_ = 0, test_fingerprint_ = 0;  ///< of the data
-  bool begun_ = false, resumed_ = false, left_ = false;
+  bool told_ = false, begun_ = false, left_ = false;
 
   epoch_report epoch_;
   std::optional<epoch_report> finished_;  ///< its checkpoint is not written yet

@@ -14,6 +14,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -115,6 +116,12 @@ class rank_loaders {
  private:
   std::mutex guard_;
   std::map<std::int32_t, data_loader<Dataset>> waiting_;
+};
+
+/// The trainings of one client that have loaded something in a worker.
+struct known_runs {
+  std::mutex guard;
+  std::set<std::string> names;
 };
 
 /// Forward passes within its scope run in bfloat16 where that is exact enough. No `co_await` within.
@@ -241,6 +248,7 @@ class training : public job<Name, pure> {
       plan_ = decode<plan_type>(detail::unpack(plan.value));
       run_ = order.run;
       version_ = plan.version;
+      forget_ended(ctx);
       at::set_num_threads(plan_.threads);
       const auto make = [this] { replica_ = std::make_unique<detail::replica<Recipe>>(plan_.recipe); };
       detail::random_use::apart([&make] { detail::tell_libtorch(make); });
@@ -257,6 +265,24 @@ class training : public job<Name, pure> {
   }
 
  private:
+  /// Lets go what other trainings of this client have loaded here, if they have ended: their plan was withdrawn. So a
+  /// program that trains many models, one after the other, holds the data of one.
+  void forget_ended(job_context& ctx) const {
+    const auto known = ctx.shared<detail::known_runs>(std::string(training::name) + "/runs",
+                                                      [] { return std::make_shared<detail::known_runs>(); });
+    const std::lock_guard hold(known->guard);
+    known->names.insert(run_);
+    std::erase_if(known->names, [&](const std::string& run) {
+      if (run == run_) return false;
+      try {
+        static_cast<void>(ctx.blob(run + "/plan"));
+        return false;
+      } catch (const error&) {
+        for (const char* what : {"/loaders", "/train", "/test"}) ctx.drop_shared(run + what);
+        return true;
+      }
+    });
+  }
   /// The dataset, one for all slots.
   auto data(job_context& ctx, split which) {
     auto make = [this, &ctx, which] { return detail::data_of(plan_.recipe, which, ctx); };
