@@ -8,7 +8,9 @@
 #include <chrono>
 #include <cstdint>
 #include <exception>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <set>
 #include <string>
@@ -274,6 +276,7 @@ class trainer {
            "), which may round differently");
     finished_ = std::exchange(epoch_, {});
     loss_ = 0;
+    bad_.clear();
     // What is true of one epoch is true of those that come from it.
     epoch_.why_not = finished_->why_not;
     epoch_.reproducible = finished_->reproducible;
@@ -334,38 +337,59 @@ class trainer {
     self->epoch_.seconds += since(begin);
   }
 
-  /// Runs the part of every rank, and gives those that have ended well, in rank order.
+  using part_end = outcome<detail::part_answer>;
+
+  /// Waits for one part. Throws where the training cannot go on without it.
+  static task<part_end> one_part(trainer* self, detail::part_kind kind, detail::part_order what,
+                                 job_handle<detail::part_answer> handle) {
+    auto ending = handle.outcome();
+    part_end end = co_await std::move(ending);
+    // With `drop` a job has no retries, but only a worker is to be gone without: the part is handed over again.
+    for (int tries = 0; !end && tries < 100 && self->coordinator_was_lost(kind, end.error().code()); ++tries) {
+      auto again = self->calls(kind).template try_call<Training>(what);
+      end = co_await std::move(again);
+    }
+    if (!end && !self->may_drop(kind, end.error().code())) self->fail(what.rank, end.error());
+    if (end) self->require_same_data(kind, what.rank, *end, end.worker());
+    {
+      const std::lock_guard hold(self->ended_guard_);
+      self->ended_.push_back(what.rank);
+    }
+    co_return end;
+  }
+  /// Runs the part of every rank, and gives those that have ended well, in rank order. Where one cannot be gone
+  /// without, the others are stopped at once.
   static task<ended_parts> all_parts(trainer* self, detail::part_kind kind, std::int64_t batches) {
     const caller calls = self->calls(kind);
-    std::vector<job_handle<detail::part_answer>> handles;
-    handles.reserve(static_cast<std::size_t>(self->options_.ranks));
-    for (std::int32_t rank = 0; rank < self->options_.ranks; ++rank) {
+    // In the order in which the parts of the last round ended: the worker that has been idle longest gets the next
+    // part, so each rank comes back to the worker that has loaded ahead for it, if there are as many of both.
+    std::vector<std::int32_t> turns = std::exchange(self->ended_, {});
+    for (std::int32_t rank = 0; rank < self->options_.ranks; ++rank)
+      if (std::find(turns.begin(), turns.end(), rank) == turns.end()) turns.push_back(rank);
+    std::vector<std::optional<task<part_end>>> in_rank_order(turns.size());
+    for (const std::int32_t rank : turns) {
       detail::part_order what = self->order(kind, rank);
       what.batches = batches;
       auto handing = calls.template submit<Training>(what);
-      handles.push_back(co_await std::move(handing));
+      job_handle<detail::part_answer> handle = co_await std::move(handing);
+      in_rank_order[static_cast<std::size_t>(rank)].emplace(one_part(self, kind, std::move(what), std::move(handle)));
     }
+    std::vector<task<part_end>> waiting;
+    for (std::optional<task<part_end>>& each : in_rank_order) waiting.push_back(std::move(*each));
+    auto all = when_all(std::move(waiting));
+    std::vector<part_end> ends = co_await std::move(all);
+
     ended_parts parts;
     std::set<std::string> workers;
     std::optional<error> lost;
     for (std::int32_t rank = 0; rank < self->options_.ranks; ++rank) {
-      auto ending = handles[static_cast<std::size_t>(rank)].outcome();
-      auto end = co_await std::move(ending);
-      // With `drop` a job has no retries, but only a worker is to be gone without: the part is handed over again.
-      for (int tries = 0; !end && tries < 100 && self->coordinator_was_lost(kind, end.error().code()); ++tries) {
-        detail::part_order what = self->order(kind, rank);
-        what.batches = batches;
-        auto again = calls.template try_call<Training>(what);
-        end = co_await std::move(again);
-      }
+      part_end& end = ends[static_cast<std::size_t>(rank)];
       if (!end) {
-        if (!self->may_drop(kind, end.error().code())) self->fail(rank, end.error());
         ++self->epoch_.ranks_dropped;
         self->note("parts of lost workers were left out");
         lost.emplace(end.error());
         continue;
       }
-      self->require_same_data(kind, rank, *end, end.worker());
       self->epoch_.parts_again += end.attempts() > 1 ? end.attempts() - 1 : 0;
       workers.insert(end.worker());
       self->processors_.insert(end->processor);
@@ -373,6 +397,7 @@ class trainer {
         self->note(
             "random layers of parts that ran side by side in one process drew from one generator; workers with "
             "one slot each (spawn://) do not");
+      self->note_bad_samples(kind, rank, *end, end.worker());
       parts.push_back({rank, std::move(*end)});
     }
     self->epoch_.bytes += self->sent_bytes_ * std::max<std::size_t>(workers.size(), 1);
@@ -407,7 +432,17 @@ class trainer {
     for (const at::Tensor& t : all) n += t.nbytes();
     return n;
   }
-  void note_bad_samples(detail::part_answer& from) {
+  /// The limit is counted here, and not only by the loader, which begins anew where a rank changes its worker.
+  void note_bad_samples(detail::part_kind kind, std::int32_t rank, detail::part_answer& from,
+                        const std::string& worker) {
+    std::uint64_t& of_rank = bad_[{kind, rank}];
+    of_rank += from.bad_samples;
+    if (of_rank > options_.bad_samples)
+      throw error(errc::bad_data,
+                  std::to_string(of_rank) +
+                      " samples of this rank could not be used in this epoch, more than the limit of " +
+                      std::to_string(options_.bad_samples) + "; last: " + (from.bad.empty() ? "-" : from.bad.back()),
+                  place(rank, worker), "repair the data, or raise bad_samples");
     epoch_.bad_samples += from.bad_samples;
     for (std::string& bad : from.bad)
       if (epoch_.bad.size() < 20 && std::find(epoch_.bad.begin(), epoch_.bad.end(), bad) == epoch_.bad.end())
@@ -422,7 +457,6 @@ class trainer {
       loss_ += p.answer.loss;
       epoch_.trained.merge(p.answer.counted);
       epoch_.stall_seconds += p.answer.stall_seconds;
-      note_bad_samples(p.answer);
       epoch_.bytes += bytes_of(p.answer.gradients) + bytes_of(p.answer.state.parameters.segments) +
                       bytes_of(p.answer.state.buffers.segments);
       for (const optimizer_slot& s : p.answer.state.optimizer.slots) epoch_.bytes += bytes_of(s.segments);
@@ -514,8 +548,7 @@ class trainer {
     auto both = when_all(std::move(sending), std::move(working));
     auto ends = co_await std::move(both);
     double loss = 0;
-    for (ended_part& p : std::get<1>(ends)) {
-      self->note_bad_samples(p.answer);
+    for (const ended_part& p : std::get<1>(ends)) {
       loss += p.answer.loss;
       self->epoch_.held_out.merge(p.answer.counted);
     }
@@ -594,6 +627,9 @@ class trainer {
   bool told_ = false, begun_ = false, left_ = false;
 
   epoch_report epoch_;
+  std::map<std::pair<detail::part_kind, std::int32_t>, std::uint64_t> bad_;  ///< samples of the epoch
+  std::mutex ended_guard_;
+  std::vector<std::int32_t> ended_;       ///< ranks, in the order in which their last parts ended
   std::optional<epoch_report> finished_;  ///< its checkpoint is not written yet
   double loss_ = 0;
   std::uint64_t sent_bytes_ = 0;
