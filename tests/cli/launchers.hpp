@@ -208,4 +208,35 @@ class slurm {
   std::unique_ptr<process> munge_, controller_, node_;
 };
 
+// ---- the program that is launched ----
+
+inline std::string launched() { return (dtask_test::build_dir() / "tests/cli/dtask_launched").string(); }
+inline std::string hello() { return (dtask_test::build_dir() / "examples/hello/hello").string(); }
+inline std::string tool() { return (dtask_test::build_dir() / "tools/dtask/dtask").string(); }
+inline constexpr const char* sum = "sum 332833500\n";
+
+struct finished {
+  int code = -1;
+  std::string out, err;
+};
+inline finished run(command what) {
+  process p(std::move(what));
+  const auto end = p.wait();
+  REQUIRE_MESSAGE(end, "did not end: " << p.report());
+  return {end->code, p.text(process::out), p.text(process::err)};
+}
+inline bool has(const std::string& text, const std::string& what) { return text.find(what) != std::string::npos; }
+
+/// A run to its end, on so many ranks, with one body.
+inline void is_whole(const finished& f, unsigned ranks) {
+  CAPTURE(f.out);
+  CAPTURE(f.err);
+  CHECK(f.code == 0);
+  for (unsigned r = 0; r < ranks; ++r) CHECK(has(f.out, "rank-" + std::to_string(r) + " pid "));
+  CHECK(has(f.out, "workers " + std::to_string(ranks) + "\n"));
+  CHECK(has(f.out, sum));
+  // One body, not one per rank.
+  CHECK(f.out.find(sum) == f.out.rfind(sum));
+}
+
 }  // namespace launchers

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// One program under mpirun, srun, sbatch, torchrun and by hand: real launchers, real processes.
+// What ranks do for each other, started as a launcher would.
 #include "launchers.hpp"
 
 #include <doctest/doctest.h>
@@ -15,23 +15,6 @@
 using namespace launchers;
 
 namespace {
-
-std::string launched() { return (dtask_test::build_dir() / "tests/cli/dtask_launched").string(); }
-std::string hello() { return (dtask_test::build_dir() / "examples/hello/hello").string(); }
-std::string tool() { return (dtask_test::build_dir() / "tools/dtask/dtask").string(); }
-constexpr const char* sum = "sum 332833500\n";
-
-struct finished {
-  int code = -1;
-  std::string out, err;
-};
-finished run(command what) {
-  process p(std::move(what));
-  const auto end = p.wait();
-  REQUIRE_MESSAGE(end, "did not end: " << p.report());
-  return {end->code, p.text(process::out), p.text(process::err)};
-}
-bool has(const std::string& text, const std::string& what) { return text.find(what) != std::string::npos; }
 
 /// All ranks of a world on this host, started as mpirun would.
 struct world {
@@ -61,17 +44,6 @@ struct world {
     return static_cast<pid_t>(std::stol(text.substr(text.find(mark) + mark.size())));
   }
 };
-
-void is_whole(const finished& f, unsigned ranks) {
-  CAPTURE(f.out);
-  CAPTURE(f.err);
-  CHECK(f.code == 0);
-  for (unsigned r = 0; r < ranks; ++r) CHECK(has(f.out, "rank-" + std::to_string(r) + " pid "));
-  CHECK(has(f.out, "workers " + std::to_string(ranks) + "\n"));
-  CHECK(has(f.out, sum));
-  // One body, not one per rank.
-  CHECK(f.out.find(sum) == f.out.rfind(sum));
-}
 
 }  // namespace
 
@@ -200,7 +172,6 @@ TEST_CASE("launchers: processes of spawn:// inherit none of it") {
                                  {launched(), "--on", "spawn://2", "--do", "variable", "--variable", name}));
     CAPTURE(f.err);
     CHECK(has(f.out, std::string(name) + "=-\n"));
-    CHECK(has(f.out, "workers 2\n"));
   }
 }
 
@@ -271,75 +242,4 @@ TEST_CASE("launchers: torchrun's variables, without torchrun") {
   process second(under(all + command{"RANK=1", "LOCAL_RANK=1"}, {launched()}));
   is_whole(run(under(all + command{"RANK=0", "LOCAL_RANK=0"}, {launched()})), 2);
   CHECK(second.wait().value().code == 0);
-}
-
-TEST_CASE("launchers: a real mpirun") {
-  const auto start = mpirun(2);
-  if (!start) return;
-  is_whole(run(*start + command{launched()}), 2);
-  const finished h = run(*start + command{hello()});
-  CHECK(h.code == 0);
-  CHECK(h.out == "primes below one million: 78498\n");
-  const finished alone = run(*mpirun(1) + command{launched()});
-  CHECK(alone.code == 0);
-  CHECK(has(alone.out, "local pid "));
-  const held_port held;
-  const finished taken = run(*mpirun(2, {"DTASK_PORT=" + held.text()}) + command{launched()});
-  CHECK(taken.code == 3);
-  CHECK(has(taken.err, "DTASK_PORT"));
-  // A rank that dies ends the run, with its cause.
-  process p(*start + command{launched(), "--do", "wait"});
-  REQUIRE_MESSAGE(p.wait_for(process::out, "workers 2"), p.report());
-  const std::string text = p.text(process::out), mark = "rank-1 pid ";
-  ::kill(static_cast<pid_t>(std::stol(text.substr(text.find(mark) + mark.size()))), SIGKILL);
-  const auto end = p.wait();
-  REQUIRE_MESSAGE(end, p.report());
-  CHECK(end->code != 0);
-  CHECK_MESSAGE(has(p.text(process::err), "signal 9"), p.report());
-}
-
-TEST_CASE("launchers: a real torchrun") {
-  const auto start = torchrun(2);
-  if (!start) return;
-  is_whole(run(*start + command{launched()}), 2);
-  const finished failing = run(*torchrun(2) + command{launched(), "--do", "fail"});
-  CHECK(failing.code != 0);
-  CHECK(has(failing.err, "the body fails"));
-}
-
-TEST_CASE("launchers: a real Slurm: srun, sbatch, and a batch script without a step") {
-  const auto site = slurm::start();
-  if (!site) return;
-  is_whole(run(site->srun(2) + command{launched()}), 2);
-  is_whole(run(site->srun(3) + command{launched()}), 3);
-  const finished share =
-      run(site->srun(2) + command{launched(), "--do", "variable", "--variable", "DTASK_LOCAL_WORKERS"});
-  CHECK_MESSAGE(has(share.out, "DTASK_LOCAL_WORKERS=2\n"), share.err);
-  const finished failing = run(site->srun(2) + command{launched(), "--do", "fail"});
-  CHECK(failing.code == 1);
-
-  std::ofstream(site->file("batch.sh")) << "#!/bin/sh\n"
-                                        << launched() << "\necho alone $?\nsrun --ntasks=2 --overcommit " << launched()
-                                        << "\necho step $?\n";
-  const finished f = run(site->sbatch(2, site->file("batch.sh"), site->file("batch.out")));
-  std::ifstream in(site->file("batch.out"));
-  const std::string out(std::istreambuf_iterator<char>(in), {});
-  CAPTURE(out);
-  CHECK(f.code == 0);
-  const std::size_t alone = out.find("alone 0\n");
-  REQUIRE(alone != std::string::npos);
-  CHECK(has(out.substr(0, alone), "workers 1\n"));
-  CHECK(has(out.substr(alone), "workers 2\n"));
-  CHECK(has(out, "step 0\n"));
-
-  // A rank that dies: the others go on, and the exit code of the step says it.
-  process p(site->srun(2) + command{launched(), "--do", "lose"});
-  REQUIRE_MESSAGE(p.wait_for(process::out, "workers 2"), p.report());
-  const std::string text = p.text(process::out), mark = "rank-1 pid ";
-  ::kill(static_cast<pid_t>(std::stol(text.substr(text.find(mark) + mark.size()))), SIGKILL);
-  const auto end = p.wait();
-  REQUIRE_MESSAGE(end, p.report());
-  CHECK(end->code == 128 + SIGKILL);
-  CHECK_MESSAGE(has(p.text(process::out), sum), p.report());
-  CHECK_MESSAGE(has(p.text(process::err), "worker_lost"), p.report());
 }
