@@ -42,6 +42,9 @@ class cluster_core final : public cluster_backend {
     who.cookie = options.cookie;
     who.jobs = job_types(entries);
 
+    if (!options.listen.empty() && where.kind != net::url::scheme::local)
+      throw error(errc::invalid_argument, "only local:// listens besides", std::string(options.listen),
+                  "leave cluster_options::listen empty, or connect to local://N");
     dialer dial;
     if (where.kind == net::url::scheme::tcp) {
       dial = tcp_dialer(thread_.executor(), where.at, options.client.limits);
