@@ -709,7 +709,7 @@ TEST_CASE("cluster: a local:// that listens besides takes workers and clients fr
         auto connecting = dtask::cluster::connect<jobs>(url, joining);
         dtask::cluster guest = co_await std::move(connecting);
         CHECK(guest.address() == "");
-        const auto a = co_await guest.try_call<classify>("a", dtask::bytes());
+        const auto a = co_await guest.try_call<score_job>(2.0, 3.0);
         CHECK(a);
         co_await guest.close();
       },
