@@ -95,7 +95,19 @@ need_libtorch() {
   mv "$fresh" "$dir"
 }
 
-# setup PART...: build, torch, lint, clang, gcc12, bench, demo.
+# What checks a manifest of Kubernetes against its schema, in a virtual environment of its own.
+need_kubernetes_validate() {
+  local version=1.37.0 venv=$deps/kubernetes-validate
+  if [ -x "$venv/bin/kubernetes-validate" ] && [ "$(cat "$venv/version" 2>/dev/null)" = "$version" ]; then return 0; fi
+  rm -rf "$venv"
+  mkdir -p "$deps"
+  quiet_step "kubernetes-validate $version from PyPI into $venv" "Check the network." \
+    sh -c '"$1" -m venv "$2" && "$2/bin/pip" install --quiet --disable-pip-version-check --no-cache-dir "kubernetes-validate==$3"' sh \
+    "$(system_python)" "$venv" "$version"
+  echo "$version" >"$venv/version"
+}
+
+# setup PART...: build, torch, lint, launchers, clang, gcc12, bench, demo.
 setup() {
   local part
   for part in "$@"; do
@@ -107,10 +119,15 @@ setup() {
       torch) need_libtorch ;;
       clang) need_packages clang-19 libclang-rt-19-dev llvm-19 ;;
       lint) need_packages clang-format-19 ;;
+      # Started by tests, on loopback; nothing that is built needs them.
+      launchers)
+        need_packages openmpi-bin slurmctld slurmd slurm-client munge python3-venv
+        need_kubernetes_validate
+        ;;
       gcc12) need_packages g++-12 ;;
       bench) need_packages libtbb-dev python3-venv ;;
       demo) need_packages dataset-fashion-mnist gnuplot-nox ;;
-      *) die "setup knows the parts build, torch, lint, clang, gcc12, bench and demo, not '$part'" ;;
+      *) die "setup knows the parts build, torch, lint, launchers, clang, gcc12, bench and demo, not '$part'" ;;
     esac
   done
 }

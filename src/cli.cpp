@@ -3,6 +3,7 @@
 #include "dtask/cli.hpp"
 
 #include "dtask/cli/impl/coordinator_role.ipp"
+#include "dtask/cli/impl/launch.ipp"
 #include "dtask/cli/impl/main.ipp"
 #include "dtask/cli/impl/status_role.ipp"
 #include "dtask/cli/impl/worker_role.ipp"

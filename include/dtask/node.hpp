@@ -9,6 +9,7 @@
 #include "dtask/node/cookie.hpp"
 #include "dtask/node/coordinator.hpp"
 #include "dtask/node/job_handle.hpp"
+#include "dtask/node/launcher_variables.hpp"
 #include "dtask/node/map_stream.hpp"
 #include "dtask/node/query_status.hpp"
 #include "dtask/node/worker.hpp"

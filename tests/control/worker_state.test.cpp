@@ -605,6 +605,45 @@ TEST_CASE("drain: running jobs may end, then they are stopped, then it leaves an
   }
 }
 
+TEST_CASE(
+    "drain: once the coordinator has said goodbye nobody takes what still runs: it is stopped, and the worker leaves") {
+  lone w(1);
+  w.join();
+  w.run(1);
+  w.get(wire::drain{});
+  CHECK(!w.exited);
+  CHECK(w.stops.empty());
+  w.get(wire::goodbye{"the coordinator ends"});
+  CHECK(w.stops.size() == 1);
+  REQUIRE(w.exited.has_value());
+  CHECK(w.exited->reason == control::exit_reason::drained);
+}
+
+TEST_CASE("a worker may wait longer for its first welcome than for another one") {
+  control::worker_options o;
+  o.unreachable_after = 4s;
+  o.first_reach_within = 100s;
+  lone w(1, o);
+  const auto alone_for = [&w](duration d) {
+    for (const time_point until = w.now + d; w.now < until && !w.exited; w.tick_to(w.now + 500ms))
+      w.state.dial_failed(error(errc::unreachable, "connection refused"), w.now);
+  };
+  SUBCASE("the first") {
+    alone_for(99s);
+    CHECK(!w.exited);
+    alone_for(2s);
+  }
+  SUBCASE("another one") {
+    w.join();
+    w.state.closed(1, error(errc::io_error, "reset"), w.now);
+    alone_for(3s);
+    CHECK(!w.exited);
+    alone_for(2s);
+  }
+  REQUIRE(w.exited.has_value());
+  CHECK(w.exited->reason == control::exit_reason::unreachable);
+}
+
 TEST_CASE("a result over the limit is an error that names it") {
   control::worker_options o;
   o.limits.payload = 1000;

@@ -684,6 +684,61 @@ TEST_CASE("cluster: addresses that cannot be used") {
   CHECK_THROWS_AS(dtask::sync_wait(pool, dtask::cluster::connect<jobs>("spawn://1", spawn)), dtask::error);
 }
 
+TEST_CASE("cluster: a local:// that listens besides takes workers and clients from elsewhere, and sends them home") {
+  dtask::cluster_options options;
+  options.listen = "127.0.0.1:0";
+  options.cookie = 77;
+  options.worker.name = "own";
+  std::optional<dtask::worker> other;
+  on(
+      "local://1",
+      [&](dtask::cluster& c) -> dtask::task<> {
+        const std::string url = c.address();
+        REQUIRE(url.starts_with("tcp://127.0.0.1:"));
+        other.emplace(url, jobs::entries(), dtask::worker_options{.slots = 1, .name = "other", .cookie = 77});
+        dtask::worker stranger(url, jobs::entries(), dtask::worker_options{.slots = 1, .name = "stranger"});
+        CHECK(stranger.wait().reason == dtask::exit_reason::refused);
+        std::set<std::string> names;
+        while (names.size() < 2) {
+          const auto found = co_await c.status();
+          for (const auto& w : found.workers) names.insert(w.name);
+        }
+        CHECK(names == std::set<std::string>{"own", "other"});
+        dtask::cluster_options joining;
+        joining.cookie = 77;
+        auto connecting = dtask::cluster::connect<jobs>(url, joining);
+        dtask::cluster guest = co_await std::move(connecting);
+        CHECK(guest.address() == "");
+        const auto a = co_await guest.try_call<score_job>(2.0, 3.0);
+        CHECK(a);
+        co_await guest.close();
+      },
+      options);
+  CHECK(other->wait().reason == dtask::exit_reason::drained);
+}
+
+TEST_CASE("cluster: where it cannot listen, the error says where") {
+  dtask::work_pool pool(1);
+  const auto refused = [&pool](const char* url, const char* listen, dtask::errc code) {
+    dtask::cluster_options options;
+    options.listen = listen;
+    try {
+      dtask::sync_wait(pool, dtask::cluster::connect<jobs>(url, options));
+    } catch (const dtask::error& e) {
+      CAPTURE(e.what());
+      CHECK(e.code() == code);
+      CHECK(e.place() == listen);
+      return;
+    }
+    FAIL("no error");
+  };
+  dtask::coordinator holder;
+  const std::string taken = holder.url().substr(6);
+  refused("local://1", taken.c_str(), dtask::errc::io_error);
+  refused("local://1", "0.0.0.0:0", dtask::errc::invalid_argument);
+  refused("tcp://127.0.0.1:1", "127.0.0.1:0", dtask::errc::invalid_argument);
+}
+
 TEST_CASE("cluster: over TCP with workers that join late and leave") {
   dtask::coordinator coordinator;
   const std::string url = coordinator.url();

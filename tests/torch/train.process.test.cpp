@@ -17,6 +17,7 @@
 #include "faults/process.hpp"
 #include "faults/scratch.hpp"
 #include "program.hpp"
+#include "torch/train_pictures.hpp"
 
 using faults::process;
 using command = std::vector<std::string>;
@@ -25,32 +26,12 @@ namespace {
 
 std::string train_path() { return (dtask_test::build_dir() / "examples" / "train" / "train").string(); }
 
-/// Pictures of ten kinds, each bright in another place, a little different each time.
-void write_pictures(const faults::scratch& to, const std::string& prefix, unsigned count) {
-  std::string pixels, labels;
-  std::uint32_t noise = 12345;
-  for (unsigned i = 0; i < count; ++i) {
-    const unsigned kind = i % 10;
-    for (unsigned at = 0; at < 28 * 28; ++at) {
-      noise = noise * 1664525 + 1013904223;
-      const bool bright = at / 28 / 6 == kind / 3 && at % 28 / 9 == kind % 3;
-      pixels.push_back(static_cast<char>((bright ? 120 : 0) + (noise >> 24) / 2));
-    }
-    labels.push_back(static_cast<char>(kind));
-  }
-  const auto write = [&to](const std::string& name, const std::string& text) {
-    std::ofstream(to.file(name), std::ios::binary) << text;
-  };
-  write(prefix + "-images-idx3-ubyte", dtask_test::idx_file({count, 28, 28}, pixels));
-  write(prefix + "-labels-idx1-ubyte", dtask_test::idx_file({count}, labels));
-}
-
 /// A coordinator, workers, and the data.
 class ground {
  public:
   ground() {
-    write_pictures(files_, "train", 640);
-    write_pictures(files_, "t10k", 200);
+    dtask_test::write_pictures(files_, "train", 640);
+    dtask_test::write_pictures(files_, "t10k", 200);
     start_coordinator("127.0.0.1:0");
   }
   std::string file(const std::string& name) const { return files_.file(name); }

@@ -25,8 +25,10 @@ struct worker_options {
   /// A job that ignores stop for this long is abandoned, its slot is lost.
   duration abandon_after = std::chrono::seconds(5);
   duration unreachable_after = std::chrono::seconds(60);  ///< without a coordinator for this long the worker ends
-  duration hello_within = std::chrono::seconds(5);        ///< an answer to its hello must come in this time
-  duration redial_min = std::chrono::milliseconds(50);    ///< pause before the second dial; doubles
+  /// The same for the first time; zero: as `unreachable_after`.
+  duration first_reach_within = duration::zero();
+  duration hello_within = std::chrono::seconds(5);      ///< an answer to its hello must come in this time
+  duration redial_min = std::chrono::milliseconds(50);  ///< pause before the second dial; doubles
   duration redial_max = std::chrono::seconds(1);
   /// An orderly end waits this long for running jobs, then stops them.
   duration drain_within = std::chrono::seconds(30);

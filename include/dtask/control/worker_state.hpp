@@ -200,6 +200,11 @@ class worker_state {
   void leave_session(std::uint64_t s);
   void leave(exit_reason reason, error why);
   void finish_drain(time_point now);
+  /// When being without a coordinator ends this worker.
+  time_point unreachable_at() const noexcept {
+    const bool first = id_ == 0 && options_.first_reach_within > duration::zero();
+    return deadline_after(up_.away_since(), first ? options_.first_reach_within : options_.unreachable_after);
+  }
   std::string place(std::uint32_t attempt_number) const {
     return who_.host + "/" + who_.name + ", attempt " + std::to_string(attempt_number);
   }

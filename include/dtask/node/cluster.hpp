@@ -79,11 +79,14 @@ class cluster : public caller {
   task<cluster_status> status();
 
   /// Orderly end: cancels what is under way, waits for the ends (at most `client_options::close_within`), says goodbye,
-  /// then ends the workers and the coordinator of local:// and spawn://. Awaited as `co_await c.close()`, also under
-  /// stop, which does not end it. Throws nothing.
+  /// then ends the workers and the coordinator of local:// and spawn://; workers that joined by `options.listen` are
+  /// sent home. Awaited as `co_await c.close()`, also under stop, which does not end it. Throws nothing.
   auto close() { return shield(finish()); }
   /// The worker processes of spawn:// that live now.
   std::vector<std::uint32_t> worker_pids() const;
+  /// Where the coordinator of this process listens, `tcp://HOST:PORT`; empty where it does not
+  /// (`cluster_options::listen`).
+  std::string address() const;
   /// What this client holds of payloads, and its process: `status()` says it of the coordinator and the workers. Waits
   /// for the links' thread, some microseconds. Zeros where it is not connected. From any thread.
   memory_use memory() const;

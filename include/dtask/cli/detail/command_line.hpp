@@ -102,10 +102,11 @@ CLI::Option* add_number(CLI::App& app, const std::string& name, T& value, number
       ->type_name("N:[" + std::to_string(in.least) + ".." + std::to_string(in.most) + "]");
 }
 /// An option in seconds, with fractions.
-inline void add_seconds(CLI::App& app, const std::string& name, duration& value, const std::string& what) {
+inline CLI::Option* add_seconds(CLI::App& app, const std::string& name, duration& value, const std::string& what) {
   using seconds = std::chrono::duration<double>;
-  add_number_of<double>(app, name, seconds(value).count(), {0.001, 31536000.0}, "time", " seconds", what,
-                        [&value](double number) { value = std::chrono::duration_cast<duration>(seconds(number)); })
+  return add_number_of<double>(
+             app, name, seconds(value).count(), {0.001, 31536000.0}, "time", " seconds", what,
+             [&value](double number) { value = std::chrono::duration_cast<duration>(seconds(number)); })
       ->type_name("SECONDS");
 }
 /// An option in bytes, from `least` on. Sums of a few of these do not overflow.

@@ -9,6 +9,7 @@
 #include "dtask/base/number.hpp"
 #include "dtask/cli/detail/command_line.hpp"
 #include "dtask/cli/exit_code.hpp"
+#include "dtask/node/cookie.hpp"
 #include "dtask/node/query_status.hpp"
 #include "dtask/task/sync_wait.hpp"
 
@@ -169,6 +170,7 @@ DTASK_INLINE int status_role(int argc, const char* const* argv) {
     cluster_options options;
     options.client.connect_within = within;
     options.client.status_within = within;
+    options.cookie = take_cookie();
     const cluster_status report = sync_wait(query_status(url, options));
     const std::string text = json ? status_json(report) + "\n" : status_table(report);
     std::fputs(text.c_str(), stdout);

@@ -10,6 +10,7 @@
 
 #include "dtask/cli/detail/command_line.hpp"
 #include "dtask/cli/detail/end_signals.hpp"
+#include "dtask/cli/detail/worker_end.hpp"
 #include "dtask/cli/exit_code.hpp"
 #include "dtask/node/cookie.hpp"
 #include "dtask/node/worker.hpp"
@@ -68,24 +69,7 @@ DTASK_INLINE int worker_role(int argc, const char* const* argv, std::span<const 
         std::_Exit(exit_code::cluster);
       }).detach();
     }
-    const worker_exit how = w.wait();
-    int code = exit_code::success;
-    switch (how.reason) {
-      case exit_reason::drained:
-      case exit_reason::stopped:
-        break;
-      case exit_reason::refused:
-      case exit_reason::unreachable:
-        detail::complain(program, how.why.what());
-        code = exit_code::cluster;
-        break;
-      case exit_reason::no_slots:
-        detail::complain(program,
-                         "all slots are held by jobs that ignore stop: let such jobs ask ctx.stop().check(), and start "
-                         "this worker anew");
-        code = exit_code::no_slots;
-        break;
-    }
+    const int code = detail::wait_for_end(w, program);
     const bool clean = w.retire();
     // The thread that waits for the end of standard input, and those of jobs left behind, must not see this function's
     // objects die.

@@ -163,6 +163,14 @@ DTASK_INLINE void worker_state::on(wire::refuse&& m, time_point now) {
 
 DTASK_INLINE void worker_state::on(wire::goodbye&& m, time_point now) {
   last_error_ = error(errc::coordinator_lost, "the coordinator ended: " + m.reason);
+  if (draining_) {
+    // It has sent this worker home, and nobody takes what still runs here.
+    actions_.push_back(close_link{up_.link(), last_error_, false});
+    link_broken(now);
+    for (slot& s : slots_)
+      if (s.busy && !s.stopping) request_stop(s, errc::cancelled, now);
+    return leave(exit_reason::drained, {});
+  }
   say(log_level::warning, "coordinator_away", last_error_.what());
   actions_.push_back(close_link{up_.link(), last_error_, false});
   link_broken(now);
@@ -229,7 +237,7 @@ DTASK_INLINE void worker_state::tick(time_point now) {
     case uplink::need::nothing:
       break;
   }
-  if (!up_.ready() && now >= deadline_after(up_.away_since(), options_.unreachable_after))
+  if (!up_.ready() && now >= unreachable_at())
     return leave(exit_reason::unreachable,
                  error(errc::unreachable,
                        "no coordinator within the stated time" +
@@ -274,8 +282,7 @@ DTASK_INLINE void worker_state::tick(time_point now) {
 DTASK_INLINE time_point worker_state::next_tick() const noexcept {
   if (exited_) return never;
   time_point at = up_.next();
-  if (!up_.ready() && up_.now() != uplink::phase::idle)
-    at = std::min(at, deadline_after(up_.away_since(), options_.unreachable_after));
+  if (!up_.ready() && up_.now() != uplink::phase::idle) at = std::min(at, unreachable_at());
   for (const slot& s : slots_) {
     if (!s.busy || s.lost) continue;
     at = std::min(at, s.stopping ? deadline_after(s.stop_at, options_.abandon_after) : s.deadline);

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
@@ -28,13 +29,14 @@ DTASK_BEGIN
 namespace detail {
 
 /// The variables of this process with `more` (`NAME=value`) put in place of those that have the same name: of two
-/// entries with one name a program may read either.
-inline std::vector<std::string> environment_with(std::span<const std::string> more) {
+/// entries with one name a program may read either. Without those that `less` names.
+inline std::vector<std::string> environment_with(std::span<const std::string> more,
+                                                 std::span<const std::string> less = {}) {
   std::vector<std::string> all(more.begin(), more.end());
   for (char** e = environ; e != nullptr && *e != nullptr; ++e) {
     const std::string_view inherited = *e;
     const std::string_view name = inherited.substr(0, inherited.find('='));
-    bool replaced = false;
+    bool replaced = std::find(less.begin(), less.end(), name) != less.end();
     for (const std::string& m : more)
       replaced = replaced || (m.size() > name.size() && m.starts_with(name) && m[name.size()] == '=');
     if (!replaced) all.emplace_back(inherited);

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "dtask/base/config.hpp"
@@ -17,6 +18,8 @@ class cluster_backend {
   virtual std::shared_ptr<client_port> client() const noexcept = 0;
   /// The processes that spawn:// has started and that live.
   virtual std::vector<std::uint32_t> pids() const = 0;
+  /// Where the coordinator of this process listens; empty: it does not.
+  virtual std::string address() const = 0;
   /// What the client and the process hold. Not from the node's thread.
   virtual memory_use memory() = 0;
   /// Ends everything of this process, waiting for threads and processes. After the client has closed. Not from the

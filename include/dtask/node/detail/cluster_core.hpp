@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
+#include <future>
 #include <memory>
 #include <span>
 #include <string>
@@ -25,6 +27,7 @@
 #include "dtask/node/detail/random_number.hpp"
 #include "dtask/node/detail/self.hpp"
 #include "dtask/node/detail/worker_node.hpp"
+#include "dtask/node/launcher_variables.hpp"
 
 DTASK_BEGIN
 namespace detail {
@@ -39,6 +42,9 @@ class cluster_core final : public cluster_backend {
     who.cookie = options.cookie;
     who.jobs = job_types(entries);
 
+    if (!options.listen.empty() && where.kind != net::url::scheme::local)
+      throw error(errc::invalid_argument, "only local:// listens besides", std::string(options.listen),
+                  "leave cluster_options::listen empty, or connect to local://N");
     dialer dial;
     if (where.kind == net::url::scheme::tcp) {
       dial = tcp_dialer(thread_.executor(), where.at, options.client.limits);
@@ -48,15 +54,18 @@ class cluster_core final : public cluster_backend {
           throw error(errc::invalid_argument, "spawn:// needs to know which program plays the role worker", {},
                       "use dtask::main, or name it in cluster_options::command");
         options.coordinator.cookie = options.cookie = random_number() | 1;
+      } else if (!options.listen.empty()) {
+        options.coordinator.cookie = options.cookie;
       }
       if (const error bad = check_options(options.coordinator)) throw bad;
       coordinator_ = std::make_shared<coordinator_node>(
           thread_.executor(), control::coordinator_options{options.coordinator, &xxh3_digest}, random_number());
       dial = pipe_dialer(thread_.executor(), coordinator_, options.client.limits);
       const std::uint32_t count = where.count != 0 ? where.count : std::max(1u, std::thread::hardware_concurrency());
-      if (where.kind == net::url::scheme::local)
+      if (where.kind == net::url::scheme::local) {
+        if (!options.listen.empty()) listen(options);
         start_worker(entries, count, who, options);
-      else
+      } else
         start_processes(count, options);
     }
     client_ = std::make_shared<client_node>(thread_.executor(), std::move(who),
@@ -73,6 +82,8 @@ class cluster_core final : public cluster_backend {
     return processes_ ? processes_->pids() : std::vector<std::uint32_t>();
   }
 
+  std::string address() const override { return address_; }
+
   memory_use memory() override {
     return thread_.call([this] { return client_->memory(); });
   }
@@ -82,6 +93,7 @@ class cluster_core final : public cluster_backend {
     if (client_) thread_.call([this] { client_->take_down(); });
     // Children are told by their pipe; while they leave, the coordinator still answers them.
     processes_.reset();
+    send_home();
     std::shared_ptr<job_runner> runner;
     // In one go, so that none of the two sees the other one gone and complains.
     thread_.call([&] {
@@ -99,7 +111,7 @@ class cluster_core final : public cluster_backend {
   void start_worker(std::span<const job_entry> entries, std::uint32_t slots, control::identity who,
                     const cluster_options& options) {
     who.role = wire::role::worker;
-    who.name = "local";
+    who.name = options.worker.name.empty() ? "local" : std::string(options.worker.name);
     who.slots = slots;
     auto dial = pipe_dialer(thread_.executor(), coordinator_, options.worker.limits);
     worker_ = std::make_shared<worker_node>(thread_.executor(), entries, std::move(who),
@@ -107,6 +119,25 @@ class cluster_core final : public cluster_backend {
                                             random_number());
     worker_->prepare();
     thread_.post([worker = worker_] { worker->start(); });
+  }
+  void listen(const cluster_options& options) {
+    const net::host_port at = net::parse_host_port(options.listen).value();
+    const bool beyond_loopback = options.coordinator.beyond_loopback;
+    if (const error bad = thread_.call([&] { return coordinator_->listen(at, beyond_loopback); }))
+      throw error(bad.code(), bad.cause(), std::string(options.listen), bad.remedy());
+    address_ = "tcp://" + net::to_string(thread_.call([this] { return coordinator_->address(); }));
+  }
+  /// Tells the workers that came from elsewhere that this is the end, and waits for the words to go out.
+  void send_home() {
+    if (address_.empty() || !coordinator_) return;
+    const auto gone = std::make_shared<std::promise<void>>();
+    auto ended = gone->get_future();
+    thread_.call([&] {
+      coordinator_->when_ended([gone] { gone->set_value(); });
+      coordinator_->drain();
+      coordinator_->stop();
+    });
+    ended.wait_for(std::chrono::seconds(1));
   }
   void start_processes(std::uint32_t count, const cluster_options& options) {
     const error bad = thread_.call([this] { return coordinator_->listen({"127.0.0.1", 0}, false); });
@@ -126,6 +157,7 @@ class cluster_core final : public cluster_backend {
     plan.environment.push_back(std::string(cookie_variable) + "=" + std::to_string(options.cookie));
     // For programs that share the cores of a machine among their workers.
     plan.environment.push_back("DTASK_LOCAL_WORKERS=" + std::to_string(count));
+    for (const std::string_view name : launcher_variables) plan.without.emplace_back(name);
     plan.count = count;
     processes_ = std::make_unique<process_supervisor>(std::move(plan), [this](std::uint32_t pid, std::string how) {
       thread_.post([coordinator = coordinator_, pid, how = std::move(how)]() mutable {
@@ -139,6 +171,7 @@ class cluster_core final : public cluster_backend {
   std::shared_ptr<worker_node> worker_;
   std::unique_ptr<process_supervisor> processes_;
   std::shared_ptr<client_node> client_;
+  std::string address_;  // where the coordinator listens for others
   bool down_ = false;
 };
 

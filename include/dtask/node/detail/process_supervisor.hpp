@@ -34,6 +34,7 @@ struct launch_plan {
   std::string program;                   ///< path
   std::vector<std::string> arguments;    ///< without the program; `{}` in one stands for the number of the process
   std::vector<std::string> environment;  ///< `NAME=value`, in place of what is inherited
+  std::vector<std::string> without;      ///< names of variables that are not inherited
   std::uint32_t count = 1;
   duration first_pause = std::chrono::milliseconds(
       100);  ///< before a process is started again; doubles up to the longest while it keeps dying young
@@ -132,7 +133,7 @@ class process_supervisor {
       if (const auto at = word.find("{}"); at != std::string::npos) word.replace(at, 2, std::to_string(c.number));
       words.push_back(std::move(word));
     }
-    auto started = child_process::start(plan_.program, words, environment_with(plan_.environment),
+    auto started = child_process::start(plan_.program, words, environment_with(plan_.environment, plan_.without),
                                         {.input = lifeline[0], .errors = errors[1]});
     ::close(lifeline[0]);
     ::close(errors[1]);

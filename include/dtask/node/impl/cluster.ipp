@@ -113,6 +113,7 @@ DTASK_INLINE task<> cluster::finish() { return detail::end_backend(core_); }
 DTASK_INLINE std::vector<std::uint32_t> cluster::worker_pids() const {
   return core_ ? core_->pids() : std::vector<std::uint32_t>();
 }
+DTASK_INLINE std::string cluster::address() const { return core_ ? core_->address() : std::string(); }
 DTASK_INLINE memory_use cluster::memory() const { return core_ ? core_->memory() : memory_use(); }
 
 DTASK_END
