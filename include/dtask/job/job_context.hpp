@@ -25,7 +25,8 @@ struct unwrap_task : std::type_identity<T> {
   static constexpr bool awaits = false;
 };
 template <class T>
-struct unwrap_task<task<T>> : std::type_identity<T> {
+  requires is_task<T>
+struct unwrap_task<T> : std::type_identity<typename T::value_type> {
   static constexpr bool awaits = true;
 };
 
