@@ -5,10 +5,12 @@
 #include <doctest/doctest.h>
 #include <stdlib.h>
 
+#include <algorithm>
 #include <string>
 
 #include "cuda/cuda_device.hpp"
 #include "dtask/cuda/device_error.hpp"
+#include "dtask/job/job_context.hpp"
 #include "task/manual_scheduler.hpp"
 
 using dtask::cuda::read_device;
@@ -39,14 +41,17 @@ TEST_CASE("device: what is not there is refused, with the reason") {
   }
 }
 
-TEST_CASE("device: that of the worker is in the environment") {
-  ::unsetenv("DTASK_DEVICE");
-  CHECK(dtask::cuda::worker_device().is_cpu());
-  ::setenv("DTASK_DEVICE", "cpu", 1);
-  CHECK(dtask::cuda::worker_device().is_cpu());
-  ::setenv("DTASK_DEVICE", "fpga", 1);
-  CHECK(cause_of([] { (void)dtask::cuda::worker_device(); }) == dtask::errc::invalid_argument);
-  ::unsetenv("DTASK_DEVICE");
+TEST_CASE("device: that of a job's worker") {
+  dtask::job_context outside({}, dtask::never, 1, 0, "nobody");
+  CHECK(dtask::cuda::device_of(outside).is_cpu());
+}
+
+TEST_CASE("device: workers of one machine share its devices by their rank") {
+  ::setenv("DTASK_LOCAL_RANK", "5", 1);
+  const int devices = std::max(1, dtask::cuda::devices().devices);
+  CHECK(read_device("cuda").index() == 5 % devices);
+  CHECK(read_device("cuda:3").index() == 3);
+  ::unsetenv("DTASK_LOCAL_RANK");
 }
 
 TEST_CASE("device error: names CUDA's code") {

@@ -147,7 +147,7 @@ TEST_CASE("event watch: a stream, polled and reported") {
     CAPTURE(static_cast<int>(how));
     fake_device device;
     {
-      watch_type watch(device, {.watchdog = 10s});
+      watch_type watch(device, {.watchdog = 24h});
       dtask::work_pool pool(1);
       device.enqueue(2);
       under_way<std::thread::id> task(pool, waits_for_stream(watch, 2, how));
@@ -167,7 +167,7 @@ TEST_CASE("event watch: a stream, polled and reported") {
 TEST_CASE("event watch: where the device takes no host function, it is polled") {
   fake_device device;
   device.refuse_calls = true;
-  watch_type watch(device, {.watchdog = 10s});
+  watch_type watch(device, {.watchdog = 24h});
   dtask::work_pool pool(1);
   device.enqueue(0);
   under_way<std::thread::id> task(pool, waits_for_stream(watch, 0, notice::host_function));

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
+#include <ATen/Context.h>
 #include <c10/core/Device.h>
 #include <cuda_runtime_api.h>
 #include <dlfcn.h>
 
-#include <cstdlib>
+#include <algorithm>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "dtask/base/config.hpp"
+#include "dtask/base/device_name.hpp"
 #include "dtask/base/error.hpp"
-#include "dtask/base/number.hpp"
 
 DTASK_BEGIN
 namespace cuda {
@@ -55,35 +57,39 @@ inline device_list find_devices() {
     found.reason = "no CUDA device: CUDA_VISIBLE_DEVICES hides all of them, or there is none";
   } else if (found.reason = load_kernels(); !found.reason.empty()) {
     found.devices = 0;
+  } else if (!at::hasCUDA()) {
+    found.devices = 0;
+    found.reason =
+        "LibTorch was asked about CUDA before its CUDA library was loaded, and remembers that there is none: call "
+        "dtask::cuda::devices() first in main";
   }
   return found;
 }
 }  // namespace detail
 
-/// The CUDA devices of this process. The first call looks, and loads LibTorch's CUDA library where there is one: it
-/// comes before any other use of CUDA through LibTorch, which otherwise remembers that there is none. Some 0.1 s
-/// without a device, seconds with one. Thread-safe. Throws nothing but std::bad_alloc.
+/// The CUDA devices of this process. The first call looks, and loads LibTorch's CUDA library where there is a device:
+/// it comes before anything else asks LibTorch about CUDA (`at::manual_seed` does), which otherwise remembers that
+/// there is none; `reason` then says so. Some 0.1 s without a device, seconds with one. Thread-safe. Throws nothing but
+/// std::bad_alloc.
 inline const device_list& devices() {
   static const device_list found = detail::find_devices();
   return found;
 }
 
-/// A device by its name: "cpu", "cuda" (which is "cuda:0") or "cuda:N". Says nothing about whether it is there. Throws
-/// `error(invalid_argument)` for anything else.
+/// A device by its name: "cpu", "cuda:N", or "cuda" for the one of this process by its rank on the machine
+/// (`local_rank`), modulo the number of devices. Throws `error(invalid_argument)` for anything else.
 inline c10::Device read_device(std::string_view name) {
-  if (name == "cpu") return c10::Device(c10::DeviceType::CPU);
-  if (name == "cuda") return c10::Device(c10::DeviceType::CUDA, 0);
-  constexpr std::string_view prefix = "cuda:";
-  if (name.starts_with(prefix)) {
-    const auto index = read_number<unsigned>(name.substr(prefix.size()));
-    if (index && *index <= 127) return c10::Device(c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(*index));
-  }
-  throw error(errc::invalid_argument, "'" + std::string(name.substr(0, 64)) + "' is no device", "device",
-              "cpu, cuda or cuda:N, N from 0 to 127");
+  const std::optional<device_name> read = read_device_name(name);
+  if (!read)
+    throw error(errc::invalid_argument, "'" + std::string(name.substr(0, 64)) + "' is no device", "device",
+                "cpu, cuda or cuda:N, N from 0 to 127");
+  if (!read->cuda) return c10::Device(c10::DeviceType::CPU);
+  const auto shared = [] { return local_rank() % static_cast<unsigned>(std::max(1, devices().devices)); };
+  return c10::Device(c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(read->index ? *read->index : shared()));
 }
 
 /// Throws `error(not_found)` where this process does not have the device: naming why, and how many there are.
-inline const c10::Device& require_device(const c10::Device& device) {
+inline c10::Device require_device(c10::Device device) {
   if (device.is_cpu()) return device;
   const device_list& found = devices();
   if (!device.is_cuda() || device.index() >= found.devices)
@@ -94,11 +100,12 @@ inline const c10::Device& require_device(const c10::Device& device) {
   return device;
 }
 
-/// The device of the worker that runs in this process, as its starter named it: the environment variable DTASK_DEVICE,
-/// by default the CPU. Throws as `read_device` and `require_device` do.
-inline c10::Device worker_device() {
-  const char* const name = std::getenv("DTASK_DEVICE");
-  return require_device(read_device(name != nullptr && *name != '\0' ? name : "cpu"));
+/// The device on which a job shall compute: that of its worker, from `job_context` or `worker_context`. Throws as
+/// `read_device` and `require_device` do.
+template <class Context>
+  requires requires(const Context& c) { c.worker(), c.device(); }
+c10::Device device_of(const Context& context) {
+  return require_device(read_device(context.device()));
 }
 
 }  // namespace cuda
