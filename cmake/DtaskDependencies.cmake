@@ -26,3 +26,12 @@ endmacro()
 macro(dtask_find_torch)
   find_package(LibTorch MODULE REQUIRED)
 endmacro()
+
+# After dtask_find_torch.
+macro(dtask_need_cuda)
+  if(NOT TARGET LibTorch::cuda)
+    set(dtask_FOUND FALSE)
+    set(dtask_NOT_FOUND_MESSAGE "This LibTorch is not built for CUDA, or the CUDA runtime (headers, libcudart) is neither beside it nor in CUDAToolkit_ROOT.")
+    return()
+  endif()
+endmacro()

@@ -5,7 +5,9 @@
 #   1. a given Torch_DIR (the folder of TorchConfig.cmake) or LibTorch_ROOT (the folder with include/ and lib/), then CMAKE_PREFIX_PATH;
 #   2. the wheel from PyPI in $DTASK_DEPS_DIR/libtorch (environment or cache variable);
 #   3. the same in .deps/libtorch of this source tree.
-# Defines LibTorch::cpu (torch_cpu, c10) and, where the wheel with all of its CUDA packages is there, LibTorch::cuda.
+# Defines LibTorch::cpu (torch_cpu, c10) and, for a LibTorch that was built for CUDA, LibTorch::cuda (c10_cuda and the CUDA runtime): streams, events,
+# pinned memory. The kernels (torch_cuda, with cuBLAS and cuDNN) are loaded when the program runs and finds a device, so that LibTorch::cuda needs
+# the headers and the library of the CUDA runtime alone, and a program that links it starts on every machine.
 set(dtask_libtorch_given "")
 set(dtask_torch_dir "${Torch_DIR}")
 if(NOT dtask_torch_dir)
@@ -39,12 +41,13 @@ if(LibTorch_INCLUDE_DIR)
 endif()
 find_library(LibTorch_CPU_LIBRARY torch_cpu PATHS "${dtask_libtorch_lib}" NO_DEFAULT_PATH)
 find_library(LibTorch_C10_LIBRARY c10 PATHS "${dtask_libtorch_lib}" NO_DEFAULT_PATH)
-find_library(LibTorch_CUDA_LIBRARY torch_cuda PATHS "${dtask_libtorch_lib}" NO_DEFAULT_PATH)
 find_library(LibTorch_C10_CUDA_LIBRARY c10_cuda PATHS "${dtask_libtorch_lib}" NO_DEFAULT_PATH)
-find_path(LibTorch_CUDA_INCLUDE_DIR cuda_runtime_api.h PATHS "${dtask_libtorch_lib}/../../nvidia/cu13/include" NO_DEFAULT_PATH)
-find_path(LibTorch_NCCL_INCLUDE_DIR nccl.h PATHS "${dtask_libtorch_lib}/../../nvidia/nccl/include" NO_DEFAULT_PATH)
-mark_as_advanced(LibTorch_INCLUDE_DIR LibTorch_CPU_LIBRARY LibTorch_C10_LIBRARY LibTorch_CUDA_LIBRARY
-  LibTorch_C10_CUDA_LIBRARY LibTorch_CUDA_INCLUDE_DIR LibTorch_NCCL_INCLUDE_DIR)
+# The wheel's package of the CUDA runtime, else a toolkit.
+set(dtask_cuda_roots "${dtask_libtorch_lib}/../../nvidia/cu13" "${CUDAToolkit_ROOT}" "$ENV{CUDA_HOME}" /usr/local/cuda)
+find_path(LibTorch_CUDA_INCLUDE_DIR cuda_runtime_api.h PATHS ${dtask_cuda_roots} PATH_SUFFIXES include NO_DEFAULT_PATH)
+find_library(LibTorch_CUDART_LIBRARY NAMES libcudart.so.13 libcudart.so.12 cudart PATHS ${dtask_cuda_roots} PATH_SUFFIXES lib lib64 NO_DEFAULT_PATH)
+mark_as_advanced(LibTorch_INCLUDE_DIR LibTorch_CPU_LIBRARY LibTorch_C10_LIBRARY LibTorch_C10_CUDA_LIBRARY LibTorch_CUDA_INCLUDE_DIR
+  LibTorch_CUDART_LIBRARY)
 
 include(FindPackageHandleStandardArgs)
 find_package_handle_standard_args(LibTorch REQUIRED_VARS LibTorch_CPU_LIBRARY LibTorch_C10_LIBRARY LibTorch_INCLUDE_DIR
@@ -57,11 +60,9 @@ if(LibTorch_FOUND AND NOT TARGET LibTorch::cpu)
   set_target_properties(LibTorch::cpu PROPERTIES IMPORTED_LOCATION "${LibTorch_CPU_LIBRARY}")
   target_include_directories(LibTorch::cpu SYSTEM INTERFACE "${dtask_libtorch_include}" "${LibTorch_INCLUDE_DIR}")
   target_link_libraries(LibTorch::cpu INTERFACE LibTorch::c10)
-  if(LibTorch_CUDA_LIBRARY AND LibTorch_C10_CUDA_LIBRARY AND LibTorch_CUDA_INCLUDE_DIR AND LibTorch_NCCL_INCLUDE_DIR)
+  if(LibTorch_C10_CUDA_LIBRARY AND LibTorch_CUDA_INCLUDE_DIR AND LibTorch_CUDART_LIBRARY)
     add_library(LibTorch::cuda INTERFACE IMPORTED)
-    target_include_directories(LibTorch::cuda SYSTEM INTERFACE "${LibTorch_CUDA_INCLUDE_DIR}" "${LibTorch_NCCL_INCLUDE_DIR}")
-    # Kernels register themselves when the library is loaded; a linker that drops unused libraries must keep it.
-    target_link_libraries(LibTorch::cuda INTERFACE LibTorch::cpu
-      "-Wl,--push-state,--no-as-needed" "${LibTorch_CUDA_LIBRARY}" "${LibTorch_C10_CUDA_LIBRARY}" "-Wl,--pop-state")
+    target_include_directories(LibTorch::cuda SYSTEM INTERFACE "${LibTorch_CUDA_INCLUDE_DIR}")
+    target_link_libraries(LibTorch::cuda INTERFACE LibTorch::cpu "${LibTorch_C10_CUDA_LIBRARY}" "${LibTorch_CUDART_LIBRARY}" ${CMAKE_DL_LIBS})
   endif()
 endif()

@@ -9,6 +9,7 @@
 #include "dtask/base/config.hpp"
 #include "dtask/base/coordinator_options.hpp"
 #include "dtask/base/deadline.hpp"
+#include "dtask/base/device_name.hpp"
 #include "dtask/base/effect.hpp"
 #include "dtask/base/error.hpp"
 #include "dtask/base/failure.hpp"

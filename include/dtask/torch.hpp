@@ -7,3 +7,4 @@
 #include "dtask/torch/tensor_codec.hpp"
 #include "dtask/torch/tensor_dataset.hpp"
 #include "dtask/torch/thread_share.hpp"
+#include "dtask/torch/torch_task.hpp"

@@ -130,6 +130,7 @@ TEST_CASE("mistakes: one line with cause and remedy, and the exit code for it") 
       {{hello(), "worker", "--connect", "local://2"}, 2, "tcp://HOST:PORT"},
       {{hello(), "worker", "--connect", url, "--slots", "x"}, 2, "--slots: 'x' is no number from 0 to 4096"},
       {{hello(), "worker", "--connect", url, "--slots", "0x4"}, 2, "--slots: '0x4' is no number from 0 to 4096"},
+      {{hello(), "worker", "--connect", url, "--device", "fpga"}, 2, "'fpga' is no device (--device"},
       {{hello(), "worker", "--connect", url, "--polling", "1001"}, 2, "--polling: '1001' is no number of microseconds"},
       {{hello(), "--log", "loud"}, 2, "--log: 'loud' is none of debug"},
       {{tool(), "coordinator", "--listen", at}, 2, "choose another port"},

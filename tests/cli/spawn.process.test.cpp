@@ -35,6 +35,7 @@
 #include "dtask/runtime/work_pool.hpp"
 #include "dtask/task/sleep.hpp"
 #include "dtask/task/sync_wait.hpp"
+#include "dtask/task/when_all.hpp"
 #include "dtask/task/with_timeout.hpp"
 #include "faults/process.hpp"
 #include "program.hpp"
@@ -127,7 +128,10 @@ std::string start_beside_sockets(std::string usual, unsigned processes) {
 }
 using sockets_job = dtask::function_job<"sockets/1", &start_beside_sockets, dtask::at_most_once>;
 using variable_job = dtask::function_job<"variable/1", &variables_of, dtask::pure>;
-using jobs = dtask::registry<pid_job, abort_job, once_job, endless_job, word_job, variable_job, sockets_job>;
+std::string device_of(dtask::job_context& ctx) { return std::string(ctx.device()); }
+using device_job = dtask::function_job<"device/1", &device_of, dtask::pure>;
+using jobs =
+    dtask::registry<pid_job, abort_job, once_job, endless_job, word_job, variable_job, sockets_job, device_job>;
 
 const dtask_test::role spawned("spawned", [](int argc, char** argv) -> int {
   // The supervisor wrote: PROGRAM --role=spawned worker --connect ...
@@ -279,6 +283,32 @@ TEST_CASE("spawn: what is set for the workers replaces what they would inherit")
   });
   ::unsetenv("DTASK_COOKIE");
   ::unsetenv("DTASK_LOCAL_WORKERS");
+}
+
+namespace {
+dtask::task<std::string> rank_of_one(dtask::cluster& c) {
+  co_return co_await c.call<variable_job>(std::string("DTASK_LOCAL_RANK"));
+}
+}  // namespace
+
+TEST_CASE("spawn: each worker has its rank on the machine, and all the device that was asked for") {
+  dtask::cluster_options options;
+  options.worker.device = "cuda:7";
+  on_spawned(
+      "spawn://3",
+      [](dtask::cluster& c) -> dtask::task<> {
+        std::set<std::string> ranks;
+        // All three run something at once, sooner or later.
+        for (int i = 0; i < 1000 && ranks.size() < 3; ++i) {
+          std::vector<dtask::task<std::string>> calls;
+          for (int k = 0; k < 6; ++k) calls.push_back(rank_of_one(c));
+          for (std::string& rank : co_await dtask::when_all(std::move(calls))) ranks.insert(std::move(rank));
+        }
+        CHECK(ranks == std::set<std::string>{"0", "1", "2"});
+        const std::string device = co_await c.call<device_job>();
+        CHECK(device == "cuda:7");
+      },
+      options);
 }
 
 TEST_CASE("spawn: processes of their own, replaced when they die, all answers come") {

@@ -28,6 +28,7 @@ WHAT = {
     "cli": "the roles run, worker and coordinator of a program",
     "data": "pictures, IDX and safetensors without LibTorch",
     "torch": "tensors as job arguments",
+    "cuda": "work on a device, awaited",
 }
 
 

@@ -6,7 +6,7 @@ import sys
 from source import headers, includes
 
 # A room includes only rooms before it in this list.
-ROOMS = ["base", "task", "wire", "control", "job", "sim", "runtime", "net", "node", "store", "http", "cli", "data", "collective", "torch"]
+ROOMS = ["base", "task", "wire", "control", "job", "sim", "runtime", "net", "node", "store", "http", "cli", "data", "collective", "torch", "cuda"]
 # Where less than everything above is allowed.
 SEES = {
     "base": [],
@@ -37,6 +37,8 @@ OUTSIDE = {
     "collective": ("boost/", "mpi.h") + POSIX,
     # The trainer's headers, which are included by name, need modules and optimizers (10 % above torch/types.h).
     "torch": ("torch/types.h", "torch/version.h", "torch/nn/module.h", "torch/optim/", "ATen/", "c10/", "boost/", "xxhash.h") + POSIX,
+    # Host code only: what needs nvcc (kernels, <cuda_runtime.h>) stays outside.
+    "cuda": ("torch/types.h", "ATen/", "c10/", "cuda_runtime_api.h", "boost/") + POSIX,
 }
 NEVER = {
     "iostream": "its static initialisation reaches every user; <ostream> and <istream> declare the classes",

@@ -17,6 +17,9 @@ struct worker_options {
   /// In results, in the status and in the coordinator's log. Empty: the program's name with the process id, and with a
   /// number where the process has more than one.
   std::string_view name = {};
+  /// What its jobs compute on, for those that ask (`job_context::device`): "cpu", "cuda:N", or "cuda" for one by the
+  /// worker's rank on its machine. Empty: what DTASK_DEVICE says, else the CPU.
+  std::string_view device = {};
   std::uint64_t cookie = 0;  ///< what the coordinator asks for; 0: nothing
   /// How long its thread looks for events before it sleeps, where nobody else wants its core: shortens round trips,
   /// costs a core; at most 50 us is sensible.

@@ -25,7 +25,8 @@ struct unwrap_task : std::type_identity<T> {
   static constexpr bool awaits = false;
 };
 template <class T>
-struct unwrap_task<task<T>> : std::type_identity<T> {
+  requires is_task<T>
+struct unwrap_task<T> : std::type_identity<typename T::value_type> {
   static constexpr bool awaits = true;
 };
 
@@ -60,6 +61,9 @@ class job_context {
   std::uint32_t slot() const noexcept { return slot_; }
   /// The name of this worker.
   std::string_view worker() const noexcept { return worker_; }
+  /// What this worker shall compute on: "cpu", "cuda" or "cuda:N", as its starter said (see `read_device_name`). Valid
+  /// while the job runs.
+  std::string_view device() const noexcept { return host_ ? host_->device() : std::string_view("cpu"); }
 
   /// The value that the job's client broadcast under this name, and its version, as of this attempt's start: at least
   /// the one before the job was submitted. What the client broadcasts meanwhile is for later jobs. Throws

@@ -18,6 +18,8 @@ class job_host {
   virtual blob_source::found find(std::string_view name) const = 0;
   virtual task<blob> fetch(std::string name) = 0;
   virtual std::shared_ptr<shared_objects> shared() = 0;
+  /// The name of the worker's device.
+  virtual std::string_view device() const noexcept = 0;
 
  protected:
   ~job_host() = default;

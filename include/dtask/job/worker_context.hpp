@@ -20,8 +20,8 @@ DTASK_BEGIN
 class worker_context {
  public:
   worker_context(const blob_source& blobs, shared_objects& shared, std::string_view worker, std::uint32_t slot,
-                 std::uint32_t slots) noexcept
-      : blobs_(blobs), shared_(shared), worker_(worker), slot_(slot), slots_(slots) {}
+                 std::uint32_t slots, std::string_view device = "cpu") noexcept
+      : blobs_(blobs), shared_(shared), worker_(worker), device_(device), slot_(slot), slots_(slots) {}
   worker_context(const worker_context&) = delete;
   worker_context& operator=(const worker_context&) = delete;
 
@@ -43,6 +43,8 @@ class worker_context {
   std::uint32_t slots() const noexcept { return slots_; }
   /// The name of this worker.
   std::string_view worker() const noexcept { return worker_; }
+  /// What this worker shall compute on: "cpu", "cuda" or "cuda:N", as its starter said (see `read_device_name`).
+  std::string_view device() const noexcept { return device_; }
 
   /// The names that the constructor asked for, with the versions that it was given.
   std::vector<std::pair<std::string, std::uint64_t>> take_read() && { return std::move(read_); }
@@ -51,6 +53,7 @@ class worker_context {
   const blob_source& blobs_;
   shared_objects& shared_;
   std::string_view worker_;
+  std::string_view device_;
   std::uint32_t slot_;
   std::uint32_t slots_;
   std::vector<std::pair<std::string, std::uint64_t>> read_;

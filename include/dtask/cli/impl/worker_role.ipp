@@ -20,7 +20,7 @@ DTASK_BEGIN
 DTASK_INLINE int worker_role(int argc, const char* const* argv, std::span<const job_entry> jobs) {
   const std::string program = detail::short_name(argv[0]);
   CLI::App app("Runs jobs for a coordinator until it is told to leave.", program);
-  std::string url, name;
+  std::string url, name, device;
   bool until_stdin_ends = false;
   worker_options options;
   app.add_option<std::string>("--connect", url, "the coordinator: tcp://HOST:PORT")->required()->type_name("URL");
@@ -29,6 +29,10 @@ DTASK_INLINE int worker_role(int argc, const char* const* argv, std::span<const 
          "--name", name,
          "the name of this worker in results and in the status; default: the program's with the process id")
       ->type_name("WORD");
+  app.add_option<std::string>("--device", device,
+                              "what jobs compute on that ask: cpu, cuda:N, or cuda for one by the rank of this worker "
+                              "on its machine; default: DTASK_DEVICE, else cpu")
+      ->type_name("DEVICE");
   app.add_flag(
       "--until-stdin-ends", until_stdin_ends,
       "leave when standard input ends: the way in which spawn:// ties a worker to the process that started it");
@@ -46,6 +50,7 @@ DTASK_INLINE int worker_role(int argc, const char* const* argv, std::span<const 
   if (const auto end = detail::parse(app, argc, argv)) return *end;
   try {
     options.name = name;
+    options.device = device;
     options.cookie = take_cookie();
     detail::end_signals signals;
     worker w(url, jobs, options);

@@ -38,16 +38,18 @@ using fetch_sender = std::function<bool(fetch_letter)>;
 class attempt_host final : public job_host {
  public:
   attempt_host(std::shared_ptr<const blob_table> blobs, std::shared_ptr<shared_objects> shared, std::uint64_t session,
-               const fetch_sender& send)
+               const fetch_sender& send, std::string_view device = "cpu")
       : blobs_(blobs ? std::move(blobs) : std::make_shared<const blob_table>()),
         shared_(std::move(shared)),
         session_(session),
-        send_(send) {}
+        send_(send),
+        device_(device) {}
 
   const blob_source& blobs() const noexcept { return *blobs_; }
   blob_source::found find(std::string_view name) const override { return blobs_->find(name); }
   task<blob> fetch(std::string name) override { return await_value<>(*this, std::move(name)); }
   std::shared_ptr<shared_objects> shared() override { return shared_; }
+  std::string_view device() const noexcept override { return device_; }
 
  private:
   // A template, since g++ 12 compiles the body of an inline coroutine in every unit that sees it, used or not.
@@ -72,6 +74,7 @@ class attempt_host final : public job_host {
   std::shared_ptr<shared_objects> shared_;
   std::uint64_t session_;
   const fetch_sender& send_;
+  std::string_view device_;
 };
 
 }  // namespace detail

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "dtask/base/config.hpp"
+#include "dtask/base/device_name.hpp"
 #include "dtask/base/error.hpp"
 #include "dtask/net/url.hpp"
 #include "dtask/node/cluster_options.hpp"
@@ -154,10 +155,16 @@ class cluster_core final : public cluster_backend {
           std::to_string(options.worker.result_bytes), std::string("--until-stdin-ends"), std::string("--log"),
           std::string("warning")})
       plan.arguments.push_back(std::move(word));
+    if (!options.worker.device.empty()) {
+      plan.arguments.emplace_back("--device");
+      plan.arguments.push_back(worker_device(options.worker.device));
+    }
     plan.environment.push_back(std::string(cookie_variable) + "=" + std::to_string(options.cookie));
     // For programs that share the cores of a machine among their workers.
     plan.environment.push_back("DTASK_LOCAL_WORKERS=" + std::to_string(count));
     for (const std::string_view name : launcher_variables) plan.without.emplace_back(name);
+    // For workers that share its devices.
+    plan.environment.emplace_back("DTASK_LOCAL_RANK={}");
     plan.count = count;
     processes_ = std::make_unique<process_supervisor>(std::move(plan), [this](std::uint32_t pid, std::string how) {
       thread_.post([coordinator = coordinator_, pid, how = std::move(how)]() mutable {

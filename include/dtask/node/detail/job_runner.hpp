@@ -67,10 +67,11 @@ class job_runner : public std::enable_shared_from_this<job_runner> {
  public:
   using report = std::function<void(attempt_end)>;
 
-  job_runner(std::span<const job_entry> entries, std::string name, std::uint32_t slots, const codec_limits& limits,
-             fetch_sender fetches, report ended)
+  job_runner(std::span<const job_entry> entries, std::string name, std::string device, std::uint32_t slots,
+             const codec_limits& limits, fetch_sender fetches, report ended)
       : entries_(entries),
         name_(std::move(name)),
+        device_(std::move(device)),
         slots_(slots),
         limits_(limits),
         fetches_(std::move(fetches)),
@@ -130,11 +131,11 @@ class job_runner : public std::enable_shared_from_this<job_runner> {
       which->wait_reported();
       const control::run_job& what = which->what;
       const job_entry& entry = self->entries_[what.type];
-      attempt_host host(which->blobs, self->shared(what.session), what.session, self->fetches_);
+      attempt_host host(which->blobs, self->shared(what.session), what.session, self->fetches_, self->device_);
       std::shared_ptr<job_object> object;
       if (entry.has_object)
         object = self->objects_[what.slot].obtain(entry, what.type, what.session, host.blobs(), *host.shared(),
-                                                  self->name_, what.slot, self->slots_);
+                                                  self->name_, what.slot, self->slots_, self->device_);
       job_context context(stop_token(which->stop), what.deadline, what.attempt, what.slot, self->name_, &host);
       if (entry.call) {
         environment env;
@@ -185,6 +186,7 @@ class job_runner : public std::enable_shared_from_this<job_runner> {
 
   const std::span<const job_entry> entries_;
   const std::string name_;
+  const std::string device_;
   const std::uint32_t slots_;
   const codec_limits limits_;
   const fetch_sender fetches_;

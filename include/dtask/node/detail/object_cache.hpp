@@ -27,7 +27,7 @@ class object_cache {
   /// on the calling thread. Throws what the constructor throws.
   std::shared_ptr<job_object> obtain(const job_entry& entry, std::uint32_t type, std::uint64_t session,
                                      const blob_source& blobs, shared_objects& shared, std::string_view worker,
-                                     std::uint32_t slot, std::uint32_t slots) {
+                                     std::uint32_t slot, std::uint32_t slots, std::string_view device) {
     std::shared_ptr<job_object> stale;
     {
       const std::lock_guard hold(guard_);
@@ -44,7 +44,7 @@ class object_cache {
       }
     }
     stale.reset();
-    worker_context context(blobs, shared, worker, slot, slots);
+    worker_context context(blobs, shared, worker, slot, slots, device);
     std::shared_ptr<job_object> made = entry.make(context);
     std::shared_ptr<job_object> oldest;
     const std::lock_guard hold(guard_);

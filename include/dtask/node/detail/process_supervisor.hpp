@@ -33,7 +33,7 @@ namespace detail {
 struct launch_plan {
   std::string program;                   ///< path
   std::vector<std::string> arguments;    ///< without the program; `{}` in one stands for the number of the process
-  std::vector<std::string> environment;  ///< `NAME=value`, in place of what is inherited
+  std::vector<std::string> environment;  ///< `NAME=value`, in place of what is inherited; `{}` as above
   std::vector<std::string> without;      ///< names of variables that are not inherited
   std::uint32_t count = 1;
   duration first_pause = std::chrono::milliseconds(
@@ -128,13 +128,15 @@ class process_supervisor {
       ::close(lifeline[1]);
       return no_pipe(why);
     }
-    std::vector<std::string> words;
-    for (std::string word : plan_.arguments) {
-      if (const auto at = word.find("{}"); at != std::string::npos) word.replace(at, 2, std::to_string(c.number));
-      words.push_back(std::move(word));
-    }
-    auto started = child_process::start(plan_.program, words, environment_with(plan_.environment, plan_.without),
-                                        {.input = lifeline[0], .errors = errors[1]});
+    const auto numbered = [&c](std::vector<std::string> words) {
+      for (std::string& word : words)
+        if (const auto at = word.find("{}"); at != std::string::npos) word.replace(at, 2, std::to_string(c.number));
+      return words;
+    };
+    const std::vector<std::string> words = numbered(plan_.arguments);
+    auto started =
+        child_process::start(plan_.program, words, environment_with(numbered(plan_.environment), plan_.without),
+                             {.input = lifeline[0], .errors = errors[1]});
     ::close(lifeline[0]);
     ::close(errors[1]);
     if (!started) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "dtask/base/config.hpp"
+#include "dtask/base/device_name.hpp"
 #include "dtask/base/error.hpp"
 #include "dtask/base/result.hpp"
 #include "dtask/control/worker_state.hpp"
@@ -54,6 +55,7 @@ class worker_node : public std::enable_shared_from_this<worker_node>,
     limits.payload = options.limits.payload;
     limits.blobs = options.limits.blobs;
     name_ = who.name;
+    device_ = worker_device(options.device);
     slots_ = who.slots;
     entries_ = entries;
     limits_ = limits;
@@ -67,7 +69,7 @@ class worker_node : public std::enable_shared_from_this<worker_node>,
         if (const auto self = weak.lock()) self->read_questions();
       });
     };
-    runner_ = std::make_shared<job_runner>(entries_, name_, slots_, limits_, std::move(fetches),
+    runner_ = std::make_shared<job_runner>(entries_, name_, device_, slots_, limits_, std::move(fetches),
                                            [ends = ends_, weak = weak_from_this()](attempt_end end) {
                                              ends->put(std::move(end), [weak] {
                                                if (const auto self = weak.lock()) self->jobs_ended();
@@ -218,6 +220,7 @@ class worker_node : public std::enable_shared_from_this<worker_node>,
   net::executor where_;
   dialer dial_;
   std::string name_;
+  std::string device_;
   std::uint32_t slots_ = 0;
   std::span<const job_entry> entries_;
   codec_limits limits_;
