@@ -99,7 +99,7 @@ inline at::Tensor sum_segments(const std::vector<const at::Tensor*>& from, doubl
     T* const to = out.mutable_data_ptr<T>();
     std::vector<const T*> at(from.size());
     for (std::size_t r = 0; r < from.size(); ++r) at[r] = from[r]->const_data_ptr<T>();
-    // A product with the reciprocal of a power of two is the quotient, and costs a fifth.
+    // A product with the reciprocal of a power of two is the quotient, and costs less.
     int exponent = 0;
     const double scale = std::frexp(divisor, &exponent) == 0.5 ? 1 / divisor : 0;
     at::parallel_for(0, out.numel(), elements_per_thread, [&](std::int64_t begin, std::int64_t end) {
@@ -107,8 +107,8 @@ inline at::Tensor sum_segments(const std::vector<const at::Tensor*>& from, doubl
       for (; begin < end; begin += elements_per_block) {
         const std::int64_t n = std::min(elements_per_block, end - begin);
         std::fill_n(sum, n, 0.0);
-        for (const T* const first : at)
-          for (std::int64_t i = 0; i < n; ++i) sum[i] += static_cast<double>(first[begin + i]);
+        for (const T* const of_rank : at)
+          for (std::int64_t i = 0; i < n; ++i) sum[i] += static_cast<double>(of_rank[begin + i]);
         if (scale != 0)
           for (std::int64_t i = 0; i < n; ++i) to[begin + i] = rounded<T>(sum[i] * scale);
         else

@@ -102,7 +102,8 @@ class trainer {
   /// Trains one epoch, evaluates it on the held-out data and writes a checkpoint; nothing after the last epoch.
   ///
   /// Throws `error` that names epoch, rank and worker: `job_failed` for what a part throws (a loss or gradient that is
-  /// not finite, a broken dataset or folder, a model or LibTorch other than the trainer's), `invalid_argument` for
+  /// not finite, a broken dataset or folder, a model or LibTorch other than the trainer's), `bad_data` for more bad
+  /// samples of a rank than the options allow (`job_failed` where one part met them all), `invalid_argument` for
   /// fewer samples than ranks and for a worker with another dataset, `too_large` for a state above a limit,
   /// `no_worker`, `worker_lost` (with `on_loss::drop`, fewer than `min_ranks` parts are left), `io_error` for a
   /// checkpoint that cannot be written. The workers stay usable, and another `next()` begins at the last round that was
@@ -199,21 +200,10 @@ class trainer {
     auto sending = self->cluster_.broadcast(self->run_ + "/plan", detail::pack(encoded));
     co_await std::move(sending);
     // As many as there are ranks, so that all workers read their data at once.
-    const caller calls = self->calls(detail::part_kind::survey);
-    std::vector<job_handle<detail::part_answer>> handles;
-    for (std::int32_t rank = 0; rank < self->options_.ranks; ++rank) {
-      auto handing = calls.template submit<Training>(self->order(detail::part_kind::survey, rank));
-      handles.push_back(co_await std::move(handing));
-    }
-    for (std::int32_t rank = 0; rank < self->options_.ranks; ++rank) {
-      auto ending = handles[static_cast<std::size_t>(rank)].outcome();
-      auto end = co_await std::move(ending);
-      if (!end) self->fail(rank, end.error());
-      if (rank == 0)
-        self->surveyed(*end, end.worker());
-      else
-        self->require_same_data(detail::part_kind::survey, rank, *end, end.worker());
-    }
+    auto asking = all_parts(self, detail::part_kind::survey, 0);
+    const ended_parts found = co_await std::move(asking);
+    self->surveyed(found.front().answer, found.front().worker);
+    for (const ended_part& p : found) self->require_same_data(detail::part_kind::survey, p.rank, p.answer, p.worker);
     if (self->options_.resume) self->resume();
     self->begun_ = true;
   }
@@ -305,6 +295,7 @@ class trainer {
 
   struct ended_part {
     std::int32_t rank = 0;
+    std::string worker;
     detail::part_answer answer;
   };
   using ended_parts = std::vector<ended_part>;
@@ -350,7 +341,8 @@ class trainer {
       end = co_await std::move(again);
     }
     if (!end && !self->may_drop(kind, end.error().code())) self->fail(what.rank, end.error());
-    if (end) self->require_same_data(kind, what.rank, *end, end.worker());
+    // Of a survey, the first says what the others must have.
+    if (end && kind != detail::part_kind::survey) self->require_same_data(kind, what.rank, *end, end.worker());
     {
       const std::lock_guard hold(self->ended_guard_);
       self->ended_.push_back(what.rank);
@@ -397,8 +389,7 @@ class trainer {
         self->note(
             "random layers of parts that ran side by side in one process drew from one generator; workers with "
             "one slot each (spawn://) do not");
-      self->note_bad_samples(kind, rank, *end, end.worker());
-      parts.push_back({rank, std::move(*end)});
+      parts.push_back({rank, end.worker(), std::move(*end)});
     }
     self->epoch_.bytes += self->sent_bytes_ * std::max<std::size_t>(workers.size(), 1);
     if (parts.size() < static_cast<std::size_t>(self->options_.min_ranks))
@@ -407,6 +398,7 @@ class trainer {
                       " parts are left, fewer than min_ranks (" + std::to_string(self->options_.min_ranks) +
                       "); last: " + lost->cause(),
                   self->place(0, {}), "start workers, or lower min_ranks");
+    for (ended_part& p : parts) self->note_bad_samples(kind, p);
     co_return parts;
   }
   bool coordinator_was_lost(detail::part_kind kind, errc why) const noexcept {
@@ -433,16 +425,16 @@ class trainer {
     return n;
   }
   /// The limit is counted here, and not only by the loader, which begins anew where a rank changes its worker.
-  void note_bad_samples(detail::part_kind kind, std::int32_t rank, detail::part_answer& from,
-                        const std::string& worker) {
-    std::uint64_t& of_rank = bad_[{kind, rank}];
+  void note_bad_samples(detail::part_kind kind, ended_part& part) {
+    detail::part_answer& from = part.answer;
+    std::uint64_t& of_rank = bad_[{kind, part.rank}];
     of_rank += from.bad_samples;
     if (of_rank > options_.bad_samples)
       throw error(errc::bad_data,
                   std::to_string(of_rank) +
                       " samples of this rank could not be used in this epoch, more than the limit of " +
                       std::to_string(options_.bad_samples) + "; last: " + (from.bad.empty() ? "-" : from.bad.back()),
-                  place(rank, worker), "repair the data, or raise bad_samples");
+                  place(part.rank, part.worker), "repair the data, or raise bad_samples");
     epoch_.bad_samples += from.bad_samples;
     for (std::string& bad : from.bad)
       if (epoch_.bad.size() < 20 && std::find(epoch_.bad.begin(), epoch_.bad.end(), bad) == epoch_.bad.end())
