@@ -16,6 +16,7 @@
 #include <map>
 #include <optional>
 #include <ranges>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -109,20 +110,24 @@ void say(const std::string& text) {
 struct sightings {
   std::map<std::string, std::size_t> pictures_by_worker;
   std::size_t placed_again = 0;  ///< jobs answered at a second or later attempt
-  std::string killed, replacement;
+  std::set<std::string> killed;
+  std::string replacement;  ///< of the last one killed
   bool all() const { return placed_again != 0 && !replacement.empty() && pictures_by_worker.contains(replacement); }
 };
 
 struct pass_result {
   std::size_t answered = 0, right = 0;
   double seconds = 0;
+  bool killed = false;
 };
 
-/// All test pictures once. In the first pass, when two workers have answered and a fifth is done, one of them is killed
-/// and a replacement started.
+/// All test pictures once. When two workers have answered and a fifth is done, one of them is killed and a replacement
+/// started. A worker that had just answered all that it was given has no job to place again (one time in fifty): then
+/// the next pass kills one more.
 dtask::task<pass_result> classify_all(dtask::cluster& c, const data_files& data, processes& cluster, sightings& seen,
                                       int number) {
   pass_result pass;
+  std::set<std::string> answering;
   const std::size_t count = data.pictures.count(), jobs = (count + pictures_per_job - 1) / pictures_per_job,
                     picture = data.pictures.data.size() / count;
   auto batches = std::views::iota(std::size_t{0}, jobs) | std::views::transform([&data, picture](std::size_t i) {
@@ -143,9 +148,11 @@ dtask::task<pass_result> classify_all(dtask::cluster& c, const data_files& data,
     pass.answered += found.size();
     seen.pictures_by_worker[worker] += found.size();
     seen.placed_again += r->attempts() > 1;
+    answering.insert(worker);
     bar.add(found.size());
-    if (seen.killed.empty() && pass.answered * 5 > count && seen.pictures_by_worker.size() == 2) {
-      seen.killed = worker;
+    if (!pass.killed && seen.placed_again == 0 && pass.answered * 5 > count && answering.size() == 2) {
+      pass.killed = true;
+      seen.killed.insert(worker);
       if (::isatty(STDERR_FILENO) == 1) std::fputc('\n', stderr);
       say("killing " + worker + " (process " + std::to_string(cluster.pid(worker)) + ", SIGKILL) with jobs under way");
       cluster.kill_worker(worker);
@@ -202,7 +209,7 @@ dtask::task<int> demonstrate(dtask::cluster& c, const data_files& data, processe
   std::string by_worker = "pictures by worker ";
   for (const auto& [name, pictures] : seen.pictures_by_worker)
     by_worker += name + " " + std::to_string(pictures) +
-                 (name == seen.killed        ? " (killed)"
+                 (seen.killed.contains(name) ? " (killed)"
                   : name == seen.replacement ? " (replacement)"
                                              : "") +
                  "   ";

@@ -20,10 +20,10 @@ TEST_CASE("recognise demo: trains, loses a worker and answers everything") {
   process demo({(dtask_test::build_dir() / "examples" / "recognise" / "recognise_demo").string(),
                 (*data / "fashion-mnist").string(), folder.file("weights.safetensors")});
   const auto end = demo.wait(std::chrono::seconds(170));
-  REQUIRE(end.has_value());
   const std::string said = demo.text(process::out);
   CAPTURE(said);
   CAPTURE(demo.text(process::err));
+  REQUIRE(end.has_value());
   CHECK(end->code == 0);
   for (const char* part : {"killing worker-", "started worker-3", "(killed)", "(replacement)", "jobs placed again",
                            "last pass          10000/10000"})
