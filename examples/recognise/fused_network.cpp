@@ -36,7 +36,8 @@ constexpr std::int64_t wide_from = 56;
 
 }  // namespace
 
-fused_network::fused_network(const mobilenet_v2& from, int height, int width, at::ScalarType type) : type_(type) {
+fused_network::fused_network(const mobilenet_v2& from, int height, int width, at::ScalarType type, at::Device device)
+    : type_(type), one_dnn_(device.is_cpu() && fused_convolution()) {
   std::int64_t h = height, w = width;
   for (const conv_block& b : from.blocks()) {
     if (h >= wide_from) wide_ = blocks_.size() + 1;
@@ -46,7 +47,7 @@ fused_network::fused_network(const mobilenet_v2& from, int height, int width, at
       const at::Tensor scale = l.norm->weight / (l.norm->running_var + l.norm->options.eps()).sqrt();
       at::Tensor weight = l.conv->weight * scale.reshape({-1, 1, 1, 1});
       layer fused{{},
-                  (l.norm->bias - l.norm->running_mean * scale).to(type),
+                  (l.norm->bias - l.norm->running_mean * scale).to(device, type),
                   options.stride()->at(0),
                   weight.size(2) == 3 ? 1 : 0,
                   options.groups(),
@@ -54,8 +55,8 @@ fused_network::fused_network(const mobilenet_v2& from, int height, int width, at
       // A row and column of zeros before a 3x3 kernel makes "one after" of the symmetric padding that oneDNN is asked
       // for: no padded copy of the picture.
       if (l.pad_after) weight = at::constant_pad_nd(weight, {1, 0, 1, 0});
-      weight = weight.to(type).contiguous(at::MemoryFormat::ChannelsLast);
-      if (fused_convolution()) {
+      weight = weight.to(device, type).contiguous(at::MemoryFormat::ChannelsLast);
+      if (one_dnn_) {
         const std::int64_t n = wide_ > blocks_.size() ? wide_batch : usual_batch;
         weight = at::mkldnn_reorder_conv2d_weight(weight.to_mkldnn(), fused.padding, fused.stride, 1, fused.groups,
                                                   at::IntArrayRef{n, weight.size(1) * fused.groups, h, w});
@@ -67,13 +68,12 @@ fused_network::fused_network(const mobilenet_v2& from, int height, int width, at
     }
     blocks_.push_back(std::move(made));
   }
-  weight_ = from.classifier()->weight.detach().clone();
-  bias_ = from.classifier()->bias.detach().clone();
+  weight_ = from.classifier()->weight.detach().to(device, /*non_blocking=*/false, /*copy=*/true);
+  bias_ = from.classifier()->bias.detach().to(device, /*non_blocking=*/false, /*copy=*/true);
 }
 
 at::Tensor fused_network::run(const layer& l, const at::Tensor& x) const {
-  const auto& fused = fused_convolution();
-  if (!fused) {
+  if (!one_dnn_) {
     at::Tensor y = at::conv2d(x, l.weight, l.bias, l.stride, l.padding, 1, l.groups);
     return l.relu6 ? y.clamp_(0, 6) : y;
   }
@@ -83,8 +83,8 @@ at::Tensor fused_network::run(const layer& l, const at::Tensor& x) const {
     bounds.push_back(at::Scalar(6.0));
   }
   const std::int64_t padding[] = {l.padding, l.padding}, stride[] = {l.stride, l.stride}, dilation[] = {1, 1};
-  return fused->call(x, l.weight, l.bias, padding, stride, dilation, l.groups, l.relu6 ? "hardtanh" : "none",
-                     std::move(bounds), "");
+  return fused_convolution()->call(x, l.weight, l.bias, padding, stride, dilation, l.groups,
+                                   l.relu6 ? "hardtanh" : "none", std::move(bounds), "");
 }
 
 at::Tensor fused_network::run(std::size_t first, std::size_t last, at::Tensor x) const {
@@ -97,6 +97,8 @@ at::Tensor fused_network::run(std::size_t first, std::size_t last, at::Tensor x)
 }
 
 at::Tensor fused_network::forward(const at::Tensor& x) const {
+  if (!x.device().is_cpu())
+    return at::linear(run(0, blocks_.size(), x).mean({2, 3}, false, at::kFloat), weight_, bias_);
   std::vector<at::Tensor> narrow;
   for (std::int64_t at = 0; at < x.size(0); at += wide_batch)
     narrow.push_back(run(0, wide_, x.narrow(0, at, std::min(wide_batch, x.size(0) - at))));

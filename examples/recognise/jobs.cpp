@@ -45,15 +45,17 @@ std::span<const std::uint8_t> raw(const dtask::bytes& b) {
 
 recognise_job::recognise_job(dtask::worker_context& w) {
   share_cores(w.slots());
-  model_ = std::make_unique<model>(w.blob("weights"));
+  model_ = std::make_unique<model>(w.blob("weights"), precision::automatic, &w);
 }
 
-std::vector<answer> recognise_job::operator()(dtask::job_context& ctx, const batch& in) {
+dtask::task<std::vector<answer>> recognise_job::operator()(dtask::job_context& ctx, const batch& in) {
   const model_info& info = model_->info();
   if (in.files.empty()) {
     std::vector<answer> answers;
-    for (auto& top : model_->classify(raw(in.pixels))) answers.push_back(answer_of(std::move(top)));
-    return answers;
+    auto classifying = model_->classify_there(raw(in.pixels));
+    auto found = co_await std::move(classifying);
+    for (auto& top : found) answers.push_back(answer_of(std::move(top)));
+    co_return answers;
   }
   const std::size_t each = info.picture_bytes();
   std::vector<answer> answers(in.files.size());
@@ -76,10 +78,11 @@ std::vector<answer> recognise_job::operator()(dtask::job_context& ctx, const bat
                   pixels.begin() + static_cast<std::ptrdiff_t>(good.size() * each));
     good.push_back(i);
   }
-  if (good.empty()) return answers;
-  auto found = model_->classify(std::span(pixels).first(good.size() * each));
+  if (good.empty()) co_return answers;
+  auto classifying = model_->classify_there(std::span(pixels).first(good.size() * each));
+  auto found = co_await std::move(classifying);
   for (std::size_t k = 0; k < good.size(); ++k) answers[good[k]] = answer_of(std::move(found[k]));
-  return answers;
+  co_return answers;
 }
 
 lesson_result train_job::operator()(dtask::job_context& ctx, const lesson& in) const {

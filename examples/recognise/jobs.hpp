@@ -24,10 +24,11 @@ struct answer {
   std::string error;
 };
 
-/// Names what is on pictures. The weights are the broadcast "weights"; the network is made once per slot.
+/// Names what is on pictures. The weights are the broadcast "weights"; the network is made once per slot, on the
+/// worker's device. While the device computes the thread is free: slots decode meanwhile.
 struct recognise_job : dtask::job<"recognise/1", dtask::pure> {
   explicit recognise_job(dtask::worker_context& w);
-  std::vector<answer> operator()(dtask::job_context& ctx, const batch& in);
+  dtask::task<std::vector<answer>> operator()(dtask::job_context& ctx, const batch& in);
 
  private:
   std::unique_ptr<model> model_;

@@ -11,11 +11,14 @@
 #include <vector>
 
 #include "dtask/base/bytes.hpp"
+#include "dtask/job/worker_context.hpp"
+#include "dtask/task/task.hpp"
 
 namespace recognise {
 
-/// In which numbers the network computes. `automatic`: bfloat16 where the CPU multiplies it natively (avx512_bf16) and
-/// the architecture keeps its answers with it, else float32.
+/// In which numbers the network computes. `automatic`: bfloat16 where the processor multiplies it natively (CPUs with
+/// avx512_bf16, CUDA devices from compute capability 8.0 on) and the architecture keeps its answers with it, else
+/// float32.
 enum class precision : std::uint8_t { automatic, float32, bfloat16 };
 
 /// One class of a picture's answer: its index from 0, and its probability.
@@ -42,14 +45,17 @@ struct model_info {
 /// `dtask::error(bad_data)` with the reason.
 model_info describe(const dtask::bytes& weights);
 
-/// A network with its weights, ready to run. One thread at a time; several objects run side by side.
+/// A network with its weights, ready to run. One thread or task at a time; several objects run side by side, on a CUDA
+/// device in streams of their own.
 class model {
  public:
   /// `weights`: a safetensors file, its architecture named in the metadata (mobilenet_v2 or fashion_cnn; without
   /// metadata torchvision's MobileNet V2). Throws `dtask::error(bad_data)` for what is not such a file, an unknown
   /// architecture, or missing, superfluous and wrongly shaped arrays, and such of other numbers than F32, F16, BF16
-  /// or F64.
-  explicit model(const dtask::bytes& weights, precision in = precision::automatic);
+  /// or F64. `where`: the worker on whose device it computes; without one, on the CPU. Throws `dtask::error(not_found)`
+  /// where that device is not there, or this program was built without CUDA.
+  explicit model(const dtask::bytes& weights, precision in = precision::automatic,
+                 const dtask::worker_context* where = nullptr);
   model(const model&) = delete;
   model& operator=(const model&) = delete;
   ~model();
@@ -57,8 +63,11 @@ class model {
   const model_info& info() const noexcept;
 
   /// The `top` most probable classes of each picture, best first. `pixels`: whole pictures of `info().picture_bytes()`,
-  /// rows from the top, channels interleaved.
+  /// rows from the top, channels interleaved. On the CPU.
   std::vector<std::vector<ranked>> classify(std::span<const std::uint8_t> pixels, int top = 5);
+  /// The same on the model's device: on the CPU at once, on another one the thread is free while it computes. `pixels`
+  /// lives until the end.
+  dtask::task<std::vector<std::vector<ranked>>> classify_there(std::span<const std::uint8_t> pixels, int top = 5);
 
  private:
   struct parts;

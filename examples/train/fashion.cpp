@@ -100,7 +100,7 @@ dtask::task<std::int32_t> send_pictures(dtask::cluster* c, std::string folder) {
 }
 
 at::Tensor loss_of(const at::Tensor& answers, const dtask::batch& b, dtask::tally& t) {
-  t.add("right", answers.argmax(1).eq(b.targets).sum().item<std::int64_t>());
+  t.add("right", answers.argmax(1).eq(b.targets).sum());
   return at::cross_entropy_loss(answers, b.targets);
 }
 

@@ -12,8 +12,17 @@
 #include <string>
 
 #include "fashion_cnn.hpp"
+#if defined(TRAIN_WITH_CUDA)
+#include <dtask/cuda/worker_device.hpp>
+#endif
 
 namespace train {
+
+#if defined(TRAIN_WITH_CUDA)
+using device = dtask::cuda::worker_device;  ///< what each worker was started for
+#else
+using device = dtask::cpu_device;
+#endif
 
 /// Two hidden layers; 235,146 parameters.
 class perceptron : public torch::nn::Module {
@@ -56,8 +65,8 @@ struct fashion {
   }
 };
 
-using train_cnn = dtask::training<"fashion-cnn/1", fashion<recognise::fashion_cnn>>;
-using train_mlp = dtask::training<"fashion-mlp/1", fashion<perceptron>>;
+using train_cnn = dtask::training<"fashion-cnn/1", fashion<recognise::fashion_cnn>, device>;
+using train_mlp = dtask::training<"fashion-mlp/1", fashion<perceptron>, device>;
 using jobs = dtask::registry<train_cnn, train_mlp>;
 
 }  // namespace train

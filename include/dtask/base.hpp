@@ -8,6 +8,7 @@
 #include "dtask/base/cluster_status.hpp"
 #include "dtask/base/config.hpp"
 #include "dtask/base/coordinator_options.hpp"
+#include "dtask/base/core_count.hpp"
 #include "dtask/base/deadline.hpp"
 #include "dtask/base/device_name.hpp"
 #include "dtask/base/effect.hpp"

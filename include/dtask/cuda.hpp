@@ -13,3 +13,4 @@
 #include "dtask/cuda/slab_ring.hpp"
 #include "dtask/cuda/stream_done.hpp"
 #include "dtask/cuda/stream_pool.hpp"
+#include "dtask/cuda/worker_device.hpp"

@@ -2,6 +2,7 @@
 #pragma once
 /// LibTorch: tensors as arguments and results of jobs, weights in safetensors files, memory that is kept.
 #include "dtask/torch/batch.hpp"
+#include "dtask/torch/cpu_device.hpp"
 #include "dtask/torch/safetensors_tensor.hpp"
 #include "dtask/torch/tensor_bytes.hpp"
 #include "dtask/torch/tensor_codec.hpp"

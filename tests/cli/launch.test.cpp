@@ -207,6 +207,7 @@ TEST_CASE("launch: DTASK_COORDINATOR and DTASK_PORT take the place of what follo
   CHECK(l.one_host);
   CHECK(l.port == 7700);
   CHECK(l.folder == "");
+  CHECK(found_in(with(open_mpi, {{"DTASK_COORDINATOR", "tcp://127.0.0.1:7700"}})).value().port == 7700);
   for (const variables& all : {by_hand, torchrun, open_mpi, slurm})
     CHECK(found_in(with(all, {{"DTASK_PORT", "7123"}})).value().port == 7123);
   l = found_in(with(with(slurm, secret), {{"DTASK_COORDINATOR", "login:7700"}}), open).value();

@@ -5,12 +5,15 @@
 #include <doctest/doctest.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <memory>
 #include <string>
 #include <vector>
+
+#include "dtask/base/core_count.hpp"
 
 using namespace launchers;
 
@@ -110,7 +113,18 @@ TEST_CASE("launchers: the end of rank 0 ends the others, and they say so") {
   w.pid_of(1);
   w[0].signal(SIGKILL);
   w.ends(1, 3);
-  CHECK(has(w[1].text(process::err), "(rank 1): no coordinator"));
+  CHECK(has(w[1].text(process::err), "(rank 1): rank 0 has ended or cannot be reached"));
+}
+
+TEST_CASE("launchers: a rank of another world does not join") {
+  world w;
+  w.add(0, 2, {});
+  w.add(1, 3, {});
+  w.ends(1, 3);
+  CHECK(has(w[1].text(process::err), "rank 0 there is of a world of 2, and this is rank 1 of 3"));
+  w.add(1, 2, {});
+  w.ends(0, 0);
+  w.ends(2, 0);
 }
 
 TEST_CASE("launchers: ranks that do not come, on either side") {
@@ -178,7 +192,9 @@ TEST_CASE("launchers: processes of spawn:// inherit none of it") {
 TEST_CASE("launchers: the share of the cores follows from the ranks of this host") {
   world w(2, {"--do", "variable", "--variable", "DTASK_LOCAL_WORKERS"});
   w.ends(0, 0);
-  CHECK(has(w[0].text(process::out), "DTASK_LOCAL_WORKERS=2\n"));
+  // All of this host, unless each is bound to cores of its own.
+  const unsigned sharing = std::max(1U, 2 * dtask::bound_cores() / dtask::online_cores());
+  CHECK(has(w[0].text(process::out), "DTASK_LOCAL_WORKERS=" + std::to_string(sharing) + "\n"));
   // What the user says stays; so many slots has each.
   world u(2, {"--do", "variable", "--variable", "DTASK_LOCAL_WORKERS", "--rank-slots", "3"}, {"DTASK_LOCAL_WORKERS=7"});
   u.ends(0, 0);

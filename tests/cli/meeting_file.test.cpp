@@ -21,7 +21,7 @@ TEST_CASE("meeting file: there while rank 0 lives, for its user alone, gone with
   const std::string path = folder.path() / "meeting";
   CHECK_FALSE(meeting_file::read(path));
   {
-    const meeting_file file(path, {7700, 18446744073709551615u});
+    const meeting_file file(path, {7700, 18446744073709551615u, 3});
     struct stat found{};
     REQUIRE(::stat(path.c_str(), &found) == 0);
     CHECK((found.st_mode & 0777) == 0600);
@@ -29,6 +29,7 @@ TEST_CASE("meeting file: there while rank 0 lives, for its user alone, gone with
     REQUIRE(met);
     CHECK(met->port == 7700);
     CHECK(met->cookie == 18446744073709551615u);
+    CHECK(met->world == 3);
     CHECK(folder.names().size() == 1);
   }
   CHECK_FALSE(meeting_file::read(path));
@@ -38,14 +39,14 @@ TEST_CASE("meeting file: there while rank 0 lives, for its user alone, gone with
 TEST_CASE("meeting file: what nobody holds any more is not believed, and is replaced") {
   const dtask_test::temporary_folder folder;
   const std::string path = folder.path() / "meeting";
-  std::ofstream(path) << "7700 5\n";
+  std::ofstream(path) << "7700 5 2\n";
   std::filesystem::permissions(path, std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
   CHECK_FALSE(meeting_file::read(path));
   std::optional<meeting_file> first;
-  first.emplace(path, meeting{7701, 6});
+  first.emplace(path, meeting{7701, 6, 2});
   CHECK(meeting_file::read(path).value().port == 7701);
   // Another takes its name; the end of the first leaves that alone.
-  const meeting_file second(path, {7702, 7});
+  const meeting_file second(path, {7702, 7, 2});
   first.reset();
   CHECK(meeting_file::read(path).value().port == 7702);
 }
@@ -62,7 +63,7 @@ TEST_CASE("meeting file: what others could have written is refused") {
     return false;
   };
   {
-    const meeting_file file(path, {7700, 5});
+    const meeting_file file(path, {7700, 5, 2});
     REQUIRE(::chmod(path.c_str(), 0644) == 0);
     CHECK(refused());
   }

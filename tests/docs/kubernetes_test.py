@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSL-1.0
-"""The manifest of docs/launchers.md against the schema of Kubernetes, and whether its parts belong together.
+"""The manifest of docs/deploy.md against the schema of Kubernetes, and whether its parts belong together.
 
 usage: kubernetes_test.py PAGE [FOLDER...]      FOLDER: where kubernetes-validate may lie, beside PATH
 """
@@ -14,7 +14,7 @@ import tempfile
 
 def check(condition, what):
     if not condition:
-        sys.exit(f"docs/launchers.md: {what}")
+        sys.exit(f"docs/deploy.md: {what}")
 
 
 def one(pattern, text):

@@ -26,7 +26,7 @@ class local_workers {
   std::string before_;
   bool had_ = false;
 };
-int cores() { return static_cast<int>(std::max(1U, std::thread::hardware_concurrency())); }
+int cores() { return static_cast<int>(dtask::usable_cores()); }
 
 }  // namespace
 

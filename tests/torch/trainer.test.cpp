@@ -33,16 +33,17 @@ struct outcome {
   std::string resumed_from;
   std::vector<std::string> skipped;
 };
+template <class Training>
 dtask::task<> train_on(dtask::cluster* c, test::recipe r, dtask::training_options o, outcome* out,
                        std::int64_t stop_after) {
-  std::optional<dtask::trainer<test::train>> made;
+  std::optional<dtask::trainer<Training>> made;
   try {
     made.emplace(*c, std::move(r), std::move(o));
   } catch (const dtask::error& e) {
     out->failed = e;
     co_return;
   }
-  dtask::trainer<test::train>& t = *made;
+  dtask::trainer<Training>& t = *made;
   try {
     while (auto e = co_await t.next()) {
       out->epochs.push_back(std::move(*e));
@@ -55,16 +56,18 @@ dtask::task<> train_on(dtask::cluster* c, test::recipe r, dtask::training_option
   out->skipped = t.skipped_checkpoints();
   out->bytes = test::bytes_of(*t.model());
 }
-outcome run(std::string url, test::recipe r, dtask::training_options o, std::int64_t stop_after = 0) {
+template <class Training = test::train>
+outcome run(std::string url, test::recipe r, dtask::training_options o, std::int64_t stop_after = 0,
+            dtask::cluster_options place = {}) {
   outcome out;
-  auto all = [](std::string where, test::recipe recipe, dtask::training_options options, outcome* to,
-                std::int64_t stop) -> dtask::task<> {
-    dtask::cluster c = co_await dtask::cluster::connect<test::jobs>(where);
-    auto training = train_on(&c, std::move(recipe), std::move(options), to, stop);
+  auto all = [](std::string where, test::recipe recipe, dtask::training_options options, outcome* to, std::int64_t stop,
+                dtask::cluster_options cluster) -> dtask::task<> {
+    dtask::cluster c = co_await dtask::cluster::connect<test::jobs>(where, std::move(cluster));
+    auto training = train_on<Training>(&c, std::move(recipe), std::move(options), to, stop);
     co_await std::move(training);
     co_await c.close();
   };
-  dtask::sync_wait(all(std::move(url), std::move(r), std::move(o), &out, stop_after));
+  dtask::sync_wait(all(std::move(url), std::move(r), std::move(o), &out, stop_after, std::move(place)));
   return out;
 }
 
@@ -133,6 +136,43 @@ TEST_CASE(
       worst = std::max(worst, std::abs(values[i] - expected[i]));
     CHECK(worst < 1e-10);
   }
+}
+
+TEST_CASE("trainer: where operations are only enqueued, a part reads at its end, and the bytes are the same") {
+  test::recipe r;
+  r.norm = r.drop = true;
+  for (const dtask::strategy& how :
+       {dtask::sync(), dtask::local_sgd(4), dtask::diloco(5), dtask::local_sgd(4, dtask::optimizer_merge::reset)}) {
+    CAPTURE(dtask::to_string(how));
+    const dtask::training_options options{.strategy = how, .ranks = 2, .epochs = 3, .seed = 3, .clip_norm = 0.5};
+    const outcome here = run("local://1", r, options), there = run<test::train_far>("local://1", r, options);
+    REQUIRE_FALSE(here.failed);
+    REQUIRE_FALSE(there.failed);
+    CHECK(there.bytes == here.bytes);
+    REQUIRE(there.epochs.size() == 3);
+    for (std::size_t i = 0; i < 3; ++i) {
+      CHECK(there.epochs[i].loss == here.epochs[i].loss);
+      CHECK(there.epochs[i].held_out_loss == here.epochs[i].held_out_loss);
+      CHECK(there.epochs[i].held_out == here.epochs[i].held_out);
+      CHECK(there.epochs[i].reproducible);
+    }
+  }
+  test::recipe steep, explodes;
+  steep.steep = explodes.explodes = true;
+  const outcome bad_gradient = run<test::train_far>("local://1", steep, {.ranks = 1, .epochs = 1}),
+                bad_loss = run<test::train_far>("local://1", explodes, {.ranks = 1, .epochs = 1});
+  REQUIRE(bad_gradient.failed);
+  CHECK(bad_gradient.failed->cause().find("the gradient of first.weight is not finite") != std::string::npos);
+  REQUIRE(bad_loss.failed);
+  CHECK(bad_loss.failed->cause().find("in batch 0 of the part") != std::string::npos);
+}
+
+TEST_CASE("trainer: a program that trains on the CPU alone refuses a worker of another device") {
+  dtask::cluster_options place;
+  place.worker.device = "cuda:0";
+  const outcome got = run("local://1", {}, {.ranks = 1, .epochs = 1}, 0, std::move(place));
+  REQUIRE(got.failed);
+  CHECK(got.failed->cause().find("trains on the CPU alone") != std::string::npos);
 }
 
 TEST_CASE("trainer: local_sgd(1) with SGD is sync") {

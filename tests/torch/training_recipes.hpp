@@ -15,8 +15,11 @@
 #include <future>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "dtask/data/bad_sample.hpp"
+#include "dtask/runtime/offload.hpp"
 #include "dtask/torch/tensor_dataset.hpp"
 #include "dtask/torch/trainer.hpp"
 #include "dtask/torch/training.hpp"
@@ -118,14 +121,57 @@ struct recipe {
       if (number == 2) gate::current()->go_on.set_value();
     }
     const at::Tensor out = m.forward(misshapen ? b.inputs.narrow(1, 0, 3) : b.inputs);
-    t.add("right", out.argmax(1).eq(b.targets).sum().item<std::int64_t>());
+    t.add("right", out.argmax(1).eq(b.targets).sum());
     at::Tensor l = at::cross_entropy_loss(out, b.targets);
     if (steep) l = l + at::sqrt((m.first->weight - m.first->weight.detach()).abs().sum());
     return explodes ? l / 0.0 : l;
   }
 };
 using train = dtask::training<"points/1", recipe>;
-using jobs = dtask::registry<train>;
+
+/// The CPU as if it were a device: what is computed is read at the end alone, and every way there and back takes
+/// another thread.
+class far_device {
+ public:
+  explicit far_device(dtask::job_context&) {}
+  c10::Device device() const { return c10::Device(c10::DeviceType::CPU); }
+  std::string name() const { return "far"; }
+  bool is_later() const { return true; }
+  struct entered {
+    ~entered() {}
+  };
+  entered enter() const { return {}; }
+  template <class Batch>
+  dtask::task<dtask::batch> start(Batch from) {
+    return carried(dtask::to_batch(std::move(from)));
+  }
+  dtask::batch hand_over(dtask::batch there) const { return there; }
+  dtask::task<> pace() { return hop(); }
+  dtask::task<> copy_in(std::vector<dtask::flat_model::tensor_copy> pairs) { return copied_in(std::move(pairs)); }
+  dtask::task<std::vector<at::Tensor>> copy_out(std::vector<at::Tensor> from) { return copied_out(std::move(from)); }
+
+ private:
+  static void nothing() {}
+  static dtask::task<> hop() { co_await dtask::offload(nothing); }
+  static dtask::task<dtask::batch> carried(dtask::batch b) {
+    co_await hop();
+    b.inputs = b.inputs.clone();
+    b.targets = b.targets.clone();
+    co_return b;
+  }
+  static dtask::task<> copied_in(std::vector<dtask::flat_model::tensor_copy> pairs) {
+    co_await hop();
+    const at::NoGradGuard no_gradients;
+    for (const auto& each : pairs) each.to.copy_(each.from);
+  }
+  static dtask::task<std::vector<at::Tensor>> copied_out(std::vector<at::Tensor> from) {
+    co_await hop();
+    for (at::Tensor& t : from) t = t.detach().clone();
+    co_return from;
+  }
+};
+using train_far = dtask::training<"points-far/1", recipe, far_device>;
+using jobs = dtask::registry<train, train_far>;
 
 /// The bytes of a model.
 inline std::string bytes_of(const torch::nn::Module& m) {

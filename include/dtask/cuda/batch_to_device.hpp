@@ -41,8 +41,9 @@ class batch_to_device {
     std::optional<c10::cuda::CUDAEvent> arrived;  ///< none on the CPU
   };
 
-  /// `slabs`: batches that may be on their way at once. `slab_bytes`: the largest batch; 0: half more than the first
-  /// one. Throws `error(not_found)` without the device. Memory is pinned at the first batch.
+  /// `slabs`: batches that may be on their way at once. `slab_bytes`: the largest batch; 0: half more than the largest
+  /// so far, made anew for a larger one. Throws `error(not_found)` without the device. Memory is pinned at the first
+  /// batch.
   explicit batch_to_device(c10::Device device, std::size_t slabs = 3, std::size_t slab_bytes = 0)
       : device_(require_device(device)), inner_(std::make_unique<inner>()) {
     inner_->slabs = slabs;
@@ -52,8 +53,8 @@ class batch_to_device {
   c10::Device device() const noexcept { return device_; }
 
   /// Any batch that `to_batch` takes. Waits for a free slab, which is bounded by the copies under way. Throws
-  /// `error(too_large)` for a batch larger than a slab, `device_error`, c10::OutOfMemoryError where the device is full;
-  /// under stop.
+  /// `error(too_large)` for a batch larger than `slab_bytes`, `device_error`, c10::OutOfMemoryError where the device is
+  /// full; under stop.
   template <class Batch>
   task<copied> start(Batch from) {
     return copy(inner_.get(), device_, to_batch(std::move(from)));
@@ -87,7 +88,8 @@ class batch_to_device {
       co_return out;
     }
     const std::size_t inputs = padded(from.inputs), bytes = inputs + padded(from.targets);
-    if (!in->ring && bytes > 0) {
+    const bool outgrown = in->ring && in->slab_bytes == 0 && bytes > in->ring->slab_bytes();
+    if ((!in->ring || outgrown) && bytes > 0) {
       const c10::cuda::CUDAGuard on(device);
       in->ring.emplace(watch(), in->slabs, in->slab_bytes != 0 ? in->slab_bytes : bytes + bytes / 2);
     }

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "dtask/base/config.hpp"
+#include "dtask/base/core_count.hpp"
 #include "dtask/base/error.hpp"
 #include "dtask/data/batch_plan.hpp"
 #include "dtask/data/dataset.hpp"
@@ -198,7 +199,7 @@ class data_loader {
       throw error(errc::invalid_argument,
                   "prefetch, read_concurrency and decode_concurrency are at most " + std::to_string(most),
                   "data_loader", "each costs memory: choose what keeps the stages busy");
-    if (o.decode_concurrency == 0) o.decode_concurrency = std::max(1U, std::thread::hardware_concurrency());
+    if (o.decode_concurrency == 0) o.decode_concurrency = usable_cores();
     return o;
   }
   scheduler& where() const {

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "dtask/base/config.hpp"
+#include "dtask/base/core_count.hpp"
 #include "dtask/runtime/asio_scheduler.hpp"
 #include "dtask/runtime/detail/thread_barrier.hpp"
 #include "dtask/runtime/detail/timer_thread.hpp"

@@ -44,12 +44,14 @@ std::vector<named_tensor> each_once(const Dict& named) {
   return out;
 }
 
-inline void require_flat(const named_tensor& from, std::string_view what) {
+inline void require_flat(const named_tensor& from, std::string_view what, at::Device device) {
   const at::Tensor& t = from.tensor;
   const auto refuse = [&](const std::string& why, const char* remedy) {
     throw error(errc::invalid_argument, "the " + std::string(what) + " " + from.name + " " + why, {}, remedy);
   };
-  if (!t.device().is_cpu()) refuse("is on " + t.device().str(), "move the model to the CPU first");
+  if (t.device() != device)
+    refuse("is on " + t.device().str() + ", and the first parameter on " + device.str(),
+           "move the whole module to one device first");
   if (t.layout() != at::kStrided || t.is_quantized()) refuse("is not dense", "train dense parameters");
   if (find_dtype(t.scalar_type()) == nullptr)
     refuse(std::string("has the element type ") + c10::toString(t.scalar_type()) + ", which does not travel",
@@ -90,6 +92,8 @@ inline void require_no_overlap(const std::vector<named_tensor>& all) {
 /// A module whose parameters are views of few contiguous segments, and whose gradients are views of as many: copying,
 /// averaging and sending the model, clearing and clipping its gradients are one operation per element type.
 ///
+/// All of it is on one device, the module's. States are on the CPU: `load` and `save` copy between the two.
+///
 /// The module is used as before. Optimizers are made after the flat model, of `module()->parameters()`. What changes:
 /// before a backward pass gradients are forgotten by `drop_gradients()`, or cleared where they lie by
 /// `clear_gradients()`, instead of by an optimizer's `zero_grad`; `module()->to(..)` must not be called any more, and
@@ -98,9 +102,9 @@ inline void require_no_overlap(const std::vector<named_tensor>& all) {
 /// Not thread-safe: one step at a time.
 class flat_model {
  public:
-  /// `module`: on the CPU, initialised; its values are kept. Throws `error(errc::invalid_argument)` for none, for one
-  /// without parameters, and for parameters or buffers that are on another device, not dense, of an element type that
-  /// does not travel, or different views of the same memory.
+  /// `module`: on one device, initialised; its values are kept. Throws `error(errc::invalid_argument)` for none, for
+  /// one without parameters, and for parameters or buffers that are on different devices, not dense, of an element type
+  /// that does not travel, or different views of the same memory.
   explicit flat_model(std::shared_ptr<::torch::nn::Module> module, flat_model_options options = {})
       : module_(std::move(module)) {
     if (!module_) throw error(errc::invalid_argument, "there is no module to train");
@@ -109,14 +113,16 @@ class flat_model {
     if (all.empty())
       throw error(errc::invalid_argument, "the module has no parameters: there is nothing to train", module_->name(),
                   "register them with register_parameter and register_module");
-    for (const detail::named_tensor& p : all) detail::require_flat(p, "parameter");
-    for (const detail::named_tensor& b : detail::each_once(module_->named_buffers())) detail::require_flat(b, "buffer");
+    device_ = all.front().tensor.device();
+    for (const detail::named_tensor& p : all) detail::require_flat(p, "parameter", device_);
+    for (const detail::named_tensor& b : detail::each_once(module_->named_buffers()))
+      detail::require_flat(b, "buffer", device_);
     detail::require_no_overlap(all);
 
     for (const detail::named_tensor& p : all)
       parameters_.layout.entries.push_back(detail::entry_of(p, options.channels_last));
     plan_ = detail::plan_segments(parameters_.layout);
-    parameters_.segments = detail::zero_segments(plan_);
+    parameters_.segments = detail::zero_segments(plan_, device_);
     for (std::size_t i = 0; i < all.size(); ++i) {
       at::Tensor& p = all[i].tensor;
       const at::Tensor place = view(parameters_.segments, i);
@@ -131,6 +137,7 @@ class flat_model {
   flat_model& operator=(flat_model&&) = default;
 
   const std::shared_ptr<::torch::nn::Module>& module() const noexcept { return module_; }
+  at::Device device() const noexcept { return device_; }
   const parameter_layout& layout() const noexcept { return parameters_.layout; }
   /// The buffers' layout, which changes where the module registers others.
   parameter_layout buffer_layout() const { return layout_of(detail::each_once(module_->named_buffers())); }
@@ -148,8 +155,7 @@ class flat_model {
   /// Sets all gradients to zero where they lie; before a backward pass that shall not add to the last one.
   void clear_gradients() {
     const at::NoGradGuard guard;
-    for (at::Tensor& g : gradients_)
-      if (g.numel() != 0) std::memset(g.mutable_data_ptr(), 0, g.nbytes());
+    for (at::Tensor& g : gradients_) g.zero_();
     put_in_place();
   }
   /// Forgets all gradients. The next backward pass makes them anew, which costs less than adding them to zeros;
@@ -201,7 +207,7 @@ class flat_model {
       throw error(errc::bad_data, "gradients of another number of segments than the model has");
     for (std::size_t i = 0; i < segments.size(); ++i) {
       const at::Tensor& s = segments[i];
-      if (!s.defined() || !s.device().is_cpu() || s.dim() != 1 || !s.is_contiguous() ||
+      if (!s.defined() || s.device() != device_ || s.dim() != 1 || !s.is_contiguous() ||
           s.scalar_type() != gradients_[i].scalar_type() || s.numel() != gradients_[i].numel())
         throw error(errc::bad_data, "gradients that are not of the model's layout");
     }
@@ -214,43 +220,62 @@ class flat_model {
   /// throws: `error(errc::invalid_argument)` for a state of other names, shapes or types (the first one is named) or of
   /// another LibTorch, `errc::bad_data` for one that contradicts itself.
   void load(const training_state& from) {
+    const at::NoGradGuard guard;
+    for (const tensor_copy& each : copies_from(from)) each.to.copy_(each.from);
+  }
+  struct tensor_copy {
+    at::Tensor from, to;
+  };
+  /// What `load` copies, as pairs over the state's memory and the model's, for who copies otherwise. Throws as `load`.
+  std::vector<tensor_copy> copies_from(const training_state& from) const {
     require_same_libtorch(from);
     require_same_layout(layout(), from.parameters.layout, "the state");
     detail::check_segments(plan_, from.parameters.segments, "parameters");
     const std::vector<detail::named_tensor> buffers = detail::each_once(module_->named_buffers());
     require_same_layout(layout_of(buffers), from.buffers.layout, "the state's buffers");
     const std::vector<at::Tensor> values = views_of(from.buffers);
-    const at::NoGradGuard guard;
+    std::vector<tensor_copy> copies;
     for (std::size_t i = 0; i < from.parameters.segments.size(); ++i)
-      parameters_.segments[i].copy_(from.parameters.segments[i]);
-    for (std::size_t i = 0; i < buffers.size(); ++i) buffers[i].tensor.copy_(values[i]);
+      copies.push_back({from.parameters.segments[i], parameters_.segments[i]});
+    for (std::size_t i = 0; i < buffers.size(); ++i) copies.push_back({values[i], buffers[i].tensor});
+    return copies;
   }
 
-  /// Copies parameters and buffers into tensors of the state's own, and says by which LibTorch. Optimizer state and
-  /// counters stay as they are.
+  /// Copies parameters and buffers into tensors of the state's own, on the CPU, and says by which LibTorch. Optimizer
+  /// state and counters stay as they are.
   void save(training_state& to) const {
     const at::NoGradGuard guard;
     to.parameters.layout = layout();
     to.parameters.segments.clear();
-    for (const at::Tensor& s : parameters_.segments) to.parameters.segments.push_back(s.clone());
+    for (const at::Tensor& s : parameters_.segments)
+      to.parameters.segments.push_back(s.to(at::kCPU, /*non_blocking=*/false, /*copy=*/true));
     save_buffers(to);
   }
   /// The same without the parameters.
   void save_buffers(training_state& to) const {
     const at::NoGradGuard guard;
     to.libtorch = libtorch_version;
-    const std::vector<detail::named_tensor> buffers = detail::each_once(module_->named_buffers());
-    to.buffers.layout = layout_of(buffers);
-    to.buffers.segments = detail::zero_segments(detail::plan_segments(to.buffers.layout));
-    const std::vector<at::Tensor> places = views_of(to.buffers);
-    for (std::size_t i = 0; i < buffers.size(); ++i) places[i].copy_(buffers[i].tensor);
+    to.buffers = buffers();
+    for (at::Tensor& s : to.buffers.segments) s = s.cpu();
+  }
+  /// Copies of all buffers, on the model's device.
+  flat_tensors buffers() const {
+    const at::NoGradGuard guard;
+    const std::vector<detail::named_tensor> from = detail::each_once(module_->named_buffers());
+    flat_tensors out{layout_of(from), {}};
+    const detail::segment_plan plan = detail::plan_segments(out.layout);
+    out.segments = detail::zero_segments(plan, device_);
+    for (std::size_t i = 0; i < from.size(); ++i)
+      detail::view_of(out.segments[plan.places[i].segment], plan.places[i], out.layout.entries[i])
+          .copy_(from[i].tensor);
+    return out;
   }
 
  private:
-  static parameter_layout layout_of(const std::vector<detail::named_tensor>& all) {
+  parameter_layout layout_of(const std::vector<detail::named_tensor>& all) const {
     parameter_layout layout;
     for (const detail::named_tensor& t : all) {
-      detail::require_flat(t, "buffer");
+      detail::require_flat(t, "buffer", device_);
       layout.entries.push_back(detail::entry_of(t, false));
     }
     return layout;
@@ -265,12 +290,14 @@ class flat_model {
     std::vector<std::int64_t> end;  // of what is set or will be
     for (std::size_t i = 0; i < plan_.types.size(); ++i) {
       end.push_back(0);
-      gradients_.push_back(at::empty({at::isFloatingType(plan_.types[i]) ? plan_.sizes[i] : 0}, plan_.types[i]));
+      gradients_.push_back(at::empty({at::isFloatingType(plan_.types[i]) ? plan_.sizes[i] : 0},
+                                     at::TensorOptions(plan_.types[i]).device(device_)));
+      if (!device_.is_cpu()) gradients_.back().zero_();
     }
     const auto fill = [&](std::size_t segment, std::int64_t to) {
       const at::Tensor& g = gradients_[segment];
       const auto width = static_cast<std::int64_t>(g.element_size());
-      if (g.numel() != 0 && to > end[segment])
+      if (device_.is_cpu() && g.numel() != 0 && to > end[segment])
         std::memset(static_cast<char*>(g.mutable_data_ptr()) + end[segment] * width, 0,
                     static_cast<std::size_t>((to - end[segment]) * width));
     };
@@ -299,6 +326,7 @@ class flat_model {
   }
 
   std::shared_ptr<::torch::nn::Module> module_;
+  at::Device device_ = at::kCPU;
   detail::segment_plan plan_;
   flat_tensors parameters_;
   std::vector<at::Tensor> gradients_;

@@ -138,9 +138,10 @@ inline void check_segments(const segment_plan& plan, const std::vector<at::Tenso
   }
 }
 
-inline std::vector<at::Tensor> zero_segments(const segment_plan& plan) {
+inline std::vector<at::Tensor> zero_segments(const segment_plan& plan, at::Device device = at::kCPU) {
   std::vector<at::Tensor> segments;
-  for (std::size_t i = 0; i < plan.types.size(); ++i) segments.push_back(at::zeros({plan.sizes[i]}, plan.types[i]));
+  for (std::size_t i = 0; i < plan.types.size(); ++i)
+    segments.push_back(at::zeros({plan.sizes[i]}, at::TensorOptions(plan.types[i]).device(device)));
   return segments;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
+#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <torch/types.h>
 
@@ -14,12 +15,37 @@
 
 DTASK_BEGIN
 
+namespace detail {
+inline bool is_elsewhere(const std::vector<at::Tensor>& segments) {
+  return !segments.empty() && !segments.front().device().is_cpu();
+}
+/// On the segments' device, one element.
+inline at::Tensor norm_there(const std::vector<at::Tensor>& segments) {
+  const at::NoGradGuard no_gradients;
+  at::Tensor total = at::zeros({}, segments.front().options().dtype(at::kDouble));
+  for (const at::Tensor& segment : segments)
+    if (segment.is_floating_point()) total = total + segment.to(at::kDouble).square().sum();
+  return total.sqrt();
+}
+/// `clip_gradient_norm` that is only enqueued: nobody waits for the norm.
+inline void clip_there(const std::vector<at::Tensor>& segments, double most) {
+  const at::NoGradGuard no_gradients;
+  const at::Tensor norm = norm_there(segments);
+  // As on the CPU: left as they are where the norm is not finite, or small enough.
+  const at::Tensor factor =
+      at::where(norm.isfinite().logical_and(norm.gt(most)), norm.reciprocal().mul(most), at::ones_like(norm));
+  for (at::Tensor segment : segments)
+    if (segment.is_floating_point()) segment.mul_(factor.to(segment.scalar_type()));
+}
+}  // namespace detail
+
 /// The Euclidean norm of all gradients together. `segments`: as `flat_model::gradients()` gives them; others than
 /// floating ones do not count.
 ///
-/// Summed in double over fixed blocks in a fixed order: the result does not depend on the number of threads. Infinite
-/// or not a number where a gradient is. Thread-safe.
+/// Summed in double over fixed blocks in a fixed order: on the CPU the result does not depend on the number of threads.
+/// Infinite or not a number where a gradient is. Waits for gradients that are on a device. Thread-safe.
 inline double gradient_norm(const std::vector<at::Tensor>& segments) {
+  if (detail::is_elsewhere(segments)) return detail::norm_there(segments).item<double>();
   constexpr std::int64_t block = 1 << 14;
   double total = 0;
   for (const at::Tensor& segment : segments)

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
+#include <ATen/core/Tensor.h>
+
+#include <array>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -33,6 +36,28 @@ class tally {
   }
   /// Adds a number.
   void add(std::string_view name, double value) { sum_of(name).real += value; }
+  /// Adds the one element of a tensor, a whole number exactly: `t.add("right", answers.argmax(1).eq(targets).sum())`.
+  /// On a device other than the CPU sums stay there, where whole ones wrap, until `settle`. Throws as the others, and
+  /// `error(errc::invalid_argument)` for more elements or complex ones.
+  void add(std::string_view name, const at::Tensor& value) {
+    if (!value.defined() || value.numel() != 1 || value.is_complex())
+      throw error(errc::invalid_argument, "what is added to a tally is one number, not a tensor of more",
+                  std::string(name), "sum it first");
+    const at::Tensor one = value.detach().reshape({});
+    if (one.device().is_cpu()) return add_number(name, one);
+    sum_of(name);  // the limits hold at once
+    const bool whole = !one.is_floating_point();
+    at::Tensor& to = later_[std::string(name)][whole ? 0 : 1];
+    const at::Tensor wide = one.to(whole ? at::kLong : at::kDouble);
+    to = to.defined() ? to.add(wide) : wide;
+  }
+  /// Reads what tensors have added on a device, and waits for it. The training loop calls it, once per part.
+  void settle() {
+    for (const auto& [name, sums] : later_)
+      for (const at::Tensor& one : sums)
+        if (one.defined()) add_number(name, one.cpu());
+    later_.clear();
+  }
   /// Counts samples, over which `mean` divides: the training loop calls it, once per batch.
   void count(std::int64_t samples) { samples_ += samples; }
 
@@ -71,7 +96,7 @@ class tally {
     double real = 0;
     friend bool operator==(const sum&, const sum&) = default;
   };
-  friend bool operator==(const tally&, const tally&) = default;
+  friend bool operator==(const tally& a, const tally& b) { return a.samples_ == b.samples_ && a.sums_ == b.sums_; }
   /// For cereal.
   template <class Archive>
   void serialize(Archive& archive) {
@@ -96,6 +121,12 @@ class tally {
                   "check the recipe");
     return at->second;
   }
+  void add_number(std::string_view name, const at::Tensor& one) {
+    if (one.is_floating_point())
+      add(name, one.item<double>());
+    else
+      add(name, one.item<std::int64_t>());
+  }
   static void add_whole(sum& to, std::string_view name, std::int64_t value) {
     if (value > 0 ? to.whole > std::numeric_limits<std::int64_t>::max() - value
                   : to.whole < std::numeric_limits<std::int64_t>::min() - value)
@@ -108,6 +139,7 @@ class tally {
 
   std::int64_t samples_ = 0;
   std::map<std::string, sum, std::less<>> sums_;
+  std::map<std::string, std::array<at::Tensor, 2>, std::less<>> later_;  // whole and real sums on a device
 };
 
 DTASK_END

@@ -6,8 +6,8 @@
 #include <cstdlib>
 #include <exception>
 #include <mutex>
-#include <thread>
 
+#include "dtask/base/core_count.hpp"
 #include "dtask/base/number.hpp"
 
 DTASK_BEGIN
@@ -23,7 +23,7 @@ inline int thread_share(unsigned slots = 1) {
   const char* const text = std::getenv("DTASK_LOCAL_WORKERS");
   const unsigned workers = std::clamp(read_number<unsigned>(text != nullptr ? text : "").value_or(1), 1U, 4096U);
   const unsigned long long shares = 1ULL * workers * std::max(slots, 1U);
-  return static_cast<int>(std::max(1ULL, std::thread::hardware_concurrency() / shares));
+  return static_cast<int>(std::max(1ULL, usable_cores() / shares));
 }
 
 /// Gives LibTorch this process's share of the cores: that many threads within one operation, and one between

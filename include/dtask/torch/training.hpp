@@ -17,6 +17,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -26,8 +27,8 @@
 #include "dtask/data/data_loader.hpp"
 #include "dtask/job/job.hpp"
 #include "dtask/torch/aggregate.hpp"
+#include "dtask/torch/cpu_device.hpp"
 #include "dtask/torch/detail/packed.hpp"
-#include "dtask/torch/detail/processor.hpp"
 #include "dtask/torch/detail/random_use.hpp"
 #include "dtask/torch/flat_model.hpp"
 #include "dtask/torch/gradient_norm.hpp"
@@ -37,6 +38,7 @@
 #include "dtask/torch/strategy.hpp"
 #include "dtask/torch/tally.hpp"
 #include "dtask/torch/tensor_codec.hpp"
+#include "dtask/torch/torch_task.hpp"
 #include "dtask/torch/training_state.hpp"
 
 DTASK_BEGIN
@@ -124,15 +126,16 @@ struct known_runs {
   std::set<std::string> names;
 };
 
-/// Forward passes within its scope run in bfloat16 where that is exact enough. No `co_await` within.
+/// Forward passes within its scope, on devices of one kind, run in bfloat16 where that is exact enough. No `co_await`
+/// within.
 class bf16_scope {
  public:
-  explicit bf16_scope(bool on) : on_(on) {
+  bf16_scope(bool on, at::DeviceType kind) : on_(on), kind_(kind) {
     if (!on_) return;
-    was_on_ = at::autocast::is_autocast_enabled(at::kCPU);
-    was_ = at::autocast::get_autocast_dtype(at::kCPU);
-    at::autocast::set_autocast_enabled(at::kCPU, true);
-    at::autocast::set_autocast_dtype(at::kCPU, at::kBFloat16);
+    was_on_ = at::autocast::is_autocast_enabled(kind_);
+    was_ = at::autocast::get_autocast_dtype(kind_);
+    at::autocast::set_autocast_enabled(kind_, true);
+    at::autocast::set_autocast_dtype(kind_, at::kBFloat16);
     at::autocast::increment_nesting();
   }
   bf16_scope(const bf16_scope&) = delete;
@@ -140,12 +143,13 @@ class bf16_scope {
   ~bf16_scope() {
     if (!on_) return;
     if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
-    at::autocast::set_autocast_enabled(at::kCPU, was_on_);
-    at::autocast::set_autocast_dtype(at::kCPU, was_);
+    at::autocast::set_autocast_enabled(kind_, was_on_);
+    at::autocast::set_autocast_dtype(kind_, was_);
   }
 
  private:
   bool on_;
+  at::DeviceType kind_;
   bool was_on_ = false;
   at::ScalarType was_ = at::kBFloat16;
 };
@@ -163,7 +167,7 @@ decltype(auto) tell_libtorch(F&& f) {
 
 /// Throws `error(bad_data)` where a parameter that is trained, or with `gradients` its gradient, has an element that is
 /// not finite; the parameter is named. Such a round must not count: the state and its checkpoints would never recover.
-/// `segments`: those of the model in which they lie.
+/// `segments`: of the model's layout, on the CPU.
 inline void require_finite(const flat_model& model, const std::vector<at::Tensor>& segments, bool gradients) {
   const at::NoGradGuard guard;
   // A sum costs least, and is finite only where all is; where it is not, it may have overflowed.
@@ -171,14 +175,15 @@ inline void require_finite(const flat_model& model, const std::vector<at::Tensor
   for (const at::Tensor& s : segments)
     if (s.is_floating_point() && s.numel() != 0) finite = finite && std::isfinite(s.sum().item<double>());
   if (finite) return;
+  const segment_plan plan = plan_segments(model.layout());
   for (std::size_t i = 0; i < model.tensors().size(); ++i) {
-    const at::Tensor& t = model.tensors()[i];
-    const at::Tensor values = gradients ? t.grad() : t.detach();
-    if (t.requires_grad() && values.defined() && !values.isfinite().all().item<bool>())
-      throw error(errc::bad_data,
-                  (gradients ? "the gradient of " : "the parameter ") + model.layout().entries[i].name +
-                      " is not finite, although the loss is",
-                  {}, "look for square roots, logarithms and divisions in the loss; a smaller learning rate");
+    const tensor_entry& entry = model.layout().entries[i];
+    if (!model.tensors()[i].requires_grad()) continue;
+    if (!view_of(segments[plan.places[i].segment], plan.places[i], entry).isfinite().all().item<bool>())
+      throw error(
+          errc::bad_data,
+          (gradients ? "the gradient of " : "the parameter ") + entry.name + " is not finite, although the loss is", {},
+          "look for square roots, logarithms and divisions in the loss; a smaller learning rate");
   }
 }
 
@@ -187,8 +192,13 @@ template <class Recipe>
 struct replica {
   using module_type = recipe_module<Recipe>;
 
-  explicit replica(const Recipe& recipe)
-      : module(recipe.model()), model(module), optimizer(make(recipe, *module)), rates(*optimizer) {}
+  explicit replica(const Recipe& recipe, at::Device device = at::kCPU)
+      : module(moved(recipe.model(), device)), model(module), optimizer(make(recipe, *module)), rates(*optimizer) {}
+
+  static std::shared_ptr<module_type> moved(std::shared_ptr<module_type> module, at::Device device) {
+    if (module && !device.is_cpu()) module->to(device);
+    return module;
+  }
 
   static std::unique_ptr<recipe_optimizer<Recipe>> make(const Recipe& recipe, module_type& module) {
     std::unique_ptr<recipe_optimizer<Recipe>> made = recipe.optimizer(module.parameters());
@@ -200,6 +210,48 @@ struct replica {
   flat_model model;
   std::unique_ptr<recipe_optimizer<Recipe>> optimizer;
   learning_rate_scale rates;
+};
+
+/// The losses of a part's steps, in their order. On a device they are read together at the end: reading one waits for
+/// all that was enqueued before.
+class step_losses {
+ public:
+  /// `finite`: one that is not is refused with `error(bad_data)`, when it is read.
+  explicit step_losses(bool finite) noexcept : finite_(finite) {}
+  void add(const at::Tensor& loss, std::int64_t samples, bool later) {
+    const std::int64_t batch = count_++;
+    if (later)
+      waiting_.push_back({loss.detach().reshape({}).to(at::kDouble), samples, batch});
+    else
+      take(loss.item<double>(), samples, batch);
+  }
+  void settle() {
+    if (waiting_.empty()) return;
+    std::vector<at::Tensor> each;
+    for (const late& l : waiting_) each.push_back(l.value);
+    const at::Tensor all = at::stack(each).cpu();
+    for (std::size_t i = 0; i < waiting_.size(); ++i)
+      take(all.const_data_ptr<double>()[i], waiting_[i].samples, waiting_[i].batch);
+    waiting_.clear();
+  }
+  double sum() const noexcept { return sum_; }
+
+ private:
+  struct late {
+    at::Tensor value;
+    std::int64_t samples, batch;
+  };
+  void take(double value, std::int64_t samples, std::int64_t batch) {
+    if (finite_ && !std::isfinite(value))
+      throw error(errc::bad_data,
+                  "the loss is " + number_text(value) + " in batch " + std::to_string(batch) + " of the part", {},
+                  "a smaller learning rate, clip_norm, or look at the data");
+    sum_ += value * static_cast<double>(samples);
+  }
+  bool finite_;
+  std::vector<late> waiting_;
+  std::int64_t count_ = 0;
+  double sum_ = 0;
 };
 
 template <class Recipe>
@@ -231,9 +283,15 @@ inline std::uint64_t mix_seed(std::uint64_t seed, std::uint64_t a, std::uint64_t
 /// A part of a round is a pure function of (recipe, state, round, rank): the state comes by broadcast, the batches from
 /// the recipe's dataset, random numbers from the seed. So a part that was lost with its worker is done again anywhere,
 /// with the same bytes.
-template <fixed_string Name, class Recipe>
+///
+/// `Device`: where parts compute. `cpu_device`, or `dtask::cuda::worker_device` (dtask/cuda/worker_device.hpp): on what
+/// the worker was started for. Recipes are the same for both; see docs/cuda.md.
+template <fixed_string Name, class Recipe, training_device Device = cpu_device>
 class training : public job<Name, pure> {
   static_assert(require_recipe<Recipe>());
+  /// What LibTorch keeps per thread, the current stream with it, matters across awaits on a device alone.
+  template <class T>
+  using part_task = std::conditional_t<std::is_same_v<Device, cpu_device>, task<T>, torch_task<T>>;
   using plan_type = detail::training_plan<Recipe>;
   using dataset_type = detail::recipe_data<Recipe>;
   using loader_type = data_loader<dataset_type>;
@@ -242,6 +300,7 @@ class training : public job<Name, pure> {
   using recipe_type = Recipe;
 
   task<detail::part_answer> operator()(job_context& ctx, const detail::part_order& order) {
+    if (!device_) device_ = std::make_unique<Device>(ctx);
     const blob plan = sent(ctx, order.run + "/plan");
     if (!replica_ || run_ != order.run || version_ != plan.version) {
       replica_.reset();
@@ -250,7 +309,10 @@ class training : public job<Name, pure> {
       version_ = plan.version;
       forget_ended(ctx);
       at::set_num_threads(plan_.threads);
-      const auto make = [this] { replica_ = std::make_unique<detail::replica<Recipe>>(plan_.recipe); };
+      const auto make = [this] {
+        [[maybe_unused]] const auto on = device_->enter();
+        replica_ = std::make_unique<detail::replica<Recipe>>(plan_.recipe, device_->device());
+      };
       detail::random_use::apart([&make] { detail::tell_libtorch(make); });
     }
     switch (order.kind) {
@@ -309,7 +371,7 @@ class training : public job<Name, pure> {
     const auto test_data = co_await std::move(loading_test);
     answer.test_size = test_data->size();
     answer.test_fingerprint = test_data->fingerprint();
-    answer.processor = detail::processor_name();
+    answer.processor = device_->name();
     co_return answer;
   }
 
@@ -333,9 +395,10 @@ class training : public job<Name, pure> {
     return state;
   }
 
-  task<detail::part_answer> train(job_context& ctx, detail::part_order order) {
+  part_task<detail::part_answer> train(job_context& ctx, detail::part_order order) {
     detail::part_answer answer;
     detail::replica<Recipe>& r = *replica_;
+    [[maybe_unused]] const auto on = device_->enter();
     auto loading = await_data(ctx, split::train);
     const std::shared_ptr<const dataset_type> samples = co_await std::move(loading);
     const auto waiting = ctx.shared<detail::rank_loaders<dataset_type>>(
@@ -350,9 +413,17 @@ class training : public job<Name, pure> {
     const double stalled = loader->report().stall_seconds;
     const std::uint64_t bad = loader->report().bad_samples;
 
-    answer.state.counters = load(r, state_of(ctx, order));
+    {
+      const training_state state = state_of(ctx, order);
+      auto loading_model = load(r.model, state);
+      co_await std::move(loading_model);
+      if (plan_.how.is_local()) restore_optimizer(*r.optimizer, r.model, state.optimizer);
+      answer.state.counters = state.counters;
+    }
     detail::random_use random(
-        detail::mix_seed(plan_.seed, static_cast<std::uint64_t>(order.round), static_cast<std::uint64_t>(order.rank)));
+        detail::mix_seed(plan_.seed, static_cast<std::uint64_t>(order.round), static_cast<std::uint64_t>(order.rank)),
+        device_->device());
+    detail::step_losses losses(/*finite=*/true);
     at::set_num_threads(plan_.threads);
     r.module->train();
     if (!plan_.how.is_local()) r.model.drop_gradients();
@@ -361,65 +432,100 @@ class training : public job<Name, pure> {
       auto next = loader->next();
       auto loaded = co_await std::move(next);
       if (!loaded) break;  // the batches that are left had bad samples alone
-      const dtask::batch samples_of_step = to_batch(std::move(*loaded));
-      detail::tell_libtorch([&] { step(r, samples_of_step, order, k, answer); });
+      dtask::batch samples_of_step = to_batch(std::move(*loaded));
+      if constexpr (!std::is_same_v<Device, cpu_device>) {
+        auto starting = device_->start(std::move(samples_of_step));
+        auto there = co_await std::move(starting);
+        samples_of_step = device_->hand_over(std::move(there));
+      }
+      detail::tell_libtorch([&] { step(r, samples_of_step, order, k, answer, losses); });
+      if constexpr (!std::is_same_v<Device, cpu_device>) {
+        auto pacing = device_->pace();
+        co_await std::move(pacing);
+      }
     }
     answer.random_disturbed = random.disturbed();
     answer.train_fingerprint = samples->fingerprint();
-    answer.processor = detail::processor_name();
+    answer.processor = device_->name();
     const loader_report loading_report = loader->report();
     answer.stall_seconds = loading_report.stall_seconds - stalled;
     answer.bad_samples = loading_report.bad_samples - bad;
     name_bad_samples("sample ", loading_report, answer);
     waiting->put(order.rank, std::move(*loader));
 
-    detail::require_finite(r.model, plan_.how.is_local() ? r.model.parameters().segments : r.model.gradients(),
-                           !plan_.how.is_local());
-    if (plan_.how.is_local()) {
+    const bool local = plan_.how.is_local();
+    std::vector<at::Tensor> gradients;
+    if (!local) gradients = r.model.take_gradients();
+    if constexpr (!std::is_same_v<Device, cpu_device>) {
+      // What the part answers with, in one go and without a thread that waits; all that follows finds the device idle.
+      flat_tensors buffers = r.model.buffers();
+      std::vector<at::Tensor> wanted = local ? r.model.parameters().segments : gradients;
+      const auto first_buffer = static_cast<std::ptrdiff_t>(wanted.size());
+      wanted.insert(wanted.end(), buffers.segments.begin(), buffers.segments.end());
+      auto copying = device_->copy_out(std::move(wanted));
+      std::vector<at::Tensor> here = co_await std::move(copying);
+      buffers.segments.assign(here.begin() + first_buffer, here.end());
+      here.resize(static_cast<std::size_t>(first_buffer));
+      answer.state.libtorch = libtorch_version;
+      answer.state.buffers = std::move(buffers);
+      if (local)
+        answer.state.parameters = {r.model.layout(), std::move(here)};
+      else
+        gradients = std::move(here);
+    } else if (local) {
       r.model.save(answer.state);
-      if (plan_.how.merge == optimizer_merge::average) answer.state.optimizer = save_optimizer(*r.optimizer, r.model);
-      answer.state.counters.steps += order.batches;
     } else {
       // The parameters have not changed, the buffers may have.
       r.model.save_buffers(answer.state);
-      answer.gradients = r.model.take_gradients();
+    }
+    losses.settle();
+    answer.counted.settle();
+    answer.loss = losses.sum();
+    detail::require_finite(r.model, local ? answer.state.parameters.segments : gradients, !local);
+    if (local) {
+      if (plan_.how.merge == optimizer_merge::average) answer.state.optimizer = save_optimizer(*r.optimizer, r.model);
+      answer.state.counters.steps += order.batches;
+    } else {
+      answer.gradients = std::move(gradients);
     }
     co_return answer;
   }
 
-  training_counters load(detail::replica<Recipe>& r, const training_state& state) const {
-    r.model.load(state);
-    if (plan_.how.is_local()) restore_optimizer(*r.optimizer, r.model, state.optimizer);
-    return state.counters;
+  /// Brings the state's parameters and buffers into the model.
+  task<> load(flat_model& model, const training_state& state) {
+    if constexpr (!std::is_same_v<Device, cpu_device>) {
+      return device_->copy_in(model.copies_from(state));
+    } else {
+      model.load(state);
+      return nothing_to_await();
+    }
   }
+  static task<> nothing_to_await() { co_return; }
 
   /// Forward and backward, and a step of the rank's own optimizer where the strategy has one. Nothing awaits in here:
   /// what LibTorch keeps per thread stays on this one.
   void step(detail::replica<Recipe>& r, const dtask::batch& samples, const detail::part_order& order, std::int64_t k,
-            detail::part_answer& answer) const {
+            detail::part_answer& answer, detail::step_losses& losses) const {
     const bool local = plan_.how.is_local();
     const std::int64_t n = samples.size();
     at::Tensor loss;
     {
-      const detail::bf16_scope autocast(plan_.bf16);
+      const detail::bf16_scope autocast(plan_.bf16, r.model.device().type());
       loss = plan_.recipe.loss(*r.module, samples, answer.counted);
     }
     answer.counted.count(n);
-    const double value = loss.item<double>();
-    if (!std::isfinite(value))
-      throw error(errc::bad_data,
-                  "the loss is " + number_text(value) + " in batch " + std::to_string(k) + " of the part", {},
-                  "a smaller learning rate, clip_norm, or look at the data");
+    losses.add(loss, n, device_->is_later());
     answer.samples += n;
-    answer.loss += value * static_cast<double>(n);
     if (!local) {
       loss.mul(n).backward();
       return;
     }
     r.model.drop_gradients();
     loss.backward();
-    if (plan_.clip_norm > 0)
+    if (plan_.clip_norm > 0 && r.model.device().is_cpu())
       clip_gradient_norm(r.model.gradients(), plan_.clip_norm);
+    else if (plan_.clip_norm > 0)
+      detail::clip_there(r.model.gradients(), plan_.clip_norm);
     else
       r.model.complete_gradients();
     answer.rate = detail::rate_of(plan_.recipe, plan_.rate, order.step + k, order.total_steps);
@@ -427,9 +533,10 @@ class training : public job<Name, pure> {
     r.optimizer->step();
   }
 
-  task<detail::part_answer> evaluate(job_context& ctx, detail::part_order order) {
+  part_task<detail::part_answer> evaluate(job_context& ctx, detail::part_order order) {
     detail::part_answer answer;
     detail::replica<Recipe>& r = *replica_;
+    [[maybe_unused]] const auto on = device_->enter();
     auto loading = await_data(ctx, split::test);
     const std::shared_ptr<const dataset_type> samples = co_await std::move(loading);
     loader_options options;
@@ -440,28 +547,51 @@ class training : public job<Name, pure> {
     options.rest = uneven::exact;
     options.bad_samples = plan_.bad_samples;
     loader_type loader(samples, options);
-    r.model.load(state_of(ctx, order));
+    {
+      const training_state state = state_of(ctx, order);
+      auto loading_model = load(r.model, state);
+      co_await std::move(loading_model);
+    }
     at::set_num_threads(plan_.threads);
     r.module->eval();
+    detail::step_losses losses(/*finite=*/false);
     for (;;) {
       ctx.stop().check();
       auto next = loader.next();
       auto loaded = co_await std::move(next);
       if (!loaded) break;
-      const dtask::batch samples_of_step = to_batch(std::move(*loaded));
-      const at::NoGradGuard no_gradients;
-      const detail::bf16_scope autocast(plan_.bf16);
-      const double value = detail::tell_libtorch(
-          [&] { return plan_.recipe.loss(*r.module, samples_of_step, answer.counted).template item<double>(); });
+      dtask::batch samples_of_step = to_batch(std::move(*loaded));
+      if constexpr (!std::is_same_v<Device, cpu_device>) {
+        auto starting = device_->start(std::move(samples_of_step));
+        auto there = co_await std::move(starting);
+        samples_of_step = device_->hand_over(std::move(there));
+      }
+      detail::tell_libtorch([&] {
+        const at::NoGradGuard no_gradients;
+        const detail::bf16_scope autocast(plan_.bf16, r.model.device().type());
+        const at::Tensor loss = plan_.recipe.loss(*r.module, samples_of_step, answer.counted);
+        losses.add(loss, samples_of_step.size(), device_->is_later());
+      });
       answer.counted.count(samples_of_step.size());
       answer.samples += samples_of_step.size();
-      answer.loss += value * static_cast<double>(samples_of_step.size());
+      if constexpr (!std::is_same_v<Device, cpu_device>) {
+        auto pacing = device_->pace();
+        co_await std::move(pacing);
+      }
     }
+    if constexpr (!std::is_same_v<Device, cpu_device>) {
+      // Nothing to bring, but a thread that need not wait for what is read next.
+      auto finishing = device_->copy_out({});
+      co_await std::move(finishing);
+    }
+    losses.settle();
+    answer.counted.settle();
+    answer.loss = losses.sum();
     const loader_report loading_report = loader.report();
     answer.bad_samples = loading_report.bad_samples;
     name_bad_samples("held-out sample ", loading_report, answer);
     answer.test_fingerprint = samples->fingerprint();
-    answer.processor = detail::processor_name();
+    answer.processor = device_->name();
     auto closing = loader.close();
     co_await std::move(closing);
     co_return answer;
@@ -490,6 +620,7 @@ class training : public job<Name, pure> {
   std::string run_;
   std::uint64_t version_ = 0;
   plan_type plan_{};
+  std::unique_ptr<Device> device_;  // outlives what lies on it
   std::unique_ptr<detail::replica<Recipe>> replica_;
 };
 

@@ -26,6 +26,7 @@ namespace detail {
 struct meeting {
   std::uint16_t port = 0;
   std::uint64_t cookie = 0;
+  std::uint32_t world = 0;
 };
 
 /// The file in which rank 0 says where it listens and what it asks for, readable by its user alone.
@@ -43,8 +44,7 @@ class meeting_file {
     struct stat found{};
     if (::lstat(folder.c_str(), &found) != 0) throw failed("cannot be looked at", folder);
     if (!S_ISDIR(found.st_mode) || found.st_uid != ::geteuid() || (found.st_mode & (S_IWGRP | S_IWOTH)) != 0)
-      throw error(errc::io_error, "the folder where the ranks meet is not this user's alone", folder,
-                  "remove it, or set DTASK_COORDINATOR, DTASK_COOKIE and --open-to-all, and the ranks need none");
+      throw error(errc::io_error, "the folder where the ranks meet is not this user's alone", folder, "remove it");
     return folder + "/" + l.meeting;
   }
 
@@ -55,7 +55,8 @@ class meeting_file {
     ::unlink(draft.c_str());
     file_ = ::open(draft.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (file_ < 0) throw failed("cannot be written", draft);
-    const std::string text = std::to_string(what.port) + " " + std::to_string(what.cookie) + "\n";
+    const std::string text =
+        std::to_string(what.port) + " " + std::to_string(what.cookie) + " " + std::to_string(what.world) + "\n";
     const bool good = ::fchmod(file_, 0600) == 0 && ::flock(file_, LOCK_EX | LOCK_NB) == 0 &&
                       ::write(file_, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
                       ::rename(draft.c_str(), path_.c_str()) == 0;
@@ -94,12 +95,13 @@ class meeting_file {
     char text[64];
     const ssize_t size = ::read(file, text, sizeof text);
     if (size < 0) throw failed("cannot be read", path);
-    std::string_view line(text, static_cast<std::size_t>(size));
-    const std::size_t space = line.find(' ');
-    if (space != std::string_view::npos && line.ends_with('\n')) {
-      const auto port = read_number<std::uint16_t>(line.substr(0, space));
-      const auto cookie = read_number<std::uint64_t>(line.substr(space + 1, line.size() - space - 2));
-      if (port && *port != 0 && cookie && *cookie != 0) return meeting{*port, *cookie};
+    const std::string_view line(text, static_cast<std::size_t>(size));
+    const std::size_t first = line.find(' '), second = line.rfind(' ');
+    if (first < second && line.ends_with('\n')) {
+      const auto port = read_number<std::uint16_t>(line.substr(0, first));
+      const auto cookie = read_number<std::uint64_t>(line.substr(first + 1, second - first - 1));
+      const auto world = read_number<std::uint32_t>(line.substr(second + 1, line.size() - second - 2));
+      if (port && *port != 0 && cookie && *cookie != 0 && world && *world != 0) return meeting{*port, *cookie, *world};
     }
     throw error(errc::io_error, "the file where the ranks meet is none of this program", path, "remove it");
   }
@@ -113,7 +115,8 @@ class meeting_file {
     const int why = errno;
     return error(
         errc::io_error, "where the ranks of this host meet " + std::string(what) + ": " + std::strerror(why), path,
-        "is there room, and the right to write? DTASK_COORDINATOR, DTASK_COOKIE and --open-to-all need no file");
+        "is there room, and the right to write? With this host's name in DTASK_COORDINATOR (not a loopback address), "
+        "DTASK_COOKIE and --open-to-all the ranks need no file");
   }
   std::string path_;
   int file_ = -1;

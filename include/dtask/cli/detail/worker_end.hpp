@@ -9,9 +9,8 @@
 DTASK_BEGIN
 namespace detail {
 
-/// Waits for the end of a worker, explains it, and gives the exit code.
-inline int wait_for_end(worker& w, const std::string& program) {
-  const worker_exit how = w.wait();
+/// Explains the end of a worker, and gives the exit code.
+inline int explain_end(const worker_exit& how, const std::string& program) {
   int code = exit_code::success;
   switch (how.reason) {
     case exit_reason::drained:

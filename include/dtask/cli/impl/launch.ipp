@@ -236,7 +236,9 @@ class launch_reader {
     bool given_loopback = false;
     if (has("DTASK_COORDINATOR")) {
       constexpr const char* remedy = "write HOST:PORT of rank 0";
-      const auto at = net::parse_host_port(text("DTASK_COORDINATOR"));
+      std::string_view where = text("DTASK_COORDINATOR");
+      if (where.starts_with("tcp://")) where.remove_prefix(6);  // as --on takes it
+      const auto at = net::parse_host_port(where);
       if (!at) return fail(shown("DTASK_COORDINATOR") + ": " + at.error().cause(), "DTASK_COORDINATOR", remedy);
       if (at->port == 0 && !has("DTASK_PORT"))
         return fail(shown("DTASK_COORDINATOR") + " has no port", "DTASK_COORDINATOR", remedy);

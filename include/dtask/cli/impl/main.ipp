@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "dtask/base/core_count.hpp"
 #include "dtask/base/number.hpp"
 #include "dtask/cli/coordinator_role.hpp"
 #include "dtask/cli/detail/command_line.hpp"
@@ -123,7 +124,7 @@ task<int> run_with_ranks(task<cluster> connecting, rank_plan plan, program_body&
   try {
     if (!plan.meeting.empty()) {
       const std::uint16_t port = net::parse_url(c->address()).value().at.port;
-      file = std::make_unique<meeting_file>(plan.meeting, meeting{port, plan.cookie});
+      file = std::make_unique<meeting_file>(plan.meeting, meeting{port, plan.cookie, plan.at.world});
     }
     auto coming = await_ranks(c, plan.at.world, plan.within);
     co_await std::move(coming);
@@ -186,6 +187,11 @@ inline int serve_rank(const std::string& program, const rank_plan& plan, std::sp
   options.cookie = plan.cookie;
   while (!plan.meeting.empty()) {
     if (const auto met = meeting_file::read(plan.meeting)) {
+      if (met->world != plan.at.world)
+        throw error(errc::refused,
+                    "rank 0 there is of a world of " + std::to_string(met->world) + ", and this is rank " +
+                        std::to_string(plan.at.rank) + " of " + std::to_string(plan.at.world),
+                    plan.meeting, "is another run on the same port? Give each one its own");
       where.port = met->port;
       options.cookie = met->cookie;
       break;
@@ -203,7 +209,16 @@ inline int serve_rank(const std::string& program, const rank_plan& plan, std::sp
   options.unreachable_after = std::chrono::seconds(4);
   worker w("tcp://" + net::to_string(where), jobs, options);
   signals.hand_to(&w);
-  const int code = wait_for_end(w, program);
+  const worker_exit how = w.wait();
+  int code = exit_code::success;
+  if (how.reason == exit_reason::unreachable) {
+    // The worker's own remedies are for who starts workers.
+    complain(program, "rank 0 has ended or cannot be reached at " + net::to_string(where) +
+                          ": its own message says why (" + how.why.cause() + ")");
+    code = exit_code::cluster;
+  } else {
+    code = explain_end(how, program);
+  }
   const bool clean = w.retire();
   signals.hand_to(nullptr);
   if (!clean) {
@@ -226,8 +241,12 @@ inline rank_plan plan_rank(launch at, std::uint32_t slots, duration within) {
   plan.within = within;
   if (at.one_host) plan.meeting = meeting_file::path_of(at);
   if (at.one_host && at.rank == 0 && plan.cookie == 0) plan.cookie = random_cookie();
-  // For programs that share the cores of a machine among their workers. No other thread runs yet.
-  if (at.local_world != 0) ::setenv("DTASK_LOCAL_WORKERS", std::to_string(at.local_world).c_str(), 0);
+  // For programs that share the cores of a machine among their workers: those that share this one's, where the launcher
+  // has bound each rank to its own. No other thread runs yet.
+  if (at.local_world != 0) {
+    const std::uint64_t sharing = std::uint64_t{at.local_world} * bound_cores() / online_cores();
+    ::setenv("DTASK_LOCAL_WORKERS", std::to_string(std::max<std::uint64_t>(sharing, 1)).c_str(), 0);
+  }
   plan.at = std::move(at);
   return plan;
 }
@@ -242,6 +261,7 @@ DTASK_INLINE int run_role(int argc, const char* const* argv, std::span<const job
   std::string launched_by = "auto";
   launch_options launching;
   std::uint32_t rank_slots = 0;
+  std::string device;
   duration ranks_within = std::chrono::seconds(120);
   cluster_options options;
   CLI::Option* const on =
@@ -253,6 +273,11 @@ DTASK_INLINE int run_role(int argc, const char* const* argv, std::span<const job
           ->capture_default_str();
   add_number(app, "--spawn-slots", options.slots, {1, 4096},
              "with spawn://: jobs that each worker process runs at once")
+      ->group("Cluster");
+  app.add_option<std::string>("--device", device,
+                              "what jobs compute on that ask, in workers that this program starts or is: cpu, cuda:N, "
+                              "or cuda for one by each worker's rank on its machine; default: DTASK_DEVICE, else cpu")
+      ->type_name("DEVICE")
       ->group("Cluster");
   add_seconds(app, "--connect-within", options.client.connect_within, "give up without a connection after this long");
   add_seconds(app, "--coordinator-wait", options.client.coordinator_wait,
@@ -289,6 +314,10 @@ DTASK_INLINE int run_role(int argc, const char* const* argv, std::span<const job
   std::string name = program;
   options.command = "/proc/self/exe";
   try {
+    if (!device.empty() && url.starts_with("tcp://"))
+      throw error(errc::invalid_argument, "--device is of workers that this program starts", url,
+                  "start the workers of that cluster with --device");
+    options.worker.device = device;
     launching.off = on->count() != 0 || launched_by == "none";
     launch at = recognise_launch([](const char* variable) { return std::getenv(variable); }, launching).value();
     std::optional<rank_plan> plan;

@@ -74,7 +74,7 @@ DTASK_INLINE int worker_role(int argc, const char* const* argv, std::span<const 
         std::_Exit(exit_code::cluster);
       }).detach();
     }
-    const int code = detail::wait_for_end(w, program);
+    const int code = detail::explain_end(w.wait(), program);
     const bool clean = w.retire();
     // The thread that waits for the end of standard input, and those of jobs left behind, must not see this function's
     // objects die.

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "dtask/base/config.hpp"
+#include "dtask/base/core_count.hpp"
 #include "dtask/base/device_name.hpp"
 #include "dtask/base/error.hpp"
 #include "dtask/net/url.hpp"
@@ -62,7 +63,7 @@ class cluster_core final : public cluster_backend {
       coordinator_ = std::make_shared<coordinator_node>(
           thread_.executor(), control::coordinator_options{options.coordinator, &xxh3_digest}, random_number());
       dial = pipe_dialer(thread_.executor(), coordinator_, options.client.limits);
-      const std::uint32_t count = where.count != 0 ? where.count : std::max(1u, std::thread::hardware_concurrency());
+      const std::uint32_t count = where.count != 0 ? where.count : usable_cores();
       if (where.kind == net::url::scheme::local) {
         if (!options.listen.empty()) listen(options);
         start_worker(entries, count, who, options);

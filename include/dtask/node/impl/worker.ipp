@@ -7,6 +7,7 @@
 #include <thread>
 #include <utility>
 
+#include "dtask/base/core_count.hpp"
 #include "dtask/base/error.hpp"
 #include "dtask/net/url.hpp"
 #include "dtask/node/detail/dialing.hpp"
@@ -39,7 +40,7 @@ DTASK_INLINE worker::worker(std::string_view coordinator, std::span<const job_en
   state_ = std::make_unique<state>(given.polling);
   control::identity who = detail::self_identity(
       wire::role::worker, given.name.empty() ? detail::default_worker_name() : std::string(given.name));
-  who.slots = given.slots != 0 ? given.slots : std::max(1u, std::thread::hardware_concurrency());
+  who.slots = given.slots != 0 ? given.slots : usable_cores();
   who.cookie = given.cookie;
   who.jobs = detail::job_types(jobs);
   const control::worker_options options{given, &detail::xxh3_digest};

@@ -29,8 +29,7 @@ DTASK_INLINE work_item* work_pool::take_queued() noexcept {
 }
 DTASK_INLINE work_pool::work_pool(unsigned threads) : work_pool(threads, nullptr) {}
 DTASK_INLINE work_pool::work_pool(unsigned threads, void (*begin)() noexcept) : asio_scheduler(false), begin_(begin) {
-  if (threads == 0) threads = std::thread::hardware_concurrency();
-  if (threads == 0) threads = 1;
+  if (threads == 0) threads = usable_cores();
   for (unsigned i = 0; i < threads; ++i) {
     workers_.push_back(std::make_unique<worker>(*this));
     workers_.back()->lane.idle = &idle_;
@@ -52,7 +51,11 @@ DTASK_INLINE void work_pool::join() noexcept {
     awake_.notify_all();
   }
   for (auto& w : workers_) {
-    if (w->thread.joinable()) w->thread.join();
+    // A task that calls std::exit destroys the shared pool on one of its own threads, which never comes back here.
+    if (w->thread.get_id() == std::this_thread::get_id())
+      w->thread.detach();
+    else if (w->thread.joinable())
+      w->thread.join();
   }
 }
 DTASK_INLINE work_pool::~work_pool() {

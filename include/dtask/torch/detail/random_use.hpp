@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Context.h>
 #include <torch/types.h>
 
 #include <algorithm>
 #include <cstdint>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "dtask/base/config.hpp"
@@ -13,13 +15,14 @@
 DTASK_BEGIN
 namespace detail {
 
-/// LibTorch has one generator per process, from which random layers draw. A part seeds it; where several run side by
-/// side in one process and one of them draws, what each draws depends on chance, and that has to be said.
+/// LibTorch has one generator per process, and one for each device, from which random layers draw. A part seeds that of
+/// the CPU and that of its device; where several run side by side in one process and one of them draws, what each draws
+/// depends on chance, and that has to be said.
 ///
 /// Made at the beginning of a part, on any thread; `disturbed()` at its end.
 class random_use {
  public:
-  explicit random_use(std::uint64_t seed) {
+  explicit random_use(std::uint64_t seed, c10::Device device = c10::Device(c10::DeviceType::CPU)) {
     const std::lock_guard hold(guard());
     record& r = all();
     note_draws(r);
@@ -27,12 +30,8 @@ class random_use {
     beside_ = r.active.size() > 1;
     if (beside_)
       for (random_use* each : r.active) each->beside_ = true;
-    at::Generator generator = at::detail::getDefaultCPUGenerator();
-    {
-      const std::lock_guard inner(generator.mutex());
-      generator.set_current_seed(seed);
-    }
-    r.seeded = locked_state(generator);
+    reseed(r, at::detail::getDefaultCPUGenerator(), seed);
+    if (!device.is_cpu()) reseed(r, at::globalContext().defaultGenerator(device), seed);
   }
   random_use(const random_use&) = delete;
   random_use& operator=(const random_use&) = delete;
@@ -68,9 +67,13 @@ class random_use {
       generator.set_state(state);
     }
   };
+  struct seeded {
+    at::Generator generator;
+    at::Tensor state;
+  };
   struct record {
     std::vector<random_use*> active;
-    at::Tensor seeded;
+    std::vector<seeded> generators;
   };
   static std::mutex& guard() {
     static std::mutex only;
@@ -84,14 +87,28 @@ class random_use {
     const std::lock_guard hold(generator.mutex());
     return generator.get_state();
   }
+  static void reseed(record& r, at::Generator generator, std::uint64_t seed) {
+    {
+      const std::lock_guard inner(generator.mutex());
+      generator.set_current_seed(seed);
+    }
+    at::Tensor state = locked_state(generator);
+    for (seeded& each : r.generators)
+      if (each.generator == generator) {
+        each.state = std::move(state);
+        return;
+      }
+    r.generators.push_back({std::move(generator), std::move(state)});
+  }
   /// What was drawn since somebody seeded it last, was drawn by one of those that are active now.
   static void note_draws(record& r) {
-    if (r.active.empty() || !r.seeded.defined()) return;
-    at::Generator generator = at::detail::getDefaultCPUGenerator();
-    at::Tensor now = locked_state(generator);
-    if (now.equal(r.seeded)) return;
-    for (random_use* each : r.active) each->disturbed_ = each->disturbed_ || each->beside_;
-    r.seeded = std::move(now);
+    if (r.active.empty()) return;
+    for (seeded& each : r.generators) {
+      at::Tensor now = locked_state(each.generator);
+      if (now.equal(each.state)) continue;
+      for (random_use* user : r.active) user->disturbed_ = user->disturbed_ || user->beside_;
+      each.state = std::move(now);
+    }
   }
 
   bool beside_ = false;
