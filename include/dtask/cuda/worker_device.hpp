@@ -30,7 +30,7 @@
 #include "dtask/job/job_context.hpp"
 #include "dtask/task/task.hpp"
 #include "dtask/torch/batch.hpp"
-#include "dtask/torch/detail/processor.hpp"
+#include "dtask/torch/cpu_device.hpp"
 #include "dtask/torch/flat_model.hpp"
 
 DTASK_BEGIN
@@ -59,7 +59,7 @@ class worker_device {
   c10::Device device() const noexcept { return inner_->device; }
   /// The kind of processor: equal where the same deterministic operations give the same bytes.
   std::string name() const {
-    if (device().is_cpu()) return dtask::detail::processor_name();
+    if (device().is_cpu()) return cpu_device::name();
     ::cudaDeviceProp about{};
     detail::check(::cudaGetDeviceProperties(&about, device().index()));
     int runtime = 0;

@@ -45,7 +45,7 @@ class cpu_device {
                   "start the worker without --device, or give dtask::cuda::worker_device to dtask::training");
   }
   c10::Device device() const noexcept { return c10::Device(c10::DeviceType::CPU); }
-  std::string name() const { return detail::processor_name(); }
+  static std::string name() { return detail::processor_name(); }
   static constexpr bool is_later() noexcept { return false; }
   struct entered {
     ~entered() {}  // no "unused" warning where it is a guard by name
