@@ -21,7 +21,7 @@ POSIX = ("arpa/", "cxxabi.h", "dlfcn.h", "fcntl.h", "malloc.h", "netinet/", "pol
 # Prefixes of headers from outside, beyond the standard library.
 OUTSIDE = {
     # read_file (<filesystem> is dear); blocks that are mapped, advised about and given back
-    "base": ("sys/stat.h", "sys/mman.h", "malloc.h", "sanitizer/asan_interface.h", "cxxabi.h"),
+    "base": ("sys/stat.h", "sys/mman.h", "malloc.h", "sched.h", "unistd.h", "sanitizer/asan_interface.h", "cxxabi.h"),
     "task": ("immintrin.h", "x86intrin.h"),
     "wire": (),
     "control": (),
