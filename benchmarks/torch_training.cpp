@@ -194,14 +194,41 @@ dtask::task<int> first_step(dtask::cluster* c, std::string folder) {
   co_return 0;
 }
 /// Seconds from the start of a process of this program, with two workers, to the end of its first step; 0: it failed.
-double first_step_of_a_process() {
-  const std::string command =
-      "DTASK_BENCH_FIRST_STEP=1 '" + std::filesystem::read_symlink("/proc/self/exe").string() + "'";
+/// `launcher`: what starts two of it; the time is that of rank 0.
+double first_step_of_a_process(const std::string& launcher = {}) {
+  const std::string command = "DTASK_BENCH_FIRST_STEP=1 " + launcher + " '" +
+                              std::filesystem::read_symlink("/proc/self/exe").string() + "'" +
+                              (launcher.empty() ? " --on spawn://2" : "");
   std::FILE* const out = ::popen(command.c_str(), "r");
   if (out == nullptr) return 0;
   double seconds = 0;
   const int read = std::fscanf(out, "%lf", &seconds);
   return ::pclose(out) == 0 && read == 1 ? seconds : 0;
+}
+
+/// Start to first step under every launcher that is here; they take turns.
+int compare_launchers() {
+  struct start {
+    const char *name, *test, *words;
+  };
+  const start all[] = {
+      {"first_step_spawn", "true", ""},
+      {"first_step_mpirun", "command -v mpirun >/dev/null",
+       "OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 mpirun --bind-to none -n 2"},
+      {"first_step_srun", "scontrol ping >/dev/null 2>&1", "srun -n 2 --overcommit"},
+      {"first_step_torchrun", "command -v torchrun >/dev/null", "torchrun --no-python --nproc-per-node 2 --"}};
+  std::vector<double> seconds[std::size(all)];
+  for (int round = 0; round < rounds; ++round)
+    for (std::size_t i = 0; i < std::size(all); ++i) {
+      if (std::system(all[i].test) == 0)
+        seconds[i].push_back(first_step_of_a_process(all[i].words));
+      else if (round == 0)
+        std::fprintf(stderr, "left out: %s: not here\n", all[i].name);
+    }
+  for (std::size_t i = 0; i < std::size(all); ++i)
+    if (!seconds[i].empty())
+      bench::print({all[i].name, bench::median(seconds[i]), "s", "spawn://2", bench::median(seconds[0])});
+  return 0;
 }
 
 dtask::task<int> measure(dtask::cluster* spawned, std::string folder) {
@@ -266,6 +293,9 @@ int main(int argc, char** argv) {
   const char* const data = std::getenv("DTASK_TEST_DATA");
   std::string folder = "/usr/share/datasets/fashion-mnist";
   if (data != nullptr && *data != '\0') folder = std::string(data) + "/fashion-mnist";
+  const bool one_step = std::getenv("DTASK_BENCH_FIRST_STEP") != nullptr;
+  if (one_step) return dtask::main<jobs>(argc, argv, [&folder](dtask::cluster& c) { return first_step(&c, folder); });
+  if (argc == 2 && std::string(argv[1]) == "launchers") return compare_launchers();
   if (argc > 1) return dtask::main<jobs>(argc, argv, [](dtask::cluster&) -> dtask::task<> { co_return; });
   if (!std::filesystem::exists(folder)) {
     std::fprintf(stderr, "left out: no Fashion-MNIST in %s\n", folder.c_str());
@@ -273,8 +303,5 @@ int main(int argc, char** argv) {
   }
   std::string program = argv[0], on = "--on", url = "spawn://2";
   char* words[] = {program.data(), on.data(), url.data(), nullptr};
-  const bool one_step = std::getenv("DTASK_BENCH_FIRST_STEP") != nullptr;
-  return dtask::main<jobs>(3, words, [&folder, one_step](dtask::cluster& c) {
-    return one_step ? first_step(&c, folder) : measure(&c, folder);
-  });
+  return dtask::main<jobs>(3, words, [&folder](dtask::cluster& c) { return measure(&c, folder); });
 }
