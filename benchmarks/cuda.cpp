@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <dtask/base/message_of.hpp>
 #include <dtask/cuda.hpp>
 #include <dtask/runtime/work_pool.hpp>
@@ -14,6 +15,7 @@
 #include <dtask/task/when_all.hpp>
 #include <dtask/torch/torch_task.hpp>
 #include <exception>
+#include <filesystem>
 #include <string>
 #include <utility>
 #include <vector>
@@ -141,6 +143,22 @@ void on_device() {
                 bench::median(apart)});
 }
 
+/// The benchmarks of training and recognition on the device, which lie beside this one.
+int others_on_device() {
+  const std::filesystem::path folder = std::filesystem::read_symlink("/proc/self/exe").parent_path();
+  int failed = 0;
+  for (const char* name : {"dtask_bench_torch_training", "dtask_bench_torch_recognition"}) {
+    const std::filesystem::path program = folder / name;
+    if (!std::filesystem::exists(program)) {
+      std::fprintf(stderr, "left out: %s is not built: scripts/bench cuda torch_training torch_recognition\n", name);
+      continue;
+    }
+    std::fflush(stdout);
+    failed += std::system(("DTASK_DEVICE=cuda:0 '" + program.string() + "'").c_str()) != 0;
+  }
+  return failed == 0 ? 0 : 1;
+}
+
 }  // namespace
 
 int main() {
@@ -154,7 +172,7 @@ int main() {
     }
     bench::print({"await of a task in a torch_task", bench::median(ours), "us", "in a task", bench::median(plain)});
     if (found.devices > 0)
-      on_device();
+      return on_device(), others_on_device();
     else
       std::fprintf(stderr, "left out: what needs a device: %s\n", found.reason.c_str());
     return 0;

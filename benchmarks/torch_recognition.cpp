@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // Recognition of 160 photos x 10 on spawn://2 with one thread each, against two plain threads that run the same decode
 // and network without dtask, and against Python: OpenCV + PyTorch (the best of threads, asyncio and processes) and
-// OpenCV + LiteRT with the uint8 network (two threads).
+// OpenCV + LiteRT with the uint8 network (two threads). With DTASK_DEVICE=cuda:N on that device, with two slots in each
+// process, against OpenCV + PyTorch there.
 #include <stdlib.h>
 
 #include <atomic>
@@ -16,6 +17,7 @@
 #include <ranges>
 #include <span>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -101,11 +103,18 @@ dtask::task<double> on_cluster(dtask::cluster& c, const work& w) {
   co_return static_cast<double>(pictures) / seconds_since(begin);
 }
 
+/// Of the workers, where it is no CPU.
+std::string device() {
+  const char* const named = std::getenv("DTASK_DEVICE");
+  return named != nullptr && std::string_view(named).starts_with("cuda") ? named : "";
+}
+
 /// Runs the Python peer and reads its line; 0 where it failed.
 double peer(const std::string& python, const std::filesystem::path& data, const std::string& network,
             const std::string& mode) {
   const std::string command = "'" + python + "' '" DTASK_BENCH_PEERS "/recognise.py' --data '" + data.string() +
-                              "' --network " + network + " --mode " + mode + " --repeat " + std::to_string(repeats);
+                              "' --network " + network + " --mode " + mode + " --repeat " + std::to_string(repeats) +
+                              (device().empty() ? "" : " --device " + device());
   std::FILE* out = ::popen(command.c_str(), "r");
   if (out == nullptr) return 0;
   char line[512] = {};
@@ -121,6 +130,7 @@ int compare_with_peers(double rate, const char* python, const std::filesystem::p
   double best = 0;
   for (const char* mode : {"threads", "asyncio", "processes"}) best = std::max(best, peer(python, data, "torch", mode));
   if (best > 0) bench::print({"recognition_vs_python_torch", rate, "pictures/s", "OpenCV + PyTorch float32", best});
+  if (!device().empty()) return best > 0 ? 0 : 1;
   const double litert = peer(python, data, "litert", "threads");
   if (litert > 0) bench::print({"recognition_vs_python_litert", rate, "pictures/s", "OpenCV + LiteRT uint8", litert});
   return best > 0 && litert > 0 ? 0 : 1;
@@ -133,14 +143,15 @@ dtask::task<int> measure(dtask::cluster& c, const work& w, std::filesystem::path
   // The first round of each is not counted: networks are made, pages touched.
   std::vector<double> clusters, threads;
   for (std::size_t round = 0; round <= rounds; ++round) {
-    const double with = co_await on_cluster(c, w), without = plain.run();
+    const double with = co_await on_cluster(c, w), without = device().empty() ? plain.run() : 0;
     std::fprintf(stderr, "round %zu: spawn://2 %.1f, two plain threads %.1f pictures/s\n", round, with, without);
     if (round == 0) continue;
     clusters.push_back(with);
     threads.push_back(without);
   }
   const double rate = bench::median(clusters);
-  bench::print({"recognition_spawn2", rate, "pictures/s", "two plain threads", bench::median(threads)});
+  bench::print({device().empty() ? "recognition_spawn2" : "recognition_on_device", rate, "pictures/s",
+                device().empty() ? "two plain threads" : "", bench::median(threads)});
   const char* python = std::getenv("DTASK_BENCH_PEER_PYTHON");
   if (python == nullptr || *python == '\0') {
     std::fprintf(stderr, "the Python peers are left out (scripts/bench runs them)\n");
@@ -171,7 +182,8 @@ int main(int argc, char** argv) {
     }
   }
   std::string on = "--on", url = "spawn://2";
-  char* words[] = {argv[0], on.data(), url.data(), nullptr};
-  return dtask::main<recognise::jobs>(measuring ? 3 : argc, measuring ? words : argv,
+  std::string slots = "--spawn-slots", two = "2";
+  char* words[] = {argv[0], on.data(), url.data(), slots.data(), two.data(), nullptr};
+  return dtask::main<recognise::jobs>(measuring ? (device().empty() ? 3 : 5) : argc, measuring ? words : argv,
                                       [&](dtask::cluster& c) { return measure(c, w, folder); });
 }

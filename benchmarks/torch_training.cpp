@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // Training a network of 225,034 parameters on Fashion-MNIST, in images per second of a whole epoch: on spawn://2 with
 // one thread each and 64 samples a rank, against PyTorch's DistributedDataParallel over Gloo as one would write it and
-// tuned by hand; and in one process, against a bare LibTorch loop and plain PyTorch with one thread.
+// tuned by hand; and in one process, against a bare LibTorch loop and plain PyTorch with one thread. With
+// DTASK_DEVICE=cuda:N on that device, against eager PyTorch there. With the argument `launchers`: start to first step.
 #include <ATen/Functions.h>
 #include <ATen/Parallel.h>
 #include <time.h>
@@ -34,6 +35,9 @@
 #include <vector>
 
 #include "figure.hpp"
+#if defined(DTASK_BENCH_WITH_CUDA)
+#include <dtask/cuda/worker_device.hpp>
+#endif
 
 namespace {
 
@@ -88,11 +92,16 @@ struct recipe {
   at::Tensor loss(cnn& m, const dtask::batch& b, dtask::tally& t) const {
     const at::Tensor answers = m.forward(channels_last(b.inputs));
     // Only where it is looked at: the bare loop and the peers do not count while they train.
-    if (!answers.requires_grad()) t.add("right", answers.argmax(1).eq(b.targets).sum().item<std::int64_t>());
+    if (!answers.requires_grad()) t.add("right", answers.argmax(1).eq(b.targets).sum());
     return at::cross_entropy_loss(answers, b.targets);
   }
 };
-using train = dtask::training<"bench/1", recipe>;
+#if defined(DTASK_BENCH_WITH_CUDA)
+using device = dtask::cuda::worker_device;
+#else
+using device = dtask::cpu_device;
+#endif
+using train = dtask::training<"bench/1", recipe, device>;
 
 /// The same on the pictures as they lie in the files, and it ends as soon as the first step is done.
 struct one_step {
@@ -108,7 +117,7 @@ struct one_step {
     return 1;
   }
 };
-using train_one_step = dtask::training<"bench-step/1", one_step>;
+using train_one_step = dtask::training<"bench-step/1", one_step, device>;
 using jobs = dtask::registry<train, train_one_step>;
 
 /// Two epochs; the second is measured.
@@ -285,6 +294,24 @@ dtask::task<int> measure(dtask::cluster* spawned, std::string folder) {
   co_return 0;
 }
 
+/// One part at a time on the device that DTASK_DEVICE names, against eager PyTorch there.
+dtask::task<int> measure_device(dtask::cluster* c, std::string folder, std::string name) {
+  const char* const python = std::getenv("DTASK_BENCH_PEER_PYTHON");
+  std::vector<double> ours, theirs;
+  double accuracy = 0;
+  for (int round = 0; round < rounds; ++round) {
+    auto running =
+        trained(c, {folder, 128}, {.strategy = dtask::local_sgd(100), .rest = dtask::uneven::drop}, &accuracy);
+    ours.push_back(co_await std::move(running));
+    std::fprintf(stderr, "round %d: %.0f images/s, accuracy %.4f\n", round + 1, ours.back(), accuracy);
+    if (python != nullptr && *python != '\0')
+      theirs.push_back(peer(python, folder, "--processes 1 --device " + name, nullptr));
+  }
+  bench::print({"training_on_device", bench::median(ours), "images/s", theirs.empty() ? "" : "eager PyTorch there",
+                theirs.empty() ? 0 : bench::median(theirs)});
+  co_return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -301,7 +328,11 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "left out: no Fashion-MNIST in %s\n", folder.c_str());
     return 0;
   }
-  std::string program = argv[0], on = "--on", url = "spawn://2";
+  const char* const named = std::getenv("DTASK_DEVICE");
+  const std::string where = named != nullptr ? named : "";
+  const bool on_device = where.starts_with("cuda");
+  std::string program = argv[0], on = "--on", url = on_device ? "local://1" : "spawn://2";
   char* words[] = {program.data(), on.data(), url.data(), nullptr};
-  return dtask::main<jobs>(3, words, [&folder](dtask::cluster& c) { return measure(&c, folder); });
+  return dtask::main<jobs>(
+      3, words, [&](dtask::cluster& c) { return on_device ? measure_device(&c, folder, where) : measure(&c, folder); });
 }

@@ -20,7 +20,7 @@ local = threading.local()
 options = None
 
 
-def torch_network(folder):
+def torch_network(folder, device="cpu"):
     """The network of the example, with the same weights: torchvision's names, TensorFlow's padding."""
     import safetensors.torch
     import torch
@@ -71,10 +71,11 @@ def torch_network(folder):
     for (name, to), (_, value) in zip(own.items(), sorted(weights.items(), key=lambda item: position(item[0])), strict=True):
         assert to.shape == value.shape, (name, to.shape, value.shape)
         to.copy_(value.float())
+    network = network.to(device)
 
     def run(pixels):
         with torch.inference_mode():
-            x = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+            x = torch.from_numpy(np.stack(pixels)).to(device).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
             return network(x).argmax(1).tolist()
 
     return run
@@ -90,7 +91,7 @@ def position(name):
     return (parts[0] != "features", numbers[0], (numbers[1:] + [0])[0], (numbers[2:] + [0])[0], ARRAYS.index(parts[-1]))
 
 
-def litert_network(folder):
+def litert_network(folder, device="cpu"):
     from ai_edge_litert.interpreter import Interpreter
 
     network = Interpreter(model_path=os.path.join(folder, "weights", "mobilenet_v2_1.0_224_quant.tflite"), num_threads=1)
@@ -118,7 +119,7 @@ def prepare(args):
 
 def recognise(paths):
     if not hasattr(local, "network"):
-        local.network = NETWORKS[options.network](options.data)
+        local.network = NETWORKS[options.network](options.data, options.device)
     pixels = []
     for path in paths:
         with open(path, "rb") as f:
@@ -158,6 +159,7 @@ def main():
     parser.add_argument("--network", choices=NETWORKS, required=True)
     parser.add_argument("--mode", choices=MODES, required=True)
     parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--device", default="cpu", help="cpu or cuda:N, for torch")
     parser.add_argument("--repeat", type=int, default=10)
     args = parser.parse_args()
     prepare(args)

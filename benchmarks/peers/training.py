@@ -44,6 +44,10 @@ def train(rank, args, port, began):
         nn.Flatten(), nn.Linear(1600, 128), nn.ReLU(), nn.Linear(128, 10))
     if args.tuned:
         model = plain = model.to(memory_format=torch.channels_last)
+    device = torch.device(args.device)
+    model = plain = model.to(device)
+    if device.type != "cpu":
+        images, labels = images.pin_memory(), labels.pin_memory()
     if args.processes > 1:
         dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=args.processes)
         model = nn.parallel.DistributedDataParallel(plain, gradient_as_bucket_view=args.tuned)
@@ -61,12 +65,13 @@ def train(rank, args, port, began):
             at = step * args.batch + rank * per_rank
             index = permutation[at:at + per_rank]
             optimizer.zero_grad(set_to_none=True)
-            loss = F.cross_entropy(model(images[index]), labels[index])
+            loss = F.cross_entropy(model(images[index].to(device, non_blocking=True)), labels[index].to(device, non_blocking=True))
             loss.backward()
             optimizer.step()
             if first == 0.0:
                 loss.item()
                 first = time.clock_gettime(time.CLOCK_BOOTTIME) - began
+        loss.item()  # a device has done all of it then
         if args.processes > 1:
             dist.barrier()
         seconds = time.perf_counter() - begin
@@ -74,7 +79,7 @@ def train(rank, args, port, began):
         images, labels = load(args.data, "t10k")
         plain.eval()
         with torch.inference_mode():
-            right = sum(int((plain(images[i:i + 1000]).argmax(1) == labels[i:i + 1000]).sum()) for i in range(0, len(images), 1000))
+            right = sum(int((plain(images[i:i + 1000].to(device)).argmax(1).cpu() == labels[i:i + 1000]).sum()) for i in range(0, len(images), 1000))
         print(json.dumps({"images_per_s": steps * args.batch / seconds, "first_step_s": first, "accuracy": right / len(images)}), flush=True)
     if args.processes > 1:
         dist.destroy_process_group()
@@ -86,6 +91,7 @@ def main():
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--batch", type=int, default=128, help="over all processes together")
     parser.add_argument("--tuned", action="store_true")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda:N, of one process")
     args = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")

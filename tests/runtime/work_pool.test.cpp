@@ -2,6 +2,8 @@
 #include "dtask/runtime/work_pool.hpp"
 
 #include <doctest/doctest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <boost/asio/bind_executor.hpp>
@@ -9,6 +11,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
+#include <cstdlib>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -215,4 +218,28 @@ TEST_CASE("to block a thread of the pool for a task of the pool is an error at o
     asio::post(pool, [&] { end.set(dtask::sync_wait(body())); });
     CHECK(bounded(end.wait()) == dtask::errc::invalid_argument);
   }
+}
+
+namespace {
+dtask::task<> end_the_program() {
+  std::exit(9);
+  co_return;
+}
+}  // namespace
+
+TEST_CASE("work pool: a task that calls std::exit ends the program with its code") {
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    ::execl("/proc/self/exe", "work pool", "--no-skip", "--test-case=work pool of a program that exits", nullptr);
+    ::_exit(99);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  REQUIRE(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 9);
+}
+
+TEST_CASE("work pool of a program that exits" * doctest::skip()) {
+  dtask::sync_wait(dtask::work_pool::shared(), end_the_program());
 }

@@ -43,3 +43,19 @@ TEST_CASE("gradient norm: what is not finite is left as it is, and told") {
   CHECK_THROWS_AS(dtask::clip_gradient_norm(g, 0), dtask::error);
   CHECK_THROWS_AS(dtask::clip_gradient_norm(g, std::nan("")), dtask::error);
 }
+
+TEST_CASE("gradient norm: what is enqueued on a device is the same") {
+  const auto some = [] {
+    return std::vector<at::Tensor>{at::tensor({3.0F, 0.0F}), at::tensor({4.0}), at::tensor({7})};
+  };
+  CHECK(dtask::detail::norm_there(some()).item<double>() == doctest::Approx(5));
+  for (const double most : {1.0, 5.0, 6.0}) {
+    const auto there = some(), here = some();
+    dtask::detail::clip_there(there, most);
+    dtask::clip_gradient_norm(here, most);
+    for (std::size_t i = 0; i < here.size(); ++i) CHECK(at::allclose(there[i], here[i]));
+  }
+  const std::vector<at::Tensor> bad{at::tensor({1.0F, std::numeric_limits<float>::infinity()})};
+  dtask::detail::clip_there(bad, 1);
+  CHECK(bad[0][0].item<float>() == 1);
+}

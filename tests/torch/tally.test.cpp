@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "dtask/torch/tally.hpp"
 
+#include <ATen/ATen.h>
 #include <doctest/doctest.h>
 
 #include <cstdint>
@@ -76,4 +77,25 @@ TEST_CASE("tally: sums that overflow, and names without end, are refused") {
     for (int i = 0; i < 300; ++i) many.add("name " + std::to_string(i), 1);
   };
   CHECK_THROWS_WITH_AS(fill(), doctest::Contains("at most 256 names"), dtask::error);
+}
+
+TEST_CASE("tally: the one element of a tensor, whole numbers exactly") {
+  dtask::tally t;
+  const std::int64_t large = (std::int64_t{1} << 53) + 1;  // no double holds it
+  t.add("n", at::full({}, large, at::kLong));
+  t.add("n", at::full({1, 1}, 1, at::kInt));
+  t.add("n", at::ones({3}, at::kBool).sum());
+  t.add("x", at::full({}, 0.5, at::kFloat).requires_grad_());
+  t.settle();
+  CHECK(t.whole("n") == large + 4);
+  CHECK(t.value("x") == 0.5);
+  for (const at::Tensor& bad : {at::Tensor(), at::zeros({2}), at::zeros({0}), at::zeros({}, at::kComplexFloat)}) {
+    try {
+      t.add("n", bad);
+      FAIL("this is not one number");
+    } catch (const dtask::error& e) {
+      CHECK(e.code() == dtask::errc::invalid_argument);
+    }
+  }
+  CHECK(t.whole("n") == large + 4);
 }

@@ -49,6 +49,7 @@ inline void require_flat(const named_tensor& from, std::string_view what, at::De
   const auto refuse = [&](const std::string& why, const char* remedy) {
     throw error(errc::invalid_argument, "the " + std::string(what) + " " + from.name + " " + why, {}, remedy);
   };
+  if (t.is_meta()) refuse("is on meta, where tensors hold no values", "make the module on the device where it trains");
   if (t.device() != device)
     refuse("is on " + t.device().str() + ", and the first parameter on " + device.str(),
            "move the whole module to one device first");

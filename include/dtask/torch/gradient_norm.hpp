@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "dtask/base/error.hpp"
@@ -24,7 +25,8 @@ inline at::Tensor norm_there(const std::vector<at::Tensor>& segments) {
   const at::NoGradGuard no_gradients;
   at::Tensor total = at::zeros({}, segments.front().options().dtype(at::kDouble));
   for (const at::Tensor& segment : segments)
-    if (segment.is_floating_point()) total = total + segment.to(at::kDouble).square().sum();
+    if (segment.is_floating_point())
+      total.add_(at::linalg_vector_norm(segment, 2, std::nullopt, false, at::kDouble).square());
   return total.sqrt();
 }
 /// `clip_gradient_norm` that is only enqueued: nobody waits for the norm.
