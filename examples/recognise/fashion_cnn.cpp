@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "fashion_cnn.hpp"
 
+#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Functions.h>
 #include <torch/csrc/autograd/grad_mode.h>
 #include <torch/nn/functional/loss.h>
@@ -9,6 +10,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstring>
+#include <mutex>
 #include <numbers>
 
 #include "dtask/base/error.hpp"
@@ -42,7 +44,12 @@ trained train_fashion(std::span<const std::uint8_t> pixels, std::span<const std:
     throw dtask::error(dtask::errc::invalid_argument,
                        "training takes 784 bytes per label, at least one label and one pass");
   const auto begin = std::chrono::steady_clock::now();
-  at::manual_seed(seed);
+  {
+    // Not at::manual_seed: it asks for devices too, before a slot beside this one has looked for its own.
+    at::Generator generator = at::detail::getDefaultCPUGenerator();
+    const std::lock_guard hold(generator.mutex());
+    generator.set_current_seed(seed);
+  }
   fashion_cnn network;
   // Channels-last weights and pictures; `contiguous` would do nothing on one channel, hence the copies into memory made
   // with the format.

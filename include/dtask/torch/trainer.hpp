@@ -73,7 +73,7 @@ class trainer {
       throw error(errc::invalid_argument, "a batch of " + std::to_string(plan_.recipe.batch) + " samples", "recipe",
                   "batch is at least 1");
     at::set_num_threads(options_.threads);
-    at::manual_seed(options_.seed);
+    detail::random_use::seed_cpu(options_.seed);
     replica_ = std::make_unique<replica_type>(plan_.recipe);
     static_cast<void>(save_optimizer(*replica_->optimizer, replica_->model));  // throws for one that is not known
     replica_->model.save(state_);

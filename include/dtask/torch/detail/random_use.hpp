@@ -40,6 +40,13 @@ class random_use {
     note_draws(all());
     std::erase(all().active, this);
   }
+  /// Seeds the generator of the CPU. `at::manual_seed` asks for devices too, and LibTorch then remembers that there are
+  /// none, if a worker in this process has not looked for its own yet (dtask::cuda::devices).
+  static void seed_cpu(std::uint64_t seed) {
+    at::Generator generator = at::detail::getDefaultCPUGenerator();
+    const std::lock_guard inner(generator.mutex());
+    generator.set_current_seed(seed);
+  }
   /// Calls `make`, which may draw (the first weights of a model), so that no part notices.
   template <class Make>
   static void apart(Make make) {
