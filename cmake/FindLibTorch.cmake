@@ -44,7 +44,8 @@ find_library(LibTorch_C10_LIBRARY c10 PATHS "${dtask_libtorch_lib}" NO_DEFAULT_P
 find_library(LibTorch_C10_CUDA_LIBRARY c10_cuda PATHS "${dtask_libtorch_lib}" NO_DEFAULT_PATH)
 # The wheel's package of the CUDA runtime, else a toolkit.
 set(dtask_cuda_roots "${dtask_libtorch_lib}/../../nvidia/cu13" "${CUDAToolkit_ROOT}" "$ENV{CUDA_HOME}" /usr/local/cuda)
-find_path(LibTorch_CUDA_INCLUDE_DIR cuda_runtime_api.h PATHS ${dtask_cuda_roots} PATH_SUFFIXES include NO_DEFAULT_PATH)
+# The wheels of CUDA 13 have crt/ in a package of its own, and the other headers include it.
+find_path(LibTorch_CUDA_INCLUDE_DIR crt/host_defines.h PATHS ${dtask_cuda_roots} PATH_SUFFIXES include NO_DEFAULT_PATH)
 find_library(LibTorch_CUDART_LIBRARY NAMES libcudart.so.13 libcudart.so.12 cudart PATHS ${dtask_cuda_roots} PATH_SUFFIXES lib lib64 NO_DEFAULT_PATH)
 mark_as_advanced(LibTorch_INCLUDE_DIR LibTorch_CPU_LIBRARY LibTorch_C10_LIBRARY LibTorch_C10_CUDA_LIBRARY LibTorch_CUDA_INCLUDE_DIR
   LibTorch_CUDART_LIBRARY)
@@ -60,7 +61,7 @@ if(LibTorch_FOUND AND NOT TARGET LibTorch::cpu)
   set_target_properties(LibTorch::cpu PROPERTIES IMPORTED_LOCATION "${LibTorch_CPU_LIBRARY}")
   target_include_directories(LibTorch::cpu SYSTEM INTERFACE "${dtask_libtorch_include}" "${LibTorch_INCLUDE_DIR}")
   target_link_libraries(LibTorch::cpu INTERFACE LibTorch::c10)
-  if(LibTorch_C10_CUDA_LIBRARY AND LibTorch_CUDA_INCLUDE_DIR AND LibTorch_CUDART_LIBRARY)
+  if(LibTorch_C10_CUDA_LIBRARY AND LibTorch_CUDART_LIBRARY AND EXISTS "${LibTorch_CUDA_INCLUDE_DIR}/cuda_runtime_api.h")
     add_library(LibTorch::cuda INTERFACE IMPORTED)
     target_include_directories(LibTorch::cuda SYSTEM INTERFACE "${LibTorch_CUDA_INCLUDE_DIR}")
     target_link_libraries(LibTorch::cuda INTERFACE LibTorch::cpu "${LibTorch_C10_CUDA_LIBRARY}" "${LibTorch_CUDART_LIBRARY}" ${CMAKE_DL_LIBS})

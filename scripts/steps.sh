@@ -81,7 +81,7 @@ system_python() { if [ -x /usr/bin/python3 ]; then echo /usr/bin/python3; else e
 need_libtorch() {
   [ -z "${Torch_DIR:-}${LibTorch_ROOT:-}" ] || return 0
   local version=2.11.0 dir=$deps/libtorch fresh
-  if [ -d "$dir/torch-$version.dist-info" ] && [ -e "$dir/torch/lib/libtorch_cpu.so" ] && [ -d "$dir/nvidia/cu13" ]; then return 0; fi
+  if [ -d "$dir/torch-$version.dist-info" ] && [ -e "$dir/torch/lib/libtorch_cpu.so" ] && [ -e "$dir/nvidia/cu13/include/crt/host_defines.h" ]; then return 0; fi
   need_packages python3-pip
   mkdir -p "$deps"
   rm -rf "$deps"/libtorch.new.*  # of an interrupted run
@@ -89,7 +89,7 @@ need_libtorch() {
   quiet_step "LibTorch $version from PyPI into $dir (half a gigabyte to fetch, 1.2 GB on disk)" \
     "Check the network and the free space, or set Torch_DIR to a LibTorch that you have." \
     "$(system_python)" -m pip install --quiet --disable-pip-version-check --no-cache-dir --no-deps --target "$fresh" \
-    "torch==$version" nvidia-cuda-runtime==13.0.96 nvidia-cuda-cupti==13.0.85
+    "torch==$version" nvidia-cuda-runtime==13.0.96 nvidia-cuda-crt==13.0.88 nvidia-cuda-cupti==13.0.85
   chmod 755 "$fresh"
   rm -rf "$dir"
   mv "$fresh" "$dir"
