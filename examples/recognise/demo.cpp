@@ -122,7 +122,7 @@ struct pass_result {
 };
 
 /// All test pictures once. When two workers have answered and a fifth is done, one of them is killed and a replacement
-/// started. A worker that had just answered all that it was given has no job to place again (one time in fifty): then
+/// started. A worker that had just answered all that it was given has no job to place again: then
 /// the next pass kills one more.
 dtask::task<pass_result> classify_all(dtask::cluster& c, const data_files& data, processes& cluster, sightings& seen,
                                       int number) {

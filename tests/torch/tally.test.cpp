@@ -99,3 +99,22 @@ TEST_CASE("tally: the one element of a tensor, whole numbers exactly") {
   }
   CHECK(t.whole("n") == large + 4);
 }
+
+TEST_CASE("tally: a sum that still lies on a device is not read as nothing") {
+  dtask::tally t, other;
+  other.add("n", 1);
+  t.add("n", at::ones({}, at::TensorOptions(at::kLong).device(at::kMeta)));
+  const auto unsettled = [](auto read) {
+    try {
+      read();
+      return false;
+    } catch (const dtask::error& e) {
+      return e.code() == dtask::errc::invalid_argument && e.place() == "n";
+    }
+  };
+  CHECK(unsettled([&] { static_cast<void>(t.whole("n")); }));
+  CHECK(unsettled([&] { static_cast<void>(t.mean("n")); }));
+  CHECK(unsettled([&] { t.merge(other); }));
+  CHECK(unsettled([&] { other.merge(t); }));
+  CHECK(other.whole("n") == 1);
+}

@@ -46,7 +46,8 @@ namespace cuda {
 ///     const auto on = device.enter();                       // what follows goes to its stream
 ///     auto there = co_await device.start(std::move(batch)); // through pinned memory, on a stream for copies
 ///     const dtask::batch b = device.hand_over(std::move(there));
-///     auto answers = co_await device.copy_out({net->forward(b.inputs)});
+///     std::vector<at::Tensor> wanted{net->forward(b.inputs)};
+///     auto answers = co_await device.copy_out(std::move(wanted));
 ///
 /// Not thread-safe: one task at a time. Destroyed while the device is busy, it waits for copies under way.
 class worker_device {

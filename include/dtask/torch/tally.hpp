@@ -61,8 +61,9 @@ class tally {
   /// Counts samples, over which `mean` divides: the training loop calls it, once per batch.
   void count(std::int64_t samples) { samples_ += samples; }
 
-  /// Adds what another one has; ranks in their order.
+  /// Adds what another one has; ranks in their order. Throws `error(errc::invalid_argument)` where one is not settled.
   void merge(const tally& other) {
+    if (!later_.empty() || !other.later_.empty()) throw_unsettled(later_.empty() ? other : *this);
     samples_ += other.samples_;
     for (const auto& [name, theirs] : other.sums_) {
       sum& ours = sum_of(name);
@@ -73,7 +74,8 @@ class tally {
 
   std::int64_t samples() const noexcept { return samples_; }
   bool contains(std::string_view name) const { return sums_.find(name) != sums_.end(); }
-  /// The sum, exact in `whole` and rounded in `value`. Throws `error(errc::not_found)` for a name that was never added.
+  /// The sum, exact in `whole` and rounded in `value`. Throws `error(errc::not_found)` for a name that was never added,
+  /// `errc::invalid_argument` for one whose sum still lies on a device.
   std::int64_t whole(std::string_view name) const { return find(name).whole; }
   double value(std::string_view name) const {
     const sum& s = find(name);
@@ -100,6 +102,7 @@ class tally {
   /// For cereal.
   template <class Archive>
   void serialize(Archive& archive) {
+    if (!later_.empty()) throw_unsettled(*this);
     archive(samples_, sums_);
   }
 
@@ -114,7 +117,12 @@ class tally {
                   std::string(name.substr(0, longest_name)), "add under names that do not depend on the data");
     return sums_[std::string(name)];
   }
+  [[noreturn]] static void throw_unsettled(const tally& t) {
+    throw error(errc::invalid_argument, "a sum of a tally still lies on a device", t.later_.begin()->first,
+                "call settle() first");
+  }
   const sum& find(std::string_view name) const {
+    if (later_.find(name) != later_.end()) throw_unsettled(*this);
     const auto at = sums_.find(name);
     if (at == sums_.end())
       throw error(errc::not_found, "nothing was added to the tally under this name", std::string(name),
