@@ -41,9 +41,10 @@ enum class side : std::uint8_t { listening, connecting };
 ///
 /// Every length is checked before memory is allocated for it; whatever the peer sends, what this holds stays below 4 x
 /// the frame + 64 KiB. Blocks over 16 KiB are received where they will stay: `room` hands out the block's memory
-/// itself. Until limits are agreed the peer is a stranger: greetings only, no block, a body of at most `max_hello`. The
-/// small bytes of a message get one block of their own, so nothing decoded keeps the receive buffer alive. Thread
-/// safety: none; it belongs to the link's thread.
+/// itself, so a block is taken whole, within the limits, as soon as the body that announces it is there. Until limits
+/// are agreed the peer is a stranger: greetings only, no block, a body of at most `max_hello`. The small bytes of a
+/// message get one block of their own, so nothing decoded keeps the receive buffer alive. Thread safety: none; it
+/// belongs to the link's thread.
 class decoder {
  public:
   /// `own`: the limits that this side offers. On the connecting side those in a received `welcome` come into force at
