@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSL-1.0
+import os
 import re
 
 from conan import ConanFile
@@ -19,8 +20,11 @@ class SystemBoost(ConanFile):
         if (int(found[0]), int(found[1])) < (1, 81):
             raise ConanException(f"this system has Boost {'.'.join(found)}, 1.81 is needed: apt-get install libboost1.81-dev")
 
+    def package(self):
+        os.mkdir(os.path.join(self.package_folder, "include"))  # empty: CMakeConfigDeps makes no target of nothing
+
     def package_info(self):
         self.cpp_info.set_property("cmake_file_name", "Boost")
         headers = self.cpp_info.components["headers"]
         headers.set_property("cmake_target_name", "Boost::headers")
-        headers.includedirs = headers.libdirs = headers.bindirs = []
+        headers.libdirs = headers.bindirs = []
