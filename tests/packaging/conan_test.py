@@ -135,6 +135,11 @@ def version():
     return header.split('DTASK_VERSION_STRING "')[1].split('"')[0]
 
 
+def cmake_version():
+    words = run("cmake", "--version")[1].split()
+    return tuple(int(number) for number in words[2].split("-")[0].split("."))
+
+
 def pretend_libtorch(folder):
     """What tells FindLibTorch that there is one."""
     for name in ("include/torch/csrc/api/include/torch/types.h", "lib/libtorch_cpu.so", "lib/libc10.so"):
@@ -255,7 +260,7 @@ class Editable(Case):
         self.good("editable", "add", SOURCE)
         for generator in ("CMakeDeps", "CMakeConfigDeps"):
             _, folder = self.consume(generator, ["main", "data"], generator, options=["with_data=True"])
-            self.assertEqual((folder / "build/includes.txt").read_text().strip(), str(SOURCE / "include"))
+            self.assertEqual((folder / "build/includes.txt").read_text().splitlines()[0], str(SOURCE / "include"))
             status, said = self.configure(folder, ["telepathy"])
             self.assertNotEqual(status, 0)
             self.assertIn("dtask has no component 'telepathy'", said)
@@ -336,9 +341,11 @@ class Center(Case):
         self.assertEqual({p.name for p in folder.iterdir()} - {"conaninfo.txt", "conanmanifest.txt"}, {"include", "lib", "licenses", "res"})
         found = [p.name for p in folder.rglob("*.cmake") if p.name.startswith("Find") or p.name.lower().endswith("config.cmake")]
         self.assertEqual(found, [], "ConanCenter takes no package files")
-        for generator in ("CMakeDeps", "CMakeConfigDeps"):
-            self.consume(generator, ["main", "data"], generator, options=["with_data=True"], install=profiles,
-                         compiled="dtask::main_compiled" if generator == "CMakeDeps" else "")
+        self.consume("deps", ["main", "data"], options=["with_data=True"], install=profiles, compiled="dtask::main_compiled")
+        if cmake_version() >= (3, 27):  # what CMakeConfigDeps writes asks for it
+            self.consume("config_deps", ["main", "data"], "CMakeConfigDeps", options=["with_data=True"], install=profiles)
+        else:
+            print("left out: CMakeConfigDeps needs CMake 3.27")
         self.refused("gcc 12", "install", f"--requires=dtask/{version()}", *profiles, "-s", "compiler.version=11")
         self.refused("Current cppstd (gnu17)", "install", f"--requires=dtask/{version()}", *profiles, "-s", "compiler.cppstd=gnu17")
 
