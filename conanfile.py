@@ -28,8 +28,6 @@ class Dtask(ConanFile):
     exports_sources = "CMakeLists.txt", "LICENSE", "cmake/*", "include/*", "src/*", "packaging/conan/editable/*"
     no_copy_source = True
     test_package_folder = "packaging/conan/test_package"
-    # A package that an allowed standard made must not be taken with one that is refused.
-    extension_properties = {"compatibility_cppstd": False}
 
     def set_version(self):
         header = load(self, os.path.join(self.recipe_folder, "include", "dtask", "base", "version.hpp"))

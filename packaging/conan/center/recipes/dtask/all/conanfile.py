@@ -22,8 +22,6 @@ class DtaskConan(ConanFile):
     options = {"with_main": [True, False], "with_data": [True, False]}
     default_options = {"with_main": True, "with_data": False}
     no_copy_source = True
-    # A package that an allowed standard made must not be taken with one that is refused.
-    extension_properties = {"compatibility_cppstd": False}
 
     def layout(self):
         basic_layout(self, src_folder="src")
