@@ -152,7 +152,7 @@ def completion(program):
             if words:
                 action = f"COMPREPLY=($(compgen -W '{words.group(1).replace(',', ' ')}' -- \"$current\"))"
             elif kind == "FILE":
-                action = "compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- \"$current\"))"
+                action = "compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- \"$current\")"
             else:
                 action = ":"
             lines.append(f"        {'|'.join(names)}) {action} ;;")
