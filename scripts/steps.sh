@@ -138,7 +138,7 @@ setup() {
         ;;
       # dtask got through package managers, without a network.
       packaging)
-        need_packages pkg-config python3-venv debhelper dpkg-dev lintian bash-completion man-db
+        need_packages build-essential pkg-config python3-venv debhelper dpkg-dev lintian bash-completion man-db
         need_conan
         ;;
       gcc12) need_packages g++-12 ;;

@@ -13,11 +13,11 @@ content() {
     -o -path /var/lib/dpkg -o -path /var/lib/apt \) -prune -o -print | sort
 }
 scripts/setup build
-apt-get install -y -qq --no-install-recommends bash-completion debhelper dpkg-dev lintian man-db pkg-config systemd >/dev/null
+apt-get install -y -qq --no-install-recommends bash-completion build-essential debhelper dpkg-dev lintian man-db pkg-config systemd >/dev/null
 scripts/package deb --out /tmp/packages
 PYTHONDONTWRITEBYTECODE=1 python3 tests/packaging/deb_test.py . /tmp/deb_test /tmp/packages
 
-apt-get purge -y -qq --autoremove g++ 'libboost*-dev' libcereal-dev libcli11-dev libxxhash-dev libjpeg-dev libpng-dev libexif-dev \
+apt-get purge -y -qq --autoremove build-essential g++ 'libboost*-dev' libcereal-dev libcli11-dev libxxhash-dev libjpeg-dev libpng-dev libexif-dev \
   zlib1g-dev doctest-dev cmake debhelper lintian pkg-config pkgconf >/dev/null
 [ ! -e /usr/include/boost ] && [ ! -e /usr/bin/g++ ] || { echo "apt.sh: the dependencies are still there" >&2; exit 1; }
 content >/tmp/before
