@@ -21,7 +21,7 @@ if [ -z "${DTASK_BOOTED_INSIDE:-}" ]; then
     (echo "$BASHPID" >"$1/cgroup/$2/cgroup.procs" || { echo "left out: no control groups"; exit 77; }
      exec unshare --fork --pid --kill-child --mount --propagation private --net --uts --ipc --cgroup --mount-proc bash "${@:3}") &
     child=$!
-    trap "kill -9 $child" TERM
+    trap "kill -9 $child 2>/dev/null" TERM
     status=0; wait $child || status=$?
     for tries in 1 2 3 4 5 6 7 8 9 10; do
       find "$1/cgroup/$2" -depth -type d -exec rmdir {} \; 2>/dev/null
