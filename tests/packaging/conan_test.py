@@ -263,11 +263,6 @@ class Compiled(Case):
         self.create("-tf", "")
         self.hello()
 
-    def test_the_page_shows_the_project(self):
-        page = (SOURCE / "docs/conan.md").read_text()
-        shown = page.split("```ini\n")[1].split("```")[0]
-        self.assertEqual(shown, (SOURCE / "tests/packaging/hello/conanfile.txt").read_text().split("\n", 1)[1])
-
 
 class Editable(Case):
     def test_editable(self):
