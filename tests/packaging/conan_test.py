@@ -166,7 +166,7 @@ class Create(Case):
         for option, variables in (("with_main=True", {}), ("with_main=False", {}), ("with_data=True", {}),
                                   ("with_data=False", {}), ("with_torch=False", {}),
                                   ("with_torch=True", {"LibTorch_ROOT": str(libtorch)})):
-            self.create("-tf", "", "-o", f"dtask/*:{option}", **variables)
+            self.create("-tf", "", "--build=dtask/*", "-o", f"dtask/*:{option}", **variables)
             packages = self.packages()
             self.assertEqual(len(packages), 1, f"{option}: one package id for all, not {packages}")
             seen.add(contents(self.folder(packages.pop())))
