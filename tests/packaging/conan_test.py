@@ -344,7 +344,7 @@ class Center(Case):
         self.assertEqual(status, 0, said)
         profiles = ("-pr", "default", "-pr", SOURCE / "packaging/conan/system/profile", "-pr:b", "default")
         for option in ("with_main=True", "with_main=False", "with_data=True"):
-            said = self.good("create", recipe, "--version", version(), *profiles, "--build=missing", "-o", f"dtask/*:{option}")
+            said = self.good("create", recipe, "--version", version(), *profiles, "--build=missing", "--build=dtask/*", "-o", f"dtask/*:{option}")
             self.assertIn("\n42\n", said)
             self.assertEqual(len(self.packages()), 1, "one package id for all options")
         folder = self.folder(self.packages().pop())
