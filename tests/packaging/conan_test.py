@@ -40,9 +40,9 @@ def run(*command, cwd=None, **variables):
 
 
 def contents(folder):
-    """Every file below a folder and what is in it, in one word."""
+    """Every file of a package and what is in it, in one word; Conan's own two hold the time."""
     digest = hashlib.sha256()
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+    for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.name not in ("conaninfo.txt", "conanmanifest.txt")):
         digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 
