@@ -25,7 +25,7 @@ class Dtask(ConanFile):
     settings = "os", "arch", "compiler", "build_type"
     options = {"with_main": [True, False], "with_data": [True, False], "with_torch": [True, False]}
     default_options = {"with_main": True, "with_data": False, "with_torch": False}
-    exports_sources = "CMakeLists.txt", "LICENSE", "cmake/*", "include/*", "src/*", "packaging/conan/editable/*"
+    exports_sources = "CMakeLists.txt", "LICENSE", "cmake/*", "include/*", "src/*"
     no_copy_source = True
     test_package_folder = "packaging/conan/test_package"
 

@@ -81,15 +81,17 @@ class Archive(unittest.TestCase):
         shutil.copytree(self.unpacked, copy)
         url = f"https://packages.invalid/{self.archive.name}"
         port = copy / "packaging/vcpkg/ports/dtask/portfile.cmake"
-        if not port.is_file():  # its form alone
-            port.parent.mkdir(parents=True)
-            port.write_text("vcpkg_download_distfile(ARCHIVE\n  FILENAME x.tar.gz\n  SHA512 0\n)\n")
+        port.parent.mkdir(parents=True, exist_ok=True)
+        # The port in this repository builds the checkout; the form of one that downloads:
+        port.write_text("vcpkg_download_distfile(ARCHIVE\n  FILENAME x.tar.gz\n  SHA512 0\n)\n")
         run(sys.executable, copy / "packaging/record.py", self.archive, url, copy)
         content = self.archive.read_bytes()
         recipe = (copy / "packaging/conan/center/recipes/dtask/all/conandata.yml").read_text()
         self.assertIn(f'url: "{url}"', recipe)
         self.assertIn(f'sha256: "{hashlib.sha256(content).hexdigest()}"', recipe)
         self.assertIn(f"SHA512 {hashlib.sha512(content).hexdigest()}\n", port.read_text())
+        port.write_text("vcpkg_cmake_configure()\n")
+        self.assertIn("there is no digest to record", run(sys.executable, copy / "packaging/record.py", self.archive, url, copy))
         port.write_text("SHA512 1\nSHA512 2\n")
         self.assertIn("one line with SHA512 is expected, there are 2",
                       run(sys.executable, copy / "packaging/record.py", self.archive, url, copy, status=1))
