@@ -108,10 +108,15 @@ def options(text):
             found[-1][3] = f"{found[-1][3]} {line.strip()}".strip()
             continue
         rest = begins.group(2) or ""
-        parts = re.match(r"([A-Z][A-Z:]*\S*)?(?:\s+(.*))?$", rest.strip() if rest.startswith(" ") else rest)
-        value, what = (parts.group(1) or "", parts.group(2) or "") if not rest.startswith(" ") else ("", rest.strip())
-        kind, _, default = value.partition("=")
-        found.append([begins.group(1).split(","), kind, default, what])
+        kind = default = ""
+        if rest and not rest.startswith(" "):
+            value, _, rest = rest.partition(" ")
+            kind, _, default = value.partition("=")
+            # CLI11 writes KIND=DEFAULT, from 2.4 on KIND [DEFAULT].
+            newer = re.match(r"\[([^\]]*)\](?:\s|$)", rest)
+            if newer and not default:
+                default, rest = newer.group(1), rest[newer.end():]
+        found.append([begins.group(1).split(","), kind, default, rest.strip()])
     return found
 
 
