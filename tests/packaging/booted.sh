@@ -12,6 +12,7 @@ cannot() { echo "left out: $1"; exit 77; }
 if [ -z "${DTASK_BOOTED_INSIDE:-}" ]; then
   [ "$(cat /proc/self/uid_map | tr -s ' ')" = " 0 0 4294967295" ] || cannot "needs root"
   [ -x /lib/systemd/systemd ] || cannot "there is no systemd"
+  unshare --mount --propagation private true 2>/dev/null || cannot "no mount namespace of its own can be made here (a chroot, or no right)"
   group=dtask-booted-$$
   export DTASK_BOOTED_INSIDE=$group
   mkdir -p "$folder/cgroup"
