@@ -107,7 +107,19 @@ need_kubernetes_validate() {
   echo "$version" >"$venv/version"
 }
 
-# setup PART...: build, torch, lint, launchers, clang, gcc12, bench, demo.
+# Conan, in a virtual environment of its own; bin/conan alone is what tests look for.
+need_conan() {
+  local version=2.34.0 venv=$deps/conan
+  if [ -x "$venv/bin/conan" ] && [ "$(cat "$venv/version" 2>/dev/null)" = "$version" ]; then return 0; fi
+  rm -rf "$venv"
+  mkdir -p "$deps"
+  quiet_step "Conan $version from PyPI into $venv" "Check the network." \
+    sh -c '"$1" -m venv "$2" && "$2/bin/pip" install --quiet --disable-pip-version-check --no-cache-dir "conan==$3"' sh \
+    "$(system_python)" "$venv" "$version"
+  echo "$version" >"$venv/version"
+}
+
+# setup PART...: build, torch, lint, launchers, packaging, clang, gcc12, bench, demo.
 setup() {
   local part
   for part in "$@"; do
@@ -124,10 +136,15 @@ setup() {
         need_packages openmpi-bin slurmctld slurmd slurm-client munge python3-venv
         need_kubernetes_validate
         ;;
+      # dtask got through package managers, without a network.
+      packaging)
+        need_packages build-essential pkg-config python3-venv debhelper dpkg-dev lintian bash-completion man-db
+        need_conan
+        ;;
       gcc12) need_packages g++-12 ;;
       bench) need_packages libtbb-dev python3-venv ;;
       demo) need_packages dataset-fashion-mnist gnuplot-nox ;;
-      *) die "setup knows the parts build, torch, lint, launchers, clang, gcc12, bench and demo, not '$part'" ;;
+      *) die "setup knows the parts build, torch, lint, launchers, packaging, clang, gcc12, bench and demo, not '$part'" ;;
     esac
   done
 }

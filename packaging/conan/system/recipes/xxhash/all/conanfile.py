@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: BSL-1.0
+import os
+
+from conan import ConanFile
+from conan.tools.system.package_manager import Apt
+
+
+class SystemXxhash(ConanFile):
+    name = "xxhash"
+    description = "xxHash's header, as the distribution installs it"
+    package_type = "header-library"
+    settings = "os", "arch"
+
+    def system_requirements(self):
+        Apt(self).install(["libxxhash-dev"])
+
+    def package(self):
+        os.mkdir(os.path.join(self.package_folder, "include"))  # empty: CMakeConfigDeps makes no target of nothing
+
+    def package_info(self):
+        self.cpp_info.set_property("cmake_file_name", "xxHash")
+        self.cpp_info.set_property("cmake_target_name", "xxHash::xxhash")
+        self.cpp_info.libdirs = self.cpp_info.bindirs = []
