@@ -6,7 +6,9 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 #include <cstdio>
-#include <dtask/runtime.hpp>
+#include <dtask/runtime/as_task.hpp>
+#include <dtask/runtime/co_spawn.hpp>
+#include <dtask/runtime/use_task.hpp>
 #include <dtask/task.hpp>
 #include <exception>
 #include <string>
