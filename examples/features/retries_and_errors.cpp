@@ -33,7 +33,7 @@ dtask::task<> body(dtask::cluster& c) {
   std::printf("EUR: %d after %u attempts\n", rate.value(), rate.attempts());
 
   const auto none = co_await patient.try_call<rate_job>("GBX");  // tried in vain as often as allowed
-  std::printf("GBX: %s after %u attempts\n", none.error().message().c_str(), none.attempts());
+  if (!none) std::printf("GBX: %s after %u attempts\n", none.error().message().c_str(), none.attempts());
 
   auto hasty = c.with({.deadline = 50ms});  // from here to the outcome, whatever happens; the job is stopped then
   const auto late = co_await hasty.try_call<rate_job>("XAU");
