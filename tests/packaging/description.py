@@ -89,7 +89,7 @@ class Description:
             self.same("CMakeLists.txt", f"what dtask::{name} links", linked[0].split() if linked else [], wanted)
         offered = self.find("cmake/dtask-config.cmake.in", r'MATCHES "\^\((.*)\)\$"')
         self.same("cmake/dtask-config.cmake.in", "components", offered[0].split("|") if offered else [], self.components)
-        found = self.find("cmake/DtaskDependencies.cmake", r"^\s*find_package\(([^)]*)\)")
+        found = self.find("cmake/DtaskDependencies.cmake", r"^  find_package\(([^)]*)\)")
         found = [re.sub(r"\s+(REQUIRED|QUIET|\$\{how\})", "", call) for call in found]
         self.same("cmake/DtaskDependencies.cmake", "find_package",
                   found, [k["cmake"]["find"] for k in self.libraries.values() if "find" in k["cmake"]])

@@ -12,9 +12,9 @@
 ///   only, and the program links what src/*.cpp define (the CMake targets `dtask::compiled` and `dtask::main_compiled`
 ///   do both). Not defined: everything is in the headers.
 ///
-/// Objects built with different values of the first three must not be linked together: the inline namespace and its ABI
-/// tag carry them, so such a link fails instead of the program. The last one may differ from unit to unit: bodies and
-/// layouts are the same.
+/// Objects built with different values of the first three, or with different versions of the library, must not share
+/// its types: the inline namespace and its ABI tag carry both, so such a link fails instead of the program. The last
+/// one may differ from unit to unit: bodies and layouts are the same.
 #include <version>
 
 #include "dtask/base/version.hpp"
@@ -67,7 +67,8 @@
 #define DTASK_INLINE inline
 #endif
 
-// v0, then s or l (symmetric transfer or the loop), d (debug), n (no frame pool).
+// The version, since before 1.0 a minor one may change anything; then s or l (symmetric transfer or the loop), d
+// (debug), n (no frame pool).
 #if DTASK_SYMMETRIC_TRANSFER
 #define DTASK_ABI_TRANSFER s
 #else
@@ -83,9 +84,10 @@
 #else
 #define DTASK_ABI_POOL n
 #endif
-#define DTASK_ABI_JOINED(transfer, debug, pool) v0_##transfer##debug##pool
-#define DTASK_ABI_JOIN(transfer, debug, pool) DTASK_ABI_JOINED(transfer, debug, pool)
-#define DTASK_ABI DTASK_ABI_JOIN(DTASK_ABI_TRANSFER, DTASK_ABI_DEBUG, DTASK_ABI_POOL)
+#define DTASK_ABI_JOINED(major, minor, transfer, debug, pool) v##major##_##minor##_##transfer##debug##pool
+#define DTASK_ABI_JOIN(major, minor, transfer, debug, pool) DTASK_ABI_JOINED(major, minor, transfer, debug, pool)
+#define DTASK_ABI \
+  DTASK_ABI_JOIN(DTASK_VERSION_MAJOR, DTASK_VERSION_MINOR, DTASK_ABI_TRANSFER, DTASK_ABI_DEBUG, DTASK_ABI_POOL)
 #define DTASK_ABI_QUOTED(name) #name
 #define DTASK_ABI_QUOTE(name) DTASK_ABI_QUOTED(name)
 #define DTASK_ABI_TAG DTASK_ABI_QUOTE(DTASK_ABI)

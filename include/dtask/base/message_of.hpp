@@ -13,7 +13,11 @@ DTASK_BEGIN
 /// caught by a base class is asked this way; a program of dtask then outlives it.
 inline std::string message_of(const std::exception& e) {
   if (const char* text = e.what()) return text;
+#ifdef __cpp_rtti
   return "an exception of type " + readable_name(typeid(e)) + ", whose what() is null";
+#else
+  return "an exception whose what() is null";
+#endif
 }
 
 DTASK_END

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
+#ifdef DTASK_VERSION_STRING
+#error "two copies of dtask in one translation unit: let its include path name one folder"
+#endif
 /// The version of the library, for `#if` and for the hello of the wire protocol's log lines. The wire protocol has a
 /// version of its own (wire/limits.hpp).
 #define DTASK_VERSION_MAJOR 0

@@ -2,6 +2,9 @@
 #pragma once
 #include "dtask/base/config.hpp"
 
+#ifndef __cpp_rtti
+#error "dtask: jobs need RTTI, since cereal does: without -fno-rtti; base, task and runtime do without it"
+#endif
 #if defined(CEREAL_CEREAL_HPP_)
 #if !defined(CEREAL_THREAD_SAFE) || CEREAL_THREAD_SAFE != 1
 #error \
