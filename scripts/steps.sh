@@ -119,6 +119,21 @@ need_conan() {
   echo "$version" >"$venv/version"
 }
 
+# Other versions of CMake than the system's, each in a virtual environment of its own: bin/cmake alone is what tests look for.
+need_cmakes() {
+  local version venv
+  for version in 3.31.6 4.4.5; do
+    venv=$deps/cmake-$version
+    if [ "$(cat "$venv/version" 2>/dev/null)" = "$version" ]; then continue; fi
+    rm -rf "$venv"
+    mkdir -p "$deps"
+    quiet_step "CMake $version from PyPI into $venv" "Check the network." \
+      sh -c '"$1" -m venv "$2" && "$2/bin/pip" install --quiet --disable-pip-version-check --no-cache-dir "cmake==$3"' sh \
+      "$(system_python)" "$venv" "$version"
+    echo "$version" >"$venv/version"
+  done
+}
+
 # setup PART...: build, torch, lint, launchers, packaging, clang, gcc12, bench, demo.
 setup() {
   local part
@@ -140,6 +155,7 @@ setup() {
       packaging)
         need_packages build-essential pkg-config python3-venv debhelper dpkg-dev lintian bash-completion man-db
         need_conan
+        need_cmakes
         ;;
       gcc12) need_packages g++-12 ;;
       bench) need_packages libtbb-dev python3-venv ;;
