@@ -24,6 +24,7 @@ DTASK_BEGIN
 /// refers to them.
 class bytes {
  public:
+  /// None.
   bytes() = default;
 
   /// Takes a view of `size` bytes at `data` that stays valid for as long as `owner` lives.
@@ -91,6 +92,7 @@ class bytes {
 /// A block that is filled once, never zeroed first, and then becomes `bytes`. Move-only.
 class mutable_bytes {
  public:
+  /// None.
   mutable_bytes() = default;
   /// `size` uninitialised bytes: a block of `pool`, or below `block_pool::smallest` an allocation of their own. Throws
   /// std::bad_alloc.

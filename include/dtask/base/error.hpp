@@ -127,6 +127,7 @@ inline std::error_code make_error_code(errc e) noexcept { return {static_cast<in
 /// construction.
 class error : public std::exception {
  public:
+  /// No error.
   error() = default;
   /// `cause`: what happened, in words. `place`: host, worker, file, attempt. `remedy`: what the reader can do. Empty
   /// parts are left out.

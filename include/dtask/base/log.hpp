@@ -12,8 +12,14 @@
 
 DTASK_BEGIN
 
-/// How much an event matters; `off` is above all of them.
-enum class log_level : std::uint8_t { debug, info, warning, error, off };
+/// How much an event matters, in rising order.
+enum class log_level : std::uint8_t {
+  debug,    ///< details
+  info,     ///< what belongs to the ordinary course: joined, resumed
+  warning,  ///< what the library gets over: a peer that is silent, refused or gone
+  error,    ///< what is lost, or should not happen
+  off,      ///< as a threshold: no event at all
+};
 
 /// The name of the level, as it is written in C++; "unknown" for a value that is none.
 constexpr std::string_view to_string(log_level level) noexcept {

@@ -9,8 +9,9 @@ DTASK_BEGIN
 /// Thread safety: all members from any thread. It outlives its waiters.
 class event {
  public:
+  /// Not set.
   event() noexcept = default;
-  /// `set`: whether it is set from the beginning. By default it is not.
+  /// `set`: whether it is set from the beginning.
   explicit event(bool set) noexcept : set_(set) {}
 
   /// Sets it and resumes all waiters, each on its own scheduler.

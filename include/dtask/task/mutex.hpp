@@ -14,6 +14,7 @@ class mutex {
   /// Holds the mutex until it is destroyed. Move-only.
   class [[nodiscard]] guard {
    public:
+    /// Holds nothing.
     guard() noexcept = default;
     /// Takes over what `other` holds.
     guard(guard&& other) noexcept : mutex_(std::exchange(other.mutex_, nullptr)) {}
@@ -25,7 +26,7 @@ class mutex {
       }
       return *this;
     }
-    ~guard() { unlock(); }
+    ~guard() { unlock(); }  ///< as `unlock`
     /// Gives the mutex back now, to who waits first; nothing where it holds none.
     void unlock() noexcept {
       if (mutex* const m = std::exchange(mutex_, nullptr)) m->unlock();

@@ -30,6 +30,7 @@ class wake_batch {
 template <class T = void>
 class one_shot {
  public:
+  /// Nothing has been stored.
   one_shot() noexcept = default;
   one_shot(const one_shot&) = delete;
   one_shot& operator=(const one_shot&) = delete;
