@@ -105,6 +105,7 @@ class Dtask(ConanFile):
         CMake(self).install()
         copy(self, "LICENSE", self.source_folder, os.path.join(self.package_folder, "licenses"))
         rmdir(self, os.path.join(self.package_folder, "share", "doc"))
+        rmdir(self, os.path.join(self.package_folder, "share", "pkgconfig"))  # PkgConfigDeps writes the consumer's
 
     def package_info(self):
         self.cpp_info.set_property("cmake_find_mode", "none")

@@ -229,7 +229,7 @@ class Consumers(Case):
         _, folder = self.consume("torch", ["torch"], options=["with_torch=True"], LibTorch_ROOT=str(libtorch))
         status, said = self.configure(folder, ["cuda"], LibTorch_ROOT=str(libtorch))
         self.assertNotEqual(status, 0)
-        self.assertIn("This LibTorch is not built for CUDA", " ".join(said.split()))
+        self.assertIn("dtask::cuda needs a LibTorch that is built for CUDA", " ".join(said.split()))
 
     def test_a_package_goes_before_what_the_system_has(self):
         recipe = self.work / "own_xxhash"
