@@ -31,8 +31,10 @@ class block_pool {
   static constexpr std::size_t smallest = std::size_t{16} << 10;
   /// Blocks above this size go back to the system at once.
   static constexpr std::size_t largest = std::size_t{1} << 30;
+  /// Idle bytes that are kept unless told otherwise.
   static constexpr std::size_t default_cap = std::size_t{256} << 20;
 
+  /// Keeps at most `cap` bytes of idle blocks. Throws std::bad_alloc.
   explicit block_pool(std::size_t cap = default_cap) : core_(new core(cap)) {}
 
   /// The pool of the process: what links receive, and the larger `mutable_bytes`, come from it. It lives until the end

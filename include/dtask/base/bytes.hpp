@@ -24,15 +24,18 @@ DTASK_BEGIN
 /// refers to them.
 class bytes {
  public:
+  /// None.
   bytes() = default;
 
   /// Takes a view of `size` bytes at `data` that stays valid for as long as `owner` lives.
   bytes(std::shared_ptr<const void> owner, const std::byte* data, std::size_t size) noexcept
       : owner_(std::move(owner)), data_(data), size_(size) {}
 
-  /// Copies `size` bytes into a block of their own.
+  /// Copies `size` bytes at `data` into a block of their own. Throws std::bad_alloc.
   static bytes copy(const void* data, std::size_t size);
+  /// The same of a span.
   static bytes copy(std::span<const std::byte> from) { return copy(from.data(), from.size()); }
+  /// The same of a text.
   static bytes copy(std::string_view from) { return copy(from.data(), from.size()); }
 
   /// Takes over a vector or a string without copying its elements.
@@ -44,6 +47,7 @@ class bytes {
     const std::size_t size = block->size();
     return bytes(std::move(block), at, size);
   }
+  /// The same of a string.
   static bytes from(std::string text) {
     auto block = std::make_shared<const std::string>(std::move(text));
     const auto* at = reinterpret_cast<const std::byte*>(block->data());
@@ -51,13 +55,17 @@ class bytes {
     return bytes(std::move(block), at, size);
   }
 
+  /// The first byte, valid for as long as somebody owns the bytes; may be null where there are none.
   const std::byte* data() const noexcept { return data_; }
-  std::size_t size() const noexcept { return size_; }
-  bool empty() const noexcept { return size_ == 0; }
-  const std::byte* begin() const noexcept { return data_; }
-  const std::byte* end() const noexcept { return data_ + size_; }
+  std::size_t size() const noexcept { return size_; }              ///< how many bytes
+  bool empty() const noexcept { return size_ == 0; }               ///< whether there are none
+  const std::byte* begin() const noexcept { return data_; }        ///< for loops: the first byte
+  const std::byte* end() const noexcept { return data_ + size_; }  ///< for loops: behind the last byte
+  /// The byte at `i`, which is less than `size()`.
   std::byte operator[](std::size_t i) const noexcept { return data_[i]; }
+  /// The bytes as a span, which does not keep them alive.
   std::span<const std::byte> span() const noexcept { return {data_, size_}; }
+  /// The bytes as text, which does not keep them alive.
   std::string_view view() const noexcept { return {reinterpret_cast<const char*>(data_), size_}; }
 
   /// A part of these bytes with the same owner. `offset` and `count` are clamped to what is there.
@@ -67,6 +75,7 @@ class bytes {
     return bytes(owner_, data_ + offset, count);
   }
 
+  /// What keeps the bytes alive; null where there are none to keep.
   const std::shared_ptr<const void>& owner() const noexcept { return owner_; }
 
   /// Equal contents, whoever owns them.
@@ -83,6 +92,7 @@ class bytes {
 /// A block that is filled once, never zeroed first, and then becomes `bytes`. Move-only.
 class mutable_bytes {
  public:
+  /// None.
   mutable_bytes() = default;
   /// `size` uninitialised bytes: a block of `pool`, or below `block_pool::smallest` an allocation of their own. Throws
   /// std::bad_alloc.
@@ -98,13 +108,17 @@ class mutable_bytes {
   /// Uses storage that `owner` keeps alive: a pool block or a tensor's memory.
   mutable_bytes(std::shared_ptr<void> owner, std::byte* data, std::size_t size) noexcept
       : owner_(std::move(owner)), data_(data), size_(size) {}
+  /// Takes the block over. What is moved from is assigned to or destroyed, and not used otherwise.
   mutable_bytes(mutable_bytes&&) noexcept = default;
+  /// The same; the block that was here is let go.
   mutable_bytes& operator=(mutable_bytes&&) noexcept = default;
 
+  /// The first byte, to be written; null where there are none.
   std::byte* data() noexcept { return data_; }
-  const std::byte* data() const noexcept { return data_; }
-  std::size_t size() const noexcept { return size_; }
-  bool empty() const noexcept { return size_ == 0; }
+  const std::byte* data() const noexcept { return data_; }  ///< the same, to be read
+  std::size_t size() const noexcept { return size_; }       ///< how many bytes
+  bool empty() const noexcept { return size_ == 0; }        ///< whether there are none
+  /// The bytes as a span, valid while this owns them.
   std::span<std::byte> span() noexcept { return {data_, size_}; }
 
   /// Ends the filling: the first `count` bytes, immutable from now on.

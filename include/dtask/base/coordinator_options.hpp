@@ -46,11 +46,11 @@ struct coordinator_options {
   /// Result bytes that one worker may send ahead of their clients.
   std::uint64_t result_bytes = std::uint64_t{64} << 20;
   std::uint64_t broadcast_bytes = std::uint64_t{1} << 30;  ///< broadcast values of all sessions
-  std::uint32_t max_jobs = 4u << 20;
+  std::uint32_t max_jobs = 4u << 20;   ///< jobs held for all clients; above it new ones are answered `overloaded`
   std::uint32_t max_links = 4096;      ///< connections that have not said hello count too
   std::uint32_t max_strangers = 1024;  ///< connections that have not said hello
   std::uint64_t cookie = 0;            ///< workers and clients must show it (spawn://); 0: not asked for
-  dtask::limits limits = {};
+  dtask::limits limits = {};           ///< what it accepts from its peers
 };
 static_assert(std::is_trivially_destructible_v<coordinator_options>);
 

@@ -9,8 +9,8 @@ DTASK_BEGIN
 /// All time in dtask: nanoseconds on a steady clock that the scheduler in force defines (real, or virtual in a
 /// simulation).
 using clock_type = std::chrono::steady_clock;
-using duration = std::chrono::nanoseconds;
-using time_point = std::chrono::time_point<clock_type, duration>;
+using duration = std::chrono::nanoseconds;                         ///< a span of time, in nanoseconds
+using time_point = std::chrono::time_point<clock_type, duration>;  ///< an instant on that clock
 
 /// A duration that means: this job has no deadline. The only way to lift the default of one hour.
 inline constexpr duration no_deadline = duration::max();

@@ -14,20 +14,23 @@ enum class effect : std::uint8_t {
   pure = 2,          ///< no effect but its result: placed again, and may be run speculatively
 };
 
-/// The effect classes as types, for `dtask::job<"name/1", dtask::idempotent>`.
+/// `effect::at_most_once` as a type, for `dtask::job<"name/1", dtask::at_most_once>`.
 struct at_most_once {
-  static constexpr effect value = effect::at_most_once;
+  static constexpr effect value = effect::at_most_once;  ///< the class
 };
+/// `effect::idempotent` as a type.
 struct idempotent {
-  static constexpr effect value = effect::idempotent;
+  static constexpr effect value = effect::idempotent;  ///< the class
 };
+/// `effect::pure` as a type.
 struct pure {
-  static constexpr effect value = effect::pure;
+  static constexpr effect value = effect::pure;  ///< the class
 };
 
 /// Whether a job of this class may be dispatched a second time.
 constexpr bool may_run_again(effect e) noexcept { return e != effect::at_most_once; }
 
+/// The name of the class, as it is written in C++; "unknown" for a value that is none.
 constexpr std::string_view to_string(effect e) noexcept {
   switch (e) {
     case effect::at_most_once:

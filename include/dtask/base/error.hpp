@@ -14,7 +14,7 @@ DTASK_BEGIN
 
 /// Every cause for which an operation of dtask can end. The values travel on the wire: they are never renumbered.
 enum class errc : std::uint16_t {
-  ok = 0,
+  ok = 0,  ///< no error
   // ends that the caller or the environment asked for
   cancelled = 1,          ///< stopped by its caller, its scope or its session
   deadline_exceeded = 2,  ///< its deadline passed
@@ -25,26 +25,26 @@ enum class errc : std::uint16_t {
   unknown_job = 13,      ///< the job is not in the registry of the program that calls it, or not in the worker's
   schema_mismatch = 14,  ///< same name, other argument or result types
   // what cannot be encoded, decoded or carried
-  encode_failed = 20,
-  decode_failed = 21,
+  encode_failed = 20,     ///< a value cannot be encoded, as one that is nested too deep
+  decode_failed = 21,     ///< bytes are no value of the type
   too_large = 22,         ///< over a stated limit; the message names the limit and its option
   protocol_error = 23,    ///< the peer broke the wire protocol
   version_mismatch = 24,  ///< the peer speaks another protocol version
   // who is missing
-  worker_lost = 30,
-  coordinator_lost = 31,
-  no_worker = 32,     ///< no worker for this job within the stated time
-  unreachable = 33,   ///< no connection could be made
-  session_lost = 34,  ///< the coordinator no longer knows this session
-  refused = 35,       ///< the peer refused the connection and said why
+  worker_lost = 30,       ///< the worker that had the job is gone
+  coordinator_lost = 31,  ///< the coordinator is gone and has not come back in time
+  no_worker = 32,         ///< no worker for this job within the stated time
+  unreachable = 33,       ///< no connection could be made
+  session_lost = 34,      ///< the coordinator no longer knows this session
+  refused = 35,           ///< the peer refused the connection and said why
   // capacity
   overloaded = 40,  ///< a queue is full; may be tried again
   closed = 41,      ///< the object was closed: a channel, a cluster, a scope
   // input and environment
-  invalid_argument = 50,
-  not_found = 51,
-  io_error = 52,
-  bad_data = 53,  ///< a file or picture that cannot be used
+  invalid_argument = 50,  ///< what the caller gave makes no sense
+  not_found = 51,         ///< there is nothing of this name
+  io_error = 52,          ///< the system refused, or a file cannot be read or written
+  bad_data = 53,          ///< a file or picture that cannot be used
 };
 
 /// A short, stable word for each cause, as it stands in logs and JSON.
@@ -112,10 +112,12 @@ class errc_category final : public std::error_category {
 };
 }  // namespace detail
 
+/// The category of `errc` for `std::error_code`, named "dtask". Thread-safe.
 inline const std::error_category& error_category() noexcept {
   static const detail::errc_category category;
   return category;
 }
+/// Makes `std::error_code code = dtask::errc::closed;` work.
 inline std::error_code make_error_code(errc e) noexcept { return {static_cast<int>(e), error_category()}; }
 
 /// What went wrong, where, and what to do about it. Thrown by the operations of dtask, and carried as a value in
@@ -125,6 +127,7 @@ inline std::error_code make_error_code(errc e) noexcept { return {static_cast<in
 /// construction.
 class error : public std::exception {
  public:
+  /// No error.
   error() = default;
   /// `cause`: what happened, in words. `place`: host, worker, file, attempt. `remedy`: what the reader can do. Empty
   /// parts are left out.
@@ -133,11 +136,17 @@ class error : public std::exception {
         text_(std::make_shared<const text>(
             text{compose(code, cause, place, remedy), std::move(cause), std::move(place), std::move(remedy)})) {}
 
+  /// The cause; `ok` where there is no error.
   errc code() const noexcept { return code_; }
+  /// Whether there is an error.
   explicit operator bool() const noexcept { return code_ != errc::ok; }
+  /// The line `cause (place): remedy`, valid while this error or a copy lives; "ok" where there is no error.
   const char* what() const noexcept override { return text_ ? text_->line.c_str() : "ok"; }
+  /// What happened, in words; empty where only a code was given. The three are valid while this error lives.
   const std::string& cause() const noexcept { return text_ ? text_->cause : empty(); }
+  /// Where: host, worker, file, attempt; may be empty.
   const std::string& place() const noexcept { return text_ ? text_->place : empty(); }
+  /// What the reader can do; may be empty.
   const std::string& remedy() const noexcept { return text_ ? text_->remedy : empty(); }
 
  private:
@@ -160,5 +169,7 @@ class error : public std::exception {
 
 DTASK_END
 
+/// @cond internal
 template <>
 struct std::is_error_code_enum<dtask::errc> : std::true_type {};
+/// @endcond

@@ -11,7 +11,7 @@
 
 DTASK_BEGIN
 
-inline constexpr std::size_t huge_page = std::size_t{2} << 20;
+inline constexpr std::size_t huge_page = std::size_t{2} << 20;  ///< bytes of what is taken for a huge page
 
 /// Asks the system to back the whole huge pages of a fresh piece of memory as such, before its first use: the first
 /// touch of 100 MB then costs a fifth of the copy into it, else five times the copy. Only advice, so its result does

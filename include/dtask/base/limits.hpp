@@ -17,7 +17,7 @@ struct limits {
   std::uint64_t payload = std::uint64_t{8} << 30;  ///< bytes of one argument or result
   std::uint32_t transfers = 64;                    ///< announced payloads under way at once on one link and direction
   std::uint32_t jobs = 4096;                       ///< job types in a hello
-  friend bool operator==(const limits&, const limits&) = default;
+  friend bool operator==(const limits&, const limits&) = default;  ///< the same in every member
 };
 
 DTASK_END

@@ -12,8 +12,16 @@
 
 DTASK_BEGIN
 
-enum class log_level : std::uint8_t { debug, info, warning, error, off };
+/// How much an event matters, in rising order.
+enum class log_level : std::uint8_t {
+  debug,    ///< details
+  info,     ///< what belongs to the ordinary course: joined, resumed
+  warning,  ///< what the library gets over: a peer that is silent, refused or gone
+  error,    ///< what is lost, or should not happen
+  off,      ///< as a threshold: no event at all
+};
 
+/// The name of the level, as it is written in C++; "unknown" for a value that is none.
 constexpr std::string_view to_string(log_level level) noexcept {
   switch (level) {
     case log_level::debug:
@@ -81,6 +89,7 @@ inline log_target log_current{&log_to_stderr, nullptr};
 
 /// Events below `level` are not formatted at all.
 inline void set_log_level(log_level level) noexcept { detail::log_threshold.store(level, std::memory_order_relaxed); }
+/// Whether events of this level are handed to the sink. Thread-safe.
 inline bool log_enabled(log_level level) noexcept {
   return level >= detail::log_threshold.load(std::memory_order_relaxed);
 }

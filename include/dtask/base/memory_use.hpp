@@ -19,7 +19,7 @@ struct memory_use {
   std::uint64_t results = 0;     ///< values that have not been acknowledged
   std::uint64_t broadcasts = 0;  ///< broadcast values that are held
   std::uint64_t resident = 0;    ///< memory that the system counts for the process; 0: it does not say
-  friend bool operator==(const memory_use&, const memory_use&) = default;
+  friend bool operator==(const memory_use&, const memory_use&) = default;  ///< the same in every member
 };
 
 DTASK_END

@@ -11,29 +11,32 @@ DTASK_BEGIN
 template <class T>
 class [[nodiscard]] result {
  public:
-  using value_type = T;
-  result(T value) : value_(std::move(value)) {}
-  result(dtask::error e) noexcept : error_(std::move(e)) {}
+  using value_type = T;                                      ///< the type of the value
+  result(T value) : value_(std::move(value)) {}              ///< success, with this value
+  result(dtask::error e) noexcept : error_(std::move(e)) {}  ///< failure, with this error
 
-  bool has_value() const noexcept { return value_.has_value(); }
-  explicit operator bool() const noexcept { return has_value(); }
+  bool has_value() const noexcept { return value_.has_value(); }   ///< whether there is a value
+  explicit operator bool() const noexcept { return has_value(); }  ///< the same
   /// The value; throws the error where there is none.
   T& value() & {
     if (!value_) throw error_;
     return *value_;
   }
+  /// The same.
   const T& value() const& {
     if (!value_) throw error_;
     return *value_;
   }
+  /// The same, moved out.
   T value() && {
     if (!value_) throw error_;
     return *std::move(value_);
   }
+  /// The value. Precondition: `has_value()`; so with those below.
   T& operator*() noexcept { return *value_; }
-  const T& operator*() const noexcept { return *value_; }
-  T* operator->() noexcept { return &*value_; }
-  const T* operator->() const noexcept { return &*value_; }
+  const T& operator*() const noexcept { return *value_; }    ///< the same
+  T* operator->() noexcept { return &*value_; }              ///< its members
+  const T* operator->() const noexcept { return &*value_; }  ///< the same
   /// The error. Precondition: `!has_value()`.
   const dtask::error& error() const noexcept { return error_; }
 
@@ -47,14 +50,16 @@ class [[nodiscard]] result {
 template <>
 class [[nodiscard]] result<void> {
  public:
-  using value_type = void;
-  result() = default;
-  result(dtask::error e) : error_(std::move(e)) {}
-  bool has_value() const noexcept { return error_.code() == errc::ok; }
-  explicit operator bool() const noexcept { return has_value(); }
+  using value_type = void;                                               ///< the type of the value
+  result() = default;                                                    ///< success
+  result(dtask::error e) : error_(std::move(e)) {}                       ///< failure, with this error
+  bool has_value() const noexcept { return error_.code() == errc::ok; }  ///< whether it succeeded
+  explicit operator bool() const noexcept { return has_value(); }        ///< the same
+  /// Throws the error where there is one.
   void value() const {
     if (!has_value()) throw error_;
   }
+  /// The error; one with the code `ok` where there is none.
   const dtask::error& error() const noexcept { return error_; }
 
  private:

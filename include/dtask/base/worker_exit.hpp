@@ -7,6 +7,7 @@
 
 DTASK_BEGIN
 
+/// Why a worker ended.
 enum class exit_reason : std::uint8_t {
   drained,      ///< it was told to leave, and all its jobs have ended
   stopped,      ///< at once, on demand
@@ -17,8 +18,8 @@ enum class exit_reason : std::uint8_t {
 
 /// How a worker ended.
 struct worker_exit {
-  exit_reason reason = exit_reason::drained;
-  error why;
+  exit_reason reason = exit_reason::drained;  ///< which way it ended
+  error why;                                  ///< what led to it; no error where it ended as it should
 };
 
 DTASK_END

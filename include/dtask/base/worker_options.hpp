@@ -32,13 +32,13 @@ struct worker_options {
   duration first_reach_within = duration::zero();
   duration hello_within = std::chrono::seconds(5);      ///< an answer to its hello must come in this time
   duration redial_min = std::chrono::milliseconds(50);  ///< pause before the second dial; doubles
-  duration redial_max = std::chrono::seconds(1);
+  duration redial_max = std::chrono::seconds(1);        ///< where the doubling ends
   /// An orderly end waits this long for running jobs, then stops them.
   duration drain_within = std::chrono::seconds(30);
   /// While results of so many bytes have not been taken by their clients, no further job starts here.
   std::uint64_t result_bytes = std::uint64_t{256} << 20;
   std::uint64_t broadcast_bytes = std::uint64_t{4} << 30;  ///< broadcast values held here
-  dtask::limits limits = {};
+  dtask::limits limits = {};                               ///< what it accepts from the coordinator
 };
 static_assert(std::is_trivially_destructible_v<worker_options>);
 

@@ -13,13 +13,13 @@ DTASK_BEGIN
 /// How the programs of `dtask::main` end. In the role run, what the body returns is the exit code; 128 + n is the end
 /// by signal n (130: Ctrl-C).
 namespace exit_code {
-inline constexpr int success = 0;
-inline constexpr int failed = 1;  ///< the body threw something that is no fault of the cluster, what it printed could
-                                  ///< not be written, or the system has no thread, descriptor or memory left
-inline constexpr int usage = 2;   ///< an unknown option, a value that cannot be read, a port that cannot be listened on
-inline constexpr int cluster = 3;   ///< no coordinator, refused by it, or lost for good
-inline constexpr int no_slots = 4;  ///< worker: all slots are held by jobs that ignore stop; start it anew
-inline constexpr int by_signal = 128;
+inline constexpr int success = 0;  ///< it ended as it should
+inline constexpr int failed = 1;   ///< the body threw something that is no fault of the cluster, what it printed could
+                                   ///< not be written, or the system has no thread, descriptor or memory left
+inline constexpr int usage = 2;  ///< an unknown option, a value that cannot be read, a port that cannot be listened on
+inline constexpr int cluster = 3;      ///< no coordinator, refused by it, or lost for good
+inline constexpr int no_slots = 4;     ///< worker: all slots are held by jobs that ignore stop; start it anew
+inline constexpr int by_signal = 128;  ///< plus the number of the signal that ended it
 }  // namespace exit_code
 
 namespace detail {

@@ -19,6 +19,7 @@ enum class launcher : std::uint8_t {
   slurm,       ///< `srun`, also inside `sbatch`
   kubernetes,  ///< an Indexed Job, whose manifest sets DTASK_WORLD and DTASK_COORDINATOR
 };
+/// How messages call it: "Open MPI".
 constexpr std::string_view to_string(launcher l) noexcept {
   switch (l) {
     case launcher::none:
@@ -45,9 +46,9 @@ struct launch_options {
 
 /// The place of one process in what a launcher started.
 struct launch {
-  launcher by = launcher::none;
-  std::uint32_t rank = 0;
-  std::uint32_t world = 1;
+  launcher by = launcher::none;   ///< what started it
+  std::uint32_t rank = 0;         ///< of this process, from 0
+  std::uint32_t world = 1;        ///< how many processes there are
   std::uint32_t local_world = 0;  ///< ranks on this host; 0: the launcher does not say
   std::string host;               ///< where the coordinator of rank 0 is reached
   std::uint16_t port = 0;         ///< 0: any free one, which the meeting file says

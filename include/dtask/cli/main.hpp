@@ -75,6 +75,7 @@ int main(int argc, char** argv, Options options, Body body) {
   detail::program_body_of<Registry, Body> program(std::move(body));
   return detail::run_program(argc, argv, Registry::entries(), std::ref(options), program);
 }
+/// The same without options of the program's own.
 template <class Registry, class Body>
 int main(int argc, char** argv, Body body) {
   return dtask::main<Registry>(argc, argv, detail::no_options(), std::move(body));

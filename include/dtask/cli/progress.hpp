@@ -26,7 +26,7 @@ class progress {
       : what_(std::move(what)), total_(total), terminal_(terminal), began_(clock_type::now()) {}
   progress(const progress&) = delete;
   progress& operator=(const progress&) = delete;
-  ~progress() { finish(); }
+  ~progress() { finish(); }  ///< as `finish`
 
   /// `count` more are done.
   void add(std::uint64_t count = 1) {
@@ -36,6 +36,7 @@ class progress {
     const bool step = total_ == 0 || done_ * 10 / total_ != shown_done_ * 10 / total_;
     if (terminal_ ? since >= std::chrono::milliseconds(100) : (since >= std::chrono::seconds(1) && step)) show(now);
   }
+  /// The sum of what was given to `add`.
   std::uint64_t done() const noexcept { return done_; }
   /// The last line; afterwards nothing more is printed.
   void finish() {

@@ -14,11 +14,13 @@ DTASK_BEGIN
 /// The values of one client session as a worker holds them.
 class blob_source {
  public:
+  /// What the worker has of one name.
   struct found {
-    bytes value;
+    bytes value;                ///< its bytes, where they are here
     std::uint64_t version = 0;  ///< 0: there is none
     bool here = true;           ///< false: it is known, and would have to be fetched
   };
+  /// What there is of this name.
   virtual found find(std::string_view name) const = 0;
 
  protected:

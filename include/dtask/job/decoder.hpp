@@ -24,6 +24,7 @@ DTASK_BEGIN
 /// `error` with `errc::decode_failed` that names the offset. Not thread-safe.
 class decoder {
  public:
+  /// Reads `from`, which outlives this. `limits`: how deep a value may be nested.
   explicit decoder(const payload& from, const codec_limits& limits = {}) noexcept
       : from_(&from),
         at_(from.body.data()),
@@ -42,6 +43,7 @@ class decoder {
     if (size != 0) std::memcpy(to, at_, size);
     at_ += size;
   }
+  /// Reads a number or a bool, as `encoder::put` wrote it.
   template <class T>
     requires(std::is_arithmetic_v<T>)
   T get() {
@@ -111,9 +113,11 @@ class decoder {
     if (size > budget_) fail("more memory needed than the size of the value justifies");
     budget_ -= size;
   }
+  /// Enters one level of nesting; `leave` ends it.
   void enter() {
     if (++depth_ > limits_.depth) fail("nested deeper than " + std::to_string(limits_.depth) + " levels");
   }
+  /// Ends the level that `enter` began.
   void leave() noexcept { --depth_; }
 
   /// Ends the value: what follows may only be the encoder's padding.

@@ -39,6 +39,7 @@ constexpr std::uint64_t decode_budget(std::uint64_t body) noexcept { return 3 * 
 /// throws `error` with `errc::too_large` or `errc::encode_failed`. Not thread-safe; one value per encoder.
 class encoder {
  public:
+  /// `limits`: what the value may be.
   explicit encoder(const codec_limits& limits = {}) noexcept : limits_(limits) {}
   encoder(const encoder&) = delete;
   encoder& operator=(const encoder&) = delete;
@@ -49,6 +50,7 @@ class encoder {
     if (size != 0) std::memcpy(data_ + size_, data, size);
     size_ += size;
   }
+  /// Appends a number, a bool or an enumerator in little endian.
   template <class T>
     requires(std::is_arithmetic_v<T> || std::is_enum_v<T>)
   void put(T value) {
@@ -102,8 +104,10 @@ class encoder {
       throw error(errc::encode_failed, "a value nested deeper than " + std::to_string(limits_.depth) + " levels", {},
                   "flatten it");
   }
+  /// Ends the level that `enter` began.
   void leave() noexcept { --depth_; }
 
+  /// Bytes of the body so far.
   std::size_t size() const noexcept { return size_; }
 
   /// Ends the value.

@@ -10,11 +10,14 @@ DTASK_BEGIN
 /// A string literal as a template argument, for the name of a job: `dtask::job<"classify/1">`.
 template <std::size_t N>
 struct fixed_string {
-  char text[N] = {};
+  char text[N] = {};  ///< the characters with the zero at their end
+  /// From a literal.
   consteval fixed_string(const char (&literal)[N]) {
     for (std::size_t i = 0; i < N; ++i) text[i] = literal[i];
   }
+  /// The string without the zero; in a template argument it lives as long as the program.
   constexpr std::string_view view() const noexcept { return {text, N - 1}; }
+  /// The same.
   constexpr operator std::string_view() const noexcept { return view(); }
 };
 

@@ -34,15 +34,15 @@ template <fixed_string Name, class Effect = at_most_once>
 struct job {
   static_assert(valid_job_name(Name.view()),
                 "dtask: a job's name is 1 to 120 of [A-Za-z0-9_.-/] and ends in its version, as in \"classify/1\"");
-  static constexpr std::string_view name = Name.view();
-  static constexpr effect effect_class = Effect::value;
+  static constexpr std::string_view name = Name.view();  ///< on the wire, with its version
+  static constexpr effect effect_class = Effect::value;  ///< what running it twice would do
 };
 
 /// A free function as a job: `using score_job = dtask::function_job<"score/1", &score, dtask::pure>;` It may take a
 /// `job_context&` first and return a task.
 template <fixed_string Name, auto Function, class Effect = at_most_once>
 struct function_job : job<Name, Effect> {
-  static constexpr auto function = Function;
+  static constexpr auto function = Function;  ///< what a worker calls
 };
 
 namespace detail {
@@ -118,10 +118,12 @@ concept is_job = detail::named_job<J> && (detail::function_like<J> || detail::ca
 /// What the library knows about a job type.
 template <class J>
 struct job_traits {
+  /// @cond internal
   using call = decltype(detail::find_signature<J>());
   using arguments = typename call::arguments;
-  using tuple = typename call::tuple;
-  using result = typename call::result;
+  /// @endcond
+  using tuple = typename call::tuple;    ///< the arguments as values, the context aside: `std::tuple<image>`
+  using result = typename call::result;  ///< what the job returns, or what its task ends with
 };
 
 /// The result type of a job.

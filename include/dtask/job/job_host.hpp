@@ -15,8 +15,11 @@ DTASK_BEGIN
 /// and the objects that the client's jobs share here.
 class job_host {
  public:
+  /// The value that the client has broadcast or published under this name.
   virtual blob_source::found find(std::string_view name) const = 0;
+  /// Gets it where it does not lie here yet; see `job_context::fetch`.
   virtual task<blob> fetch(std::string name) = 0;
+  /// The objects that the jobs of the client share on this worker.
   virtual std::shared_ptr<shared_objects> shared() = 0;
   /// The name of the worker's device.
   virtual std::string_view device() const noexcept = 0;

@@ -142,11 +142,12 @@ task<payload> run_job(job_object* object, job_context& context, payload argument
 
 /// A job as a worker sees it: without its types.
 struct job_entry {
-  std::string_view name;
-  std::uint64_t schema = 0;
-  std::string signature;
-  effect effect_class = effect::at_most_once;
-  bool has_object = false;  ///< whether `make` is needed before `call` or `run`
+  std::string_view name;                       ///< on the wire, with its version
+  std::uint64_t schema = 0;                    ///< `schema_hash` of the signature
+  std::string signature;                       ///< see `signature_of`
+  effect effect_class = effect::at_most_once;  ///< what running it twice would do
+  bool has_object = false;                     ///< whether `make` is needed before `call` or `run`
+  /// Makes the job's object on a worker; throws what its constructor throws. Null for a function.
   std::unique_ptr<detail::job_object> (*make)(worker_context&) = nullptr;
   /// Decodes, calls and encodes; throws what the job throws, or a `detail::codec_failure`. Null for a coroutine.
   payload (*call)(detail::job_object*, job_context&, payload arguments, const codec_limits&) = nullptr;
@@ -161,8 +162,9 @@ struct job_entry {
 template <class... Jobs>
 class registry {
  public:
-  static constexpr std::size_t size = sizeof...(Jobs);
+  static constexpr std::size_t size = sizeof...(Jobs);  ///< how many jobs
 
+  /// Whether `J` is one of them.
   template <class J>
   static constexpr bool contains = (std::is_same_v<J, Jobs> || ...);
 

@@ -17,7 +17,10 @@ DTASK_BEGIN
 /// ...), and `type()` is empty. Copying never throws.
 class remote_error : public error {
  public:
+  /// No error.
   remote_error() = default;
+  /// `type` and `message`: of the exception that the job threw; with an empty `type` only what happened. `place` and
+  /// `remedy`: as in `error`. `attempts`: executions that were started or lost. `worker`: who answered.
   remote_error(errc code, std::string type, std::string message, std::string place = {}, std::string remedy = {},
                std::uint32_t attempts = 0, std::string worker = {})
       : error(code, type.empty() ? message : type + ": " + message, std::move(place), std::move(remedy)),
@@ -29,6 +32,7 @@ class remote_error : public error {
 
   /// The type of the exception that the job threw, as the compiler writes it; empty where none was thrown.
   const std::string& type() const noexcept { return part(&detail::type); }
+  /// What happened, in words, without the type.
   const std::string& message() const noexcept { return part(&detail::message); }
   /// The worker that answered, as `host/name#id`; empty where none did.
   const std::string& worker() const noexcept { return part(&detail::worker); }

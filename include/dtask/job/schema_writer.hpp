@@ -14,8 +14,11 @@ DTASK_BEGIN
 /// types.
 class schema_writer {
  public:
+  /// Appends `w` as it is.
   void word(std::string_view w) { text_.append(w); }
+  /// What has been written so far, valid until more is.
   const std::string& text() const noexcept { return text_; }
+  /// The same, moved out.
   std::string take() && { return std::move(text_); }
 
   /// Enters a class type, `id` being an address of its own. False: it encloses this place already, and a back reference
@@ -30,6 +33,7 @@ class schema_writer {
     open_.push_back(id);
     return true;
   }
+  /// Leaves the class type that `enter` has entered.
   void leave() { open_.pop_back(); }
 
  private:

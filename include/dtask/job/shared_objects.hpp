@@ -27,6 +27,7 @@ DTASK_BEGIN
 /// Thread safety: all members.
 class shared_objects {
  public:
+  /// Names in one session on one worker, at most.
   static constexpr std::size_t limit = 4096;
 
   shared_objects() = default;

@@ -19,6 +19,7 @@ DTASK_BEGIN
 /// Valid during the constructor only; what it returns may be kept. One thread.
 class worker_context {
  public:
+  /// What is given outlives this. `slot`: for which the object is made, from 0, of `slots`. `device`: see `device()`.
   worker_context(const blob_source& blobs, shared_objects& shared, std::string_view worker, std::uint32_t slot,
                  std::uint32_t slots, std::string_view device = "cpu") noexcept
       : blobs_(blobs), shared_(shared), worker_(worker), device_(device), slot_(slot), slots_(slots) {}
@@ -38,8 +39,9 @@ class worker_context {
   std::shared_ptr<T> shared(std::string_view name, Make&& make) {
     return shared_.obtain<T>(name, std::forward<Make>(make));
   }
-  /// The slot for which the object is made, from 0, and how many this worker has.
+  /// The slot for which the object is made, from 0.
   std::uint32_t slot() const noexcept { return slot_; }
+  /// How many slots this worker has.
   std::uint32_t slots() const noexcept { return slots_; }
   /// The name of this worker.
   std::string_view worker() const noexcept { return worker_; }

@@ -30,24 +30,28 @@ struct call_options {
       std::chrono::seconds(60);   ///< without any worker for the job for this long it ends with `no_worker`
   bool retry_exceptions = false;  ///< run a job again that threw
   duration backoff = std::chrono::milliseconds(50);  ///< before the first retry; doubles
-  duration max_backoff = std::chrono::seconds(5);
+  duration max_backoff = std::chrono::seconds(5);    ///< where the doubling ends
 };
 
-enum class map_order : std::uint8_t { ordered, unordered };
+/// In which order `map_stream::next` gives the outcomes.
+enum class map_order : std::uint8_t {
+  ordered,    ///< in the order of the items
+  unordered,  ///< as they come
+};
 inline constexpr map_order ordered = map_order::ordered;      ///< results in the order of the items
 inline constexpr map_order unordered = map_order::unordered;  ///< results as they come
 
 /// How a range of items is mapped: `c.map<classify>(images(), {.order = dtask::unordered, .window = 512, .deadline =
 /// 10min});`
 struct map_options {
-  map_order order = map_order::ordered;
+  map_order order = map_order::ordered;  ///< of the outcomes
   std::size_t window = 256;  ///< items sent and not yet taken by `next()`, at most: the back-pressure. At least 1
-  duration deadline = default_deadline;  ///< of each item, from its own submission
-  std::uint32_t retries = 3;
-  duration no_worker_after = std::chrono::seconds(60);
-  bool retry_exceptions = false;
-  duration backoff = std::chrono::milliseconds(50);
-  duration max_backoff = std::chrono::seconds(5);
+  duration deadline = default_deadline;                 ///< of each item, from its own submission
+  std::uint32_t retries = 3;                            ///< as in `call_options`, for each item
+  duration no_worker_after = std::chrono::seconds(60);  ///< as in `call_options`, for each item
+  bool retry_exceptions = false;                        ///< as in `call_options`, for each item
+  duration backoff = std::chrono::milliseconds(50);     ///< as in `call_options`, for each item
+  duration max_backoff = std::chrono::seconds(5);       ///< as in `call_options`, for each item
 };
 
 static_assert(require_options<call_options>() && require_options<map_options>());

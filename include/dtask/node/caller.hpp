@@ -67,8 +67,10 @@ class caller {
 
   /// The same cluster under other options.
   caller with(const call_options& options) const;
+  /// What its calls are made with, valid while this lives.
   const call_options& options() const noexcept { return options_; }
 
+  /// @cond internal
  protected:
   caller(std::shared_ptr<detail::client_port> client, std::span<const job_entry> entries,
          const codec_limits& limits) noexcept;
@@ -78,6 +80,7 @@ class caller {
   std::span<const job_entry> entries_;
   codec_limits limits_;
   call_options options_;
+  /// @endcond
 
  private:
   template <class J, class... Us>

@@ -51,6 +51,7 @@ class cluster : public caller {
 
   /// Not connected.
   cluster() noexcept = default;
+  /// Takes the connection over; what is moved from is not connected.
   cluster(cluster&&) noexcept = default;
   /// What was there before ends as with the destructor.
   cluster& operator=(cluster&&) noexcept = default;

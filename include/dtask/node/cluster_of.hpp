@@ -15,28 +15,34 @@ DTASK_BEGIN
 template <class Registry, class Base>
 class checked : public Base {
  public:
+  /// Checks the calls of `base`, whose connection it takes over.
   explicit checked(Base base) noexcept : Base(std::move(base)) {}
 
+  /// `caller::call`.
   template <class J, class... Us>
   auto call(Us&&... arguments) const {
     require<J>();
     return Base::template call<J>(std::forward<Us>(arguments)...);
   }
+  /// `caller::try_call`.
   template <class J, class... Us>
   auto try_call(Us&&... arguments) const {
     require<J>();
     return Base::template try_call<J>(std::forward<Us>(arguments)...);
   }
+  /// `caller::submit`.
   template <class J, class... Us>
   auto submit(Us&&... arguments) const {
     require<J>();
     return Base::template submit<J>(std::forward<Us>(arguments)...);
   }
+  /// `caller::map`.
   template <class J, std::ranges::input_range Range>
   auto map(Range&& range, const map_options& options = {}) const {
     require<J>();
     return Base::template map<J>(std::forward<Range>(range), options);
   }
+  /// `caller::with`; what it gives is checked too.
   auto with(const call_options& options) const { return checked<Registry, caller>(Base::with(options)); }
 
  private:

@@ -29,7 +29,7 @@ struct cluster_options {
   /// With local://: `HOST:PORT` where this process's coordinator listens besides, for workers and clients elsewhere
   /// (port 0: any free one, which `cluster::address` says). Beyond loopback with `coordinator.beyond_loopback` alone.
   std::string_view listen = {};
-  client_options client = {};
+  client_options client = {};            ///< of this process as a client
   coordinator_options coordinator = {};  ///< of local:// and spawn://
   /// Of local://, its slots, cookie and polling aside; with spawn:// the processes are given `limits.payload` and
   /// `broadcast_bytes`.

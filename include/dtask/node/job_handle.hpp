@@ -17,7 +17,9 @@ DTASK_BEGIN
 template <class R>
 class job_handle {
  public:
+  /// @cond internal
   explicit job_handle(detail::submitted_call call) noexcept : call_(std::move(call)) {}
+  /// @endcond
 
   /// The value, or a thrown `remote_error`. Under stop the job is cancelled, its end awaited, and `error(cancelled)`
   /// thrown.

@@ -84,7 +84,9 @@ class [[nodiscard("dtask: next() does nothing until it is awaited")]] next_op {
 template <class R>
 class map_stream {
  public:
+  /// @cond internal
   explicit map_stream(detail::map_core core) noexcept : core_(std::move(core)) {}
+  /// @endcond
 
   /// `std::optional<outcome<R>> r = co_await out.next();`: the next outcome, in the order of the items, or as they
   /// come; nothing after the last. `position()` then tells which item it belongs to.

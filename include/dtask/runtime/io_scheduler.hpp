@@ -23,8 +23,10 @@ DTASK_BEGIN
 /// queued when the context dies are never run: tasks end before it.
 class io_scheduler final : public boost::asio::execution_context::service, public asio_scheduler {
  public:
+  /// @cond internal
   using key_type = io_scheduler;
   inline static boost::asio::execution_context::id id;
+  /// @endcond
 
   /// By Asio, for a context that the user runs, perhaps on several threads.
   explicit io_scheduler(boost::asio::execution_context& context) : io_scheduler(context, false, false) {}
@@ -40,6 +42,7 @@ class io_scheduler final : public boost::asio::execution_context::service, publi
     return detail::this_thread().current == this || context_.get_executor().running_in_this_thread();
   }
   boost::asio::any_io_executor executor() noexcept override { return context_.get_executor(); }
+  /// The context whose scheduler it is.
   boost::asio::io_context& context() noexcept { return context_; }
 
  private:

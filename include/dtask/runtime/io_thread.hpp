@@ -20,14 +20,18 @@ DTASK_BEGIN
 /// tasks on it shall have ended before.
 class io_thread {
  public:
+  /// Starts the thread. Throws std::system_error where it cannot be started.
   io_thread()
       : scheduler_(&boost::asio::make_service<io_scheduler>(context_, true, true)), thread_([this] { run(); }) {}
   io_thread(const io_thread&) = delete;
   io_thread& operator=(const io_thread&) = delete;
   ~io_thread();
 
+  /// What the thread runs, and no other thread may; valid while this lives.
   boost::asio::io_context& context() noexcept { return context_; }
+  /// What sockets and timers of the thread are made with.
   boost::asio::io_context::executor_type get_executor() noexcept { return context_.get_executor(); }
+  /// Where tasks run on the thread; valid while this lives.
   io_scheduler& scheduler() noexcept { return *scheduler_; }
 
   /// How long the thread may look for new events before it sleeps; zero (the default): not at all. Waking a sleeping

@@ -123,6 +123,7 @@ template <class F>
 auto offload(F f) {
   return detail::offload_op<F>(offload_pool::shared(), std::move(f));
 }
+/// The same on threads of `pool`, which outlives the call.
 template <class F>
 auto offload(offload_pool& pool, F f) {
   return detail::offload_op<F>(pool, std::move(f));

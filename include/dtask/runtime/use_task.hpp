@@ -110,17 +110,18 @@ class [[nodiscard("dtask: an operation with use_task starts when it is awaited")
 struct use_task_t {
   constexpr use_task_t() = default;
 };
-inline constexpr use_task_t use_task{};
+inline constexpr use_task_t use_task{};  ///< see `use_task_t`
 
 /// The same without exceptions for errors of the operation: `auto [e, n] = co_await socket.async_read_some(buffer,
 /// use_tuple);` Under stop `e` is `operation_aborted`.
 struct use_tuple_t {
   constexpr use_tuple_t() = default;
 };
-inline constexpr use_tuple_t use_tuple{};
+inline constexpr use_tuple_t use_tuple{};  ///< see `use_tuple_t`
 
 DTASK_END
 
+/// @cond internal
 template <class... Args>
 class boost::asio::async_result<dtask::use_task_t, void(Args...)> {
  public:
@@ -142,3 +143,4 @@ class boost::asio::async_result<dtask::use_tuple_t, void(Args...)> {
                                                               std::forward<Bound>(bound)...);
   }
 };
+/// @endcond

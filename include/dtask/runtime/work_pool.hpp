@@ -58,7 +58,9 @@ class work_pool : public boost::asio::execution_context, public asio_scheduler {
   bool runs_here() const noexcept override { return detail::this_thread().current == this; }
   boost::asio::any_io_executor executor() noexcept override;
 
+  /// The pool as an Asio executor.
   executor_type get_executor() noexcept;
+  /// How many threads it has, the one of the timers aside.
   std::size_t threads() const noexcept { return workers_.size(); }
 
  private:
@@ -95,20 +97,26 @@ class work_pool : public boost::asio::execution_context, public asio_scheduler {
   detail::timer_thread timers_;
 };
 
+/// @cond internal
 /// A function posted through the executor.
 struct work_pool::function_item : work_item {
   work_pool* pool = nullptr;
 };
+/// @endcond
 
 /// The pool as an Asio executor: `dispatch` on one of its threads runs in place, `post` queues. Copies are a pointer
 /// and a flag.
 class work_pool::executor_type {
  public:
+  /// Of `pool`, which outlives it.
   explicit executor_type(work_pool& pool) noexcept : pool_(&pool) {}
 
+  /// The pool.
   work_pool& context() const noexcept { return *pool_; }
+  /// Whether the calling thread is one of the pool's.
   bool running_in_this_thread() const noexcept { return pool_->runs_here(); }
 
+  /// @cond internal
   executor_type require(boost::asio::execution::blocking_t::possibly_t) const noexcept {
     return executor_type(*pool_, false);
   }
@@ -124,6 +132,7 @@ class work_pool::executor_type {
     return boost::asio::execution::mapping.thread;
   }
   std::size_t query(boost::asio::execution::occupancy_t) const noexcept { return pool_->threads(); }
+  /// @endcond
 
   /// Runs `f` on the pool. Throws std::bad_alloc.
   template <class F>
@@ -149,9 +158,11 @@ class work_pool::executor_type {
     pool_->post(*made);
   }
 
+  /// Whether both run functions in the same way on the same pool.
   friend bool operator==(const executor_type& a, const executor_type& b) noexcept {
     return a.pool_ == b.pool_ && a.never_ == b.never_;
   }
+  /// The contrary.
   friend bool operator!=(const executor_type& a, const executor_type& b) noexcept { return !(a == b); }
 
  private:

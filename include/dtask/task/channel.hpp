@@ -35,14 +35,17 @@ class channel {
     while (detail::waiter* const w = receivers_.pop()) waiters.add(*w);
     while (detail::waiter* const w = senders_.pop()) waiters.add(*w);
   }
+  /// Whether `close` has been called.
   bool closed() const noexcept {
     const detail::short_guard hold(lock_);
     return closed_;
   }
+  /// Values that lie in it at this moment.
   std::size_t size() const noexcept {
     const detail::short_guard hold(lock_);
     return size_;
   }
+  /// How many values may lie in it.
   std::size_t capacity() const noexcept { return capacity_; }
 
   /// Without waiting: false where it is full or closed, and `value` is untouched.
@@ -60,16 +63,19 @@ class channel {
     return value;
   }
 
+  /// What `push` returns: to be awaited, alone or in a `select`.
   class [[nodiscard]] push_awaiter : public detail::wait_awaiter<push_awaiter> {
    public:
+    /// What was not sent: of a push that was not the first of a `select`, or found the channel closed.
+    T& value() noexcept { return value_; }
+
+    /// @cond internal
     push_awaiter(channel& c, T&& value) noexcept
         : detail::wait_awaiter<push_awaiter>(c.lock_, c.senders_), channel_(c), value_(std::move(value)) {}
     void await_resume() {
       this->finish();
       if (!sent_) throw error(errc::closed, "push to a closed channel");
     }
-    /// What was not sent: of a push that was not the first of a `select`, or found the channel closed.
-    T& value() noexcept { return value_; }
 
    private:
     friend channel;
@@ -79,7 +85,9 @@ class channel {
     channel& channel_;
     T value_;
     bool sent_ = false;
+    /// @endcond
   };
+  /// @cond internal
   class [[nodiscard]] pop_awaiter : public detail::wait_awaiter<pop_awaiter> {
    public:
     explicit pop_awaiter(channel& c) noexcept : detail::wait_awaiter<pop_awaiter>(c.lock_, c.receivers_), channel_(c) {}
@@ -96,6 +104,7 @@ class channel {
     channel& channel_;
     std::optional<T> value_;
   };
+  /// @endcond
 
   /// `co_await c.push(value)`: waits for room. Throws `error(closed)`, and under stop; the value is then lost.
   push_awaiter push(T value) noexcept { return push_awaiter(*this, std::move(value)); }

@@ -18,7 +18,9 @@ struct environment {
       never;  ///< when `stop` will be requested with the cause `deadline_exceeded`; to hand on to other processes
   std::uint64_t trace_id = 0;  ///< names the operation it belongs to in logs and on the wire
 
+  /// The stop as a token, valid while the source lives.
   stop_token token() const noexcept { return stop_token(*stop); }
+  /// Whether the task is to end.
   bool stop_requested() const noexcept { return stop->stop_requested(); }
   /// What is left until the deadline; `no_deadline` without one.
   duration remaining() const noexcept {

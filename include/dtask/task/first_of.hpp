@@ -24,8 +24,8 @@ DTASK_BEGIN
 /// What `first_of` over a range yields: which task ended first, and its value (`std::monostate` for void).
 template <class T>
 struct first_result {
-  std::size_t index;
-  detail::tuple_element<T> value;
+  std::size_t index;               ///< its position in the range, from 0
+  detail::tuple_element<T> value;  ///< what it returned
 };
 
 namespace detail {

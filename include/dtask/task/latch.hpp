@@ -10,6 +10,7 @@ DTASK_BEGIN
 /// Counts down once to zero; tasks wait for that. Thread safety: all members from any thread. It outlives its waiters.
 class latch {
  public:
+  /// `count`: how often it is counted down until nobody waits any more; 0: nobody waits at all.
   explicit latch(std::size_t count) noexcept : count_(count) {}
 
   /// Takes `n` off, at most what is left; at zero all waiters are resumed.
@@ -21,11 +22,13 @@ class latch {
       while (detail::waiter* const w = waiting_.pop()) waiters.add(*w);
     }
   }
+  /// What is left at this moment.
   std::size_t count() const noexcept {
     const detail::short_guard hold(lock_);
     return count_;
   }
 
+  /// @cond internal
   class [[nodiscard]] wait_awaiter : public detail::wait_awaiter<wait_awaiter> {
    public:
     explicit wait_awaiter(latch& l) noexcept : detail::wait_awaiter<wait_awaiter>(l.lock_, l.waiting_), latch_(l) {}
@@ -37,6 +40,7 @@ class latch {
     void take(detail::woken&) noexcept {}
     latch& latch_;
   };
+  /// @endcond
   /// `co_await l.wait()`: until the count is zero. Throws under stop.
   wait_awaiter wait() noexcept { return wait_awaiter(*this); }
 

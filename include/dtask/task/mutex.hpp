@@ -14,8 +14,11 @@ class mutex {
   /// Holds the mutex until it is destroyed. Move-only.
   class [[nodiscard]] guard {
    public:
+    /// Holds nothing.
     guard() noexcept = default;
+    /// Takes over what `other` holds.
     guard(guard&& other) noexcept : mutex_(std::exchange(other.mutex_, nullptr)) {}
+    /// The same, after it has given back what it held itself.
     guard& operator=(guard&& other) noexcept {
       if (this != &other) {
         unlock();
@@ -23,10 +26,12 @@ class mutex {
       }
       return *this;
     }
-    ~guard() { unlock(); }
+    ~guard() { unlock(); }  ///< as `unlock`
+    /// Gives the mutex back now, to who waits first; nothing where it holds none.
     void unlock() noexcept {
       if (mutex* const m = std::exchange(mutex_, nullptr)) m->unlock();
     }
+    /// Whether it holds the mutex.
     explicit operator bool() const noexcept { return mutex_ != nullptr; }
 
    private:
@@ -41,6 +46,7 @@ class mutex {
     return guard(std::exchange(held_, true) ? nullptr : this);
   }
 
+  /// @cond internal
   class [[nodiscard]] lock_awaiter : public detail::wait_awaiter<lock_awaiter> {
    public:
     explicit lock_awaiter(mutex& m) noexcept : detail::wait_awaiter<lock_awaiter>(m.lock_, m.waiting_), mutex_(m) {}
@@ -55,6 +61,7 @@ class mutex {
     void take(detail::woken&) noexcept { mutex_.held_ = true; }
     mutex& mutex_;
   };
+  /// @endcond
   /// `auto held = co_await m.lock();` Throws under stop, and then does not hold it.
   lock_awaiter lock() noexcept { return lock_awaiter(*this); }
 

@@ -14,6 +14,7 @@ DTASK_BEGIN
 /// this is flushed or destroyed. Belongs to one thread.
 class wake_batch {
  public:
+  /// Resumes now what has been collected.
   void flush() noexcept { woken_.flush(); }
 
  private:
@@ -29,6 +30,7 @@ class wake_batch {
 template <class T = void>
 class one_shot {
  public:
+  /// Nothing has been stored.
   one_shot() noexcept = default;
   one_shot(const one_shot&) = delete;
   one_shot& operator=(const one_shot&) = delete;
@@ -45,19 +47,22 @@ class one_shot {
   bool set_in(wake_batch& batch, Args&&... args) {
     return store(batch.woken_, [&] { slot_.set(std::forward<Args>(args)...); });
   }
-  /// Ends the wait with an exception.
+  /// Ends the wait with an exception. False: something had been stored before, this is dropped.
   bool fail(std::exception_ptr e) noexcept {
     detail::woken ready;
     return store(ready, [&] { slot_.fail(std::move(e)); });
   }
+  /// The same, with the wake-up left to `batch`.
   bool fail_in(wake_batch& batch, std::exception_ptr e) noexcept {
     return store(batch.woken_, [&] { slot_.fail(std::move(e)); });
   }
+  /// Whether something has been stored.
   bool is_set() const noexcept {
     const detail::short_guard hold(lock_);
     return set_;
   }
 
+  /// @cond internal
   class [[nodiscard]] wait_awaiter : public detail::wait_awaiter<wait_awaiter> {
    public:
     explicit wait_awaiter(one_shot& o) noexcept
@@ -73,6 +78,7 @@ class one_shot {
     void take(detail::woken&) noexcept {}
     one_shot& one_shot_;
   };
+  /// @endcond
   /// `T value = co_await o.wait();` moves the value out, or throws what `fail` stored. Throws `error(cancelled)` or
   /// `error(deadline_exceeded)` under stop; a later `set` is then harmless.
   wait_awaiter wait() noexcept { return wait_awaiter(*this); }

@@ -18,10 +18,13 @@ struct work_item {
 /// A chain of work items in the order in which they shall run.
 class work_list {
  public:
+  /// Whether there is nothing in it.
   bool empty() const noexcept { return head_ == nullptr; }
+  /// How many items are in it.
   std::size_t size() const noexcept { return size_; }
   /// The first item. Precondition: not empty.
   work_item& front() const noexcept { return *head_; }
+  /// Adds `item`, which is in no other list, behind the others.
   void push(work_item& item) noexcept {
     item.next = nullptr;
     if (tail_)
@@ -66,11 +69,11 @@ struct timer {
   /// and not block.
   void (*expired)(timer&) noexcept = nullptr;
   // What follows belongs to the scheduler while the timer is armed.
-  time_point at{};
-  timer* previous = nullptr;
-  timer* following = nullptr;
-  std::uint64_t sequence = 0;
-  std::int32_t slot = -1;  ///< -1: not armed
+  time_point at{};             ///< when it expires
+  timer* previous = nullptr;   ///< its neighbour
+  timer* following = nullptr;  ///< its neighbour
+  std::uint64_t sequence = 0;  ///< for the order of timers of one time
+  std::int32_t slot = -1;      ///< -1: not armed
 };
 
 /// Where tasks run and what time it is: the only door from `task/` to threads, Asio, or a simulation's virtual time.
@@ -103,6 +106,7 @@ class scheduler {
   bool serial() const noexcept { return serial_; }
 
  protected:
+  /// `serial`: its items never run at the same time as each other.
   explicit scheduler(bool serial) noexcept : serial_(serial) {}
   ~scheduler() = default;
 

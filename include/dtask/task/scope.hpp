@@ -47,10 +47,15 @@ class scope {
     if (children_ != 0) std::terminate();
   }
 
+  /// Stops the children, and all that is spawned later.
   void request_stop(errc cause = errc::cancelled) noexcept { stop_.request_stop(cause); }
+  /// The stop of the children as a token, valid while the scope lives.
   stop_token token() noexcept { return stop_token(stop_); }
+  /// The same as a source, below the one of the environment that the scope was made with.
   stop_source& stop() noexcept { return stop_; }
+  /// What the children inherit.
   const environment& env() const noexcept { return env_; }
+  /// How many have been spawned and have not ended.
   std::size_t children() const noexcept {
     const detail::short_guard hold(lock_);
     return children_;

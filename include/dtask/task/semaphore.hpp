@@ -11,6 +11,7 @@ DTASK_BEGIN
 /// outlives its waiters.
 class semaphore {
  public:
+  /// `permits`: how many there are at the beginning.
   explicit semaphore(std::size_t permits) noexcept : permits_(permits) {}
 
   /// Gives back `n` permits. Waiters get theirs directly: a later comer cannot take them away.
@@ -25,17 +26,20 @@ class semaphore {
     }
     permits_ += n;
   }
+  /// Takes a permit without waiting; false: there is none.
   bool try_acquire() noexcept {
     const detail::short_guard hold(lock_);
     if (permits_ == 0) return false;
     --permits_;
     return true;
   }
+  /// Permits that nobody holds at this moment.
   std::size_t available() const noexcept {
     const detail::short_guard hold(lock_);
     return permits_;
   }
 
+  /// @cond internal
   class [[nodiscard]] acquire_awaiter : public detail::wait_awaiter<acquire_awaiter> {
    public:
     explicit acquire_awaiter(semaphore& s) noexcept
@@ -48,6 +52,7 @@ class semaphore {
     void take(detail::woken&) noexcept { --semaphore_.permits_; }
     semaphore& semaphore_;
   };
+  /// @endcond
   /// `co_await s.acquire()`: takes one permit. Throws under stop, and then holds none.
   acquire_awaiter acquire() noexcept { return acquire_awaiter(*this); }
 

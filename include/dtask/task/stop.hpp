@@ -187,26 +187,34 @@ class stop_source {
   struct never_stopped;
 };
 
+/// @cond internal
 struct stop_source::never_stopped {
   static constinit stop_source source;
 };
 inline constinit stop_source stop_source::never_stopped::source{stop_source::never_tag{}};
 inline stop_source& stop_source::none() noexcept { return never_stopped::source; }
+/// @endcond
 
 /// A view of a stop source, for code that asks and does not own. Valid while the source lives: inside a task, for as
 /// long as the task runs.
 class stop_token {
  public:
+  /// Never stopped.
   stop_token() noexcept = default;
+  /// A view of `source`.
   explicit stop_token(stop_source& source) noexcept : source_(&source) {}
+  /// Whether the work is to end.
   bool stop_requested() const noexcept { return source_->stop_requested(); }
+  /// Whether it can be stopped at all.
   bool stop_possible() const noexcept { return source_->stop_possible(); }
+  /// Why: `cancelled` or `deadline_exceeded`; `ok` while it is not stopped.
   errc cause() const noexcept { return source_->cause(); }
   /// Throws `error(cancelled)` or `error(deadline_exceeded)` where stop was requested: the check for loops that compute
   /// without awaiting.
   void check() const {
     if (stop_requested()) throw error(cause(), "stopped");
   }
+  /// What it is a view of.
   stop_source& source() const noexcept { return *source_; }
 
  private:
@@ -221,6 +229,7 @@ class stop_token {
 template <class F>
 class stop_callback : detail::stop_link {
  public:
+  /// `token`: of a source that outlives this. `callback`: called with the cause.
   stop_callback(stop_token token, F callback) : callback_(std::move(callback)) {
     fire = [](detail::stop_link& link, errc cause) noexcept { static_cast<stop_callback&>(link).callback_(cause); };
     if (!token.source().add(*this)) callback_(token.cause());

@@ -18,6 +18,7 @@ DTASK_BEGIN
 /// Posting and timers are thread-safe.
 class run_loop final : public scheduler {
  public:
+  /// Nothing runs before `run_until` is called.
   run_loop() : scheduler(true), wheel_(now()) {}
 
   void post(work_item& item) noexcept override {

@@ -92,11 +92,16 @@ constexpr bool always_false = false;
 template <class T>
 class [[nodiscard("dtask: a task does nothing until it is awaited")]] task {
  public:
+  /// @cond internal
   using promise_type = detail::task_promise<T>;
-  using value_type = T;
+  /// @endcond
+  using value_type = T;  ///< what it ends with
 
+  /// Empty.
   task() noexcept = default;
+  /// Takes over what `other` would run; `other` is empty afterwards.
   task(task&& other) noexcept : handle_(other.release()) {}
+  /// The same; what was here is destroyed without having run.
   task& operator=(task&& other) noexcept {
     if (this != &other) {
       if (handle_) handle_.destroy();
@@ -111,6 +116,7 @@ class [[nodiscard("dtask: a task does nothing until it is awaited")]] task {
   /// Whether there is a coroutine to await: false for a default-constructed or moved-from task.
   explicit operator bool() const noexcept { return static_cast<bool>(handle_); }
 
+  /// @cond internal
   class [[nodiscard]] awaiter {
    public:
     explicit awaiter(typename promise_type::handle h) noexcept : handle_(h) {}
@@ -147,6 +153,7 @@ class [[nodiscard("dtask: a task does nothing until it is awaited")]] task {
     static_assert(detail::always_false<Unused>, "dtask: a task is awaited once, as an rvalue: co_await std::move(t)");
     return awaiter(handle_);
   }
+  /// @endcond
 
   /// For combinators: the coroutine, still owned by this task.
   typename promise_type::handle handle() const noexcept { return handle_; }
@@ -228,8 +235,10 @@ class holding_promise : public task_promise<T> {
 
 DTASK_END
 
+/// @cond internal
 template <class T, class... Parameters>
   requires(dtask::detail::is_task<Parameters> || ...)
 struct std::coroutine_traits<dtask::task<T>, Parameters...> {
   using promise_type = dtask::detail::holding_promise<T, Parameters...>;
 };
+/// @endcond

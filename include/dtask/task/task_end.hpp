@@ -20,7 +20,7 @@ class task_end {
                                     std::conditional_t<std::is_reference_v<T>, std::remove_reference_t<T>*, T>>;
 
  public:
-  using value_type = T;
+  using value_type = T;  ///< what the task ends with
   /// Nothing.
   task_end() noexcept = default;
   /// For combinators: takes what is in a task's slot.
@@ -39,6 +39,7 @@ class task_end {
 
   /// Whether it returned.
   bool has_value() const noexcept { return value_.has_value(); }
+  /// The same.
   explicit operator bool() const noexcept { return has_value(); }
   /// What it threw, or null.
   const std::exception_ptr& exception() const noexcept { return exception_; }
@@ -47,6 +48,7 @@ class task_end {
     check();
     return get();
   }
+  /// The same, moved out.
   T value() && {
     check();
     if constexpr (std::is_object_v<T>)

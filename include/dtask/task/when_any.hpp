@@ -17,14 +17,14 @@ DTASK_BEGIN
 /// What `when_any` yields: which task ended first, and how each of them ended.
 template <class... T>
 struct any_result {
-  std::size_t index;
-  std::tuple<task_end<T>...> ends;
+  std::size_t index;                ///< of the one that ended first
+  std::tuple<task_end<T>...> ends;  ///< one for each task, in their order
 };
 /// The same for a range.
 template <class T>
 struct any_range_result {
-  std::size_t index;
-  std::vector<task_end<T>> ends;
+  std::size_t index;              ///< of the one that ended first
+  std::vector<task_end<T>> ends;  ///< one for each task, in their order
   /// How the first to end did.
   task_end<T>& first() noexcept { return ends[index]; }
 };
