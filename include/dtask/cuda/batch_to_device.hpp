@@ -28,9 +28,8 @@ namespace cuda {
 /// Copies a loader's batches to a device, through pinned memory and on a stream of its own: for `copy_stage`, or by
 /// hand:
 ///
-///     auto there = co_await to_device.start(std::move(batch));    // enqueued; the network may be computing meanwhile
-///     dtask::batch b = to_device.hand_over(std::move(there));     // the current stream waits for it, this thread does
-///                                                                  // not
+///     auto there = co_await to_device.start(std::move(batch));  // enqueued; the network may be computing meanwhile
+///     dtask::batch b = to_device.hand_over(std::move(there));   // the current stream waits, this thread does not
 ///
 /// Types, shapes and values are those of the batch, dense. For the CPU it hands the batch through. Move-only. `start`:
 /// one task at a time; `hand_over`: any thread.

@@ -46,8 +46,9 @@ struct idx_options {
 /// Grey pictures with labels in IDX files, as MNIST and Fashion-MNIST come: `data_loader`'s dataset of whole batches in
 /// memory.
 ///
-///     dtask::idx_dataset data("fashion-mnist", dtask::split::train, {.scale = {.mean = {0.286F}, .deviation =
-///     {0.353F}}}); data.augment(dtask::augmentation().then(dtask::random_flip{}));
+///     const dtask::normalisation scale{.mean = {0.286F}, .deviation = {0.353F}};
+///     dtask::idx_dataset data("fashion-mnist", dtask::split::train, {.scale = scale});
+///     data.augment(dtask::augmentation().then(dtask::random_flip{}));
 ///
 /// A batch is a `picture_batch` of one channel. Copies share the pixels. Thread-safe once it is set up.
 class idx_dataset {

@@ -199,7 +199,7 @@ class torch_promise : public torch_promise_base<T, Parameters...>::type {
 template <class T>
 class [[nodiscard("dtask: a task does nothing until it is awaited")]] torch_task : public task<T> {
  public:
-  torch_task() noexcept = default;
+  torch_task() noexcept = default;  ///< empty
 
  private:
   template <class, class...>
