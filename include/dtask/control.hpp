@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 /// The room control/: what is decided.
+
+/// @namespace dtask::control
+/// Internal to the library: what coordinator, worker and client decide, without sockets and clocks. The public headers
+/// of other rooms do not name it, any release may change it, and the reference leaves it out.
 #include "dtask/control/action.hpp"
 #include "dtask/control/backoff.hpp"
 #include "dtask/control/broadcast_cache.hpp"

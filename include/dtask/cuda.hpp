@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 /// Work on a CUDA device, awaited: streams and events, pinned memory, batches on the device. Included by name.
+
+/// @namespace dtask::cuda
+/// Work on CUDA devices, awaited: streams and events, pinned memory, batches on the device.
 #include "dtask/cuda/batch_to_device.hpp"
 #include "dtask/cuda/copy_stage.hpp"
 #include "dtask/cuda/device.hpp"

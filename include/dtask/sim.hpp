@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 /// The room sim/: the three state machines on virtual time and a virtual network, from one seed.
+
+/// @namespace dtask::sim
+/// Internal to the library: coordinator, worker and client on virtual time and a virtual network, for the library's own
+/// tests. The public headers of other rooms do not name it, any release may change it, and the reference leaves it out.
 #include "dtask/sim/chaos.hpp"
 #include "dtask/sim/chaos_plan.hpp"
 #include "dtask/sim/client_node.hpp"

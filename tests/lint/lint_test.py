@@ -136,6 +136,16 @@ class Rooms(unittest.TestCase):
         graph, _ = self.problems({"dtask/node/a.hpp": '#include "dtask/task/b.hpp"\n#include <vector>\n', "dtask/task/b.hpp": one})
         self.assertEqual(graph, [])
 
+    def test_internal_namespaces(self):
+        shows = "#pragma once\nwire::link f();\n"
+        graph, _ = self.problems({"dtask/node/a.hpp": shows})
+        self.assertIn("names wire::, which is internal", graph[0])
+        graph, _ = self.problems({"dtask/node/a.hpp": "#pragma once\nnamespace control { class b; }\n"})
+        self.assertIn("names namespace control", graph[0])
+        graph, _ = self.problems({"dtask/node/detail/a.hpp": shows, "dtask/node/impl/a.ipp": shows, "dtask/sim/a.hpp": shows,
+                                  "dtask/node/b.hpp": "#pragma once\n// a wire::link\ninternet::link f();\n"})
+        self.assertEqual(graph, [])
+
     def test_what_the_compiled_library_shows(self):
         files = {"dtask/node.hpp": '#include "dtask/node/a.hpp"\n', "dtask/node/a.hpp": '#include "dtask/node/detail/b.hpp"\n',
                  "dtask/node/detail/b.hpp": "#include <boost/asio/post.hpp>\n"}

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSL-1.0
 """The room graph: who may include whom, and what from outside. usage: rooms.py SOURCE_DIR"""
 import pathlib
+import re
 import sys
 
-from source import headers, includes
+from source import headers, includes, strip
 
 # A room includes only rooms before it in this list.
 ROOMS = ["base", "task", "wire", "control", "job", "sim", "runtime", "net", "node", "store", "http", "cli", "data", "collective", "torch", "cuda"]
@@ -68,6 +69,11 @@ BY_NAME = {f"dtask/torch/{noun}.hpp" for noun in (
     "tally", "trainer", "training", "training_options", "training_state", "weight_average")}
 
 
+# Rooms whose namespaces are internal: the reference leaves them out, so no header that it shows may name them.
+INTERNAL = ("wire", "control", "net", "sim")
+INTERNAL_NAME = re.compile(rf"\b(?:namespace\s+({'|'.join(INTERNAL)})\b|({'|'.join(INTERNAL)})\s*::)")
+
+
 def room_of(name):
     """The room of a path below include/ ("dtask/task/scope.hpp" -> "task"); None for an umbrella."""
     parts = name.split("/")
@@ -95,6 +101,9 @@ def check(include_dir):
                                 + (f" and {', '.join(OUTSIDE[room])}" if OUTSIDE[room] else " alone"))
             elif room is None and ("/" in target or target.endswith(".h")):
                 problems.append(f"{name}: an umbrella includes headers of dtask only, not <{target}>")
+        if room is not None and room not in INTERNAL and path.suffix == ".hpp" and "/detail/" not in name:
+            for found in INTERNAL_NAME.finditer(strip(path.read_text())):
+                problems.append(f"{name}: names {found.group(0)}, which is internal to the library; use it in {room}/detail/ or an .ipp")
     problems += rings(graph)
     for start, never in NOT_FROM.items():
         problems += leads_to(graph, outside, start, never)

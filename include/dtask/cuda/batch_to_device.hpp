@@ -28,16 +28,16 @@ namespace cuda {
 /// Copies a loader's batches to a device, through pinned memory and on a stream of its own: for `copy_stage`, or by
 /// hand:
 ///
-///     auto there = co_await to_device.start(std::move(batch));    // enqueued; the network may be computing meanwhile
-///     dtask::batch b = to_device.hand_over(std::move(there));     // the current stream waits for it, this thread does
-///                                                                  // not
+///     auto there = co_await to_device.start(std::move(batch));  // enqueued; the network may be computing meanwhile
+///     dtask::batch b = to_device.hand_over(std::move(there));   // the current stream waits, this thread does not
 ///
 /// Types, shapes and values are those of the batch, dense. For the CPU it hands the batch through. Move-only. `start`:
 /// one task at a time; `hand_over`: any thread.
 class batch_to_device {
  public:
+  /// A batch on its way.
   struct copied {
-    batch there;
+    batch there;                                  ///< on the device; for `hand_over`, whole only after it
     std::optional<c10::cuda::CUDAEvent> arrived;  ///< none on the CPU
   };
 
@@ -50,7 +50,7 @@ class batch_to_device {
     inner_->slab_bytes = slab_bytes;
     if (device_.is_cuda()) inner_->stream.emplace(c10::cuda::getStreamFromPool(false, device_.index()));
   }
-  c10::Device device() const noexcept { return device_; }
+  c10::Device device() const noexcept { return device_; }  ///< to which it copies
 
   /// Any batch that `to_batch` takes. Waits for a free slab, which is bounded by the copies under way. Throws
   /// `error(too_large)` for a batch larger than `slab_bytes`, `device_error`, c10::OutOfMemoryError where the device is

@@ -43,6 +43,7 @@ template <class Loader, class Copier>
   requires batch_copier<Copier, typename Loader::batch_type>
 class copy_stage {
  public:
+  /// What `next()` yields.
   using batch_type = decltype(std::declval<Copier&>().hand_over(std::declval<typename Copier::copied>()));
 
   /// `in` outlives the stage.
@@ -51,15 +52,19 @@ class copy_stage {
   copy_stage(const copy_stage&) = delete;
   copy_stage& operator=(const copy_stage&) = delete;
 
+  /// @cond internal
   class [[nodiscard]] next_awaiter;
+  /// @endcond
+
   /// `co_await stage.next()`: the next batch, made usable by the one who awaits; nothing at the end of the epoch, until
   /// `start_epoch` begins another. Throws what the loader throws and what the copy throws: the batch is not
   /// lost, another `next()` tries it again. Throws under stop. Throws `error(closed)`, at the call, where the scope is
   /// closed.
   next_awaiter next() { return next_awaiter(*this, begin()); }
 
-  /// As the loader's. Throw `error(invalid_argument)` while an epoch is under way, whose batches are being copied.
+  /// As the loader's. Throws `error(invalid_argument)` while an epoch is under way, whose batches are being copied.
   void start_epoch(std::uint64_t epoch) { idle("start_epoch").start_epoch(epoch); }
+  /// The same.
   void restore(const loader_state& from) { idle("restore").restore(from); }
   /// The loader, between epochs.
   Loader& loader() { return idle("loader"); }
@@ -143,6 +148,7 @@ class copy_stage {
   loader_state state_;        ///< as of the last batch that was handed out
 };
 
+/// @cond internal
 template <class Loader, class Copier>
   requires batch_copier<Copier, typename Loader::batch_type>
 class copy_stage<Loader, Copier>::next_awaiter {
@@ -171,6 +177,7 @@ class copy_stage<Loader, Copier>::next_awaiter {
   std::shared_ptr<run> run_;
   typename channel<item>::pop_awaiter pop_;
 };
+/// @endcond
 
 }  // namespace cuda
 DTASK_END

@@ -13,13 +13,14 @@ namespace cuda {
 /// Work on a device failed: an `error(io_error)` that knows CUDA's code.
 class device_error : public error {
  public:
+  /// `status`: what CUDA returned, not cudaSuccess; its name and text are the error's cause.
   explicit device_error(cudaError_t status)
       : error(errc::io_error, text(status), "CUDA device",
               status == cudaErrorMemoryAllocation
                   ? "smaller batches, or another device"
                   : "after an error in a kernel the process cannot use the device any more: start it anew"),
         status_(status) {}
-  cudaError_t status() const noexcept { return status_; }
+  cudaError_t status() const noexcept { return status_; }  ///< CUDA's code
 
  private:
   static std::string text(cudaError_t status) {

@@ -26,7 +26,10 @@ DTASK_BEGIN
 namespace cuda {
 
 /// What a look at an event saw: `done`, `pending`, or the device's error code.
-enum class event_status : int { pending = -1, done = 0 };
+enum class event_status : int {
+  pending = -1,  ///< the device is not there yet
+  done = 0,      ///< it is
+};
 
 /// How a wait hears of the end of device work.
 enum class notice {
@@ -119,8 +122,8 @@ class pending_events {
 template <event_backend Backend>
 class event_watch {
  public:
-  using event = typename Backend::event;
-  using stream = typename Backend::stream;
+  using event = typename Backend::event;    ///< the backend's
+  using stream = typename Backend::stream;  ///< the backend's
 
   /// Starts the thread. `backend` outlives this. Throws `error(invalid_argument)` for options that are not in order,
   /// std::system_error where there is no thread.
@@ -137,8 +140,9 @@ class event_watch {
     thread_.join();
   }
 
-  Backend& backend() noexcept { return backend_; }
+  Backend& backend() noexcept { return backend_; }  ///< as it was given
 
+  /// @cond internal
   class [[nodiscard]] event_awaiter : detail::event_wait<event> {
    public:
     event_awaiter(event_watch& watch, event& e) noexcept : watch_(watch), backend_(watch.backend_) { this->event = &e; }
@@ -196,6 +200,8 @@ class event_watch {
     std::optional<event> recorded_;
     const environment* env_ = nullptr;
   };
+
+  /// @endcond
 
   /// `co_await watch.event_done(e)`: until the event has come. `e` stays where it is until then.
   event_awaiter event_done(event& e) noexcept { return event_awaiter(*this, e); }

@@ -26,7 +26,9 @@ class lease_pool {
   /// Gives its thing back when it dies. Move-only; one thread at a time.
   class lease {
    public:
+    /// Takes over what `other` has.
     lease(lease&& other) noexcept : free_(std::move(other.free_)), value_(std::move(other.value_)) {}
+    /// The same; gives back its own first.
     lease& operator=(lease&& other) noexcept {
       if (this != &other) {
         give_back();
@@ -36,10 +38,10 @@ class lease_pool {
       return *this;
     }
     ~lease() { give_back(); }
-    T& operator*() noexcept { return *value_; }
-    const T& operator*() const noexcept { return *value_; }
-    T* operator->() noexcept { return &*value_; }
-    const T* operator->() const noexcept { return &*value_; }
+    T& operator*() noexcept { return *value_; }                ///< what is lent; not after this was moved from
+    const T& operator*() const noexcept { return *value_; }    ///< the same
+    T* operator->() noexcept { return &*value_; }              ///< the same
+    const T* operator->() const noexcept { return &*value_; }  ///< the same
 
    private:
     friend lease_pool;

@@ -12,13 +12,15 @@
 DTASK_BEGIN
 namespace cuda {
 
-/// Page-locked memory, which a device reads by itself and at full speed, of all contexts. Throws `device_error`.
+/// Page-locked memory, which a device reads by itself and at full speed, of all contexts.
 struct pinned_memory {
+  /// Memory of at least that size; pinning it is slow. Throws `device_error`.
   void* allocate(std::size_t bytes) {
     void* p = nullptr;
     detail::check(::cudaHostAlloc(&p, bytes, cudaHostAllocPortable));
     return p;
   }
+  /// Gives back what `allocate` gave.
   void release(void* p) noexcept {
     if (::cudaFreeHost(p) != cudaSuccess) (void)::cudaGetLastError();
   }

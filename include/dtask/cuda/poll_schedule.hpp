@@ -18,7 +18,7 @@ struct poll_options {
   /// Afterwards: the pause between two looks, a 16th of the time since the last news within these bounds. Half of it is
   /// what a wait costs beyond the device.
   duration shortest = std::chrono::microseconds(10);
-  duration longest = std::chrono::microseconds(50);
+  duration longest = std::chrono::microseconds(50);  ///< not below `shortest`
   /// How often is looked where host functions report the ends: they do not run once the device has failed.
   duration watchdog = std::chrono::milliseconds(20);
 };

@@ -20,9 +20,10 @@ namespace cuda {
 /// CUDA as an `event_backend`: LibTorch's streams and events.
 class runtime {
  public:
-  using event = c10::cuda::CUDAEvent;
-  using stream = c10::cuda::CUDAStream;
+  using event = c10::cuda::CUDAEvent;    ///< LibTorch's
+  using stream = c10::cuda::CUDAStream;  ///< LibTorch's
 
+  /// Looks, without waiting. An event that was never recorded is done.
   event_status query(event& e) noexcept {
     if (!e.isCreated()) return event_status::done;  // never recorded
     const cudaError_t status = ::cudaEventQuery(e.event());
@@ -36,6 +37,7 @@ class runtime {
     e.record(s);
     return e;
   }
+  /// Keeps the event for another `record`, up to 64 of a device.
   void recycle(event&& e) noexcept {
     if (!e.isCreated()) return;
     try {
@@ -46,12 +48,14 @@ class runtime {
     } catch (...) {  // no memory for the pool: the event is destroyed
     }
   }
+  /// Has the device call `f(data)` behind all that is in `s`; `f` does not call CUDA. False: it will not be called.
   bool call_back(stream s, void (*f)(void*), void* data) noexcept {
     const cudaError_t status = ::cudaLaunchHostFunc(s.stream(), f, data);
     if (status == cudaSuccess) return true;
     (void)::cudaGetLastError();
     return false;
   }
+  /// A `device_error` of that code.
   std::exception_ptr failure(event_status status) noexcept {
     try {
       return std::make_exception_ptr(device_error(static_cast<cudaError_t>(status)));

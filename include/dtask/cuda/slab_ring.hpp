@@ -32,7 +32,7 @@ concept slab_memory = requires(M& m, std::size_t bytes, void* p) {
 template <event_backend Backend, slab_memory Memory>
 class slab_ring {
  public:
-  using stream = typename Backend::stream;
+  using stream = typename Backend::stream;  ///< the backend's
 
   /// `slabs` of `bytes` each, allocated here: pinning memory is slow. `watch` outlives this. Throws
   /// `error(invalid_argument)` for a ring of nothing, and what the memory throws.
@@ -61,8 +61,8 @@ class slab_ring {
     release();
   }
 
-  std::size_t slabs() const noexcept { return slabs_.size(); }
-  std::size_t slab_bytes() const noexcept { return bytes_; }
+  std::size_t slabs() const noexcept { return slabs_.size(); }  ///< how many there are
+  std::size_t slab_bytes() const noexcept { return bytes_; }    ///< of each
 
   /// The next slab, its first `bytes`, to be written to: valid until the call of `next` that hands it out again. Waits
   /// until the device has read what was in it. Throws `error(too_large)` for more bytes than a slab has; the device's

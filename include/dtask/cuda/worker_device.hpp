@@ -57,7 +57,7 @@ class worker_device {
     requires requires(const Context& c) { c.worker(), c.device(); }
   explicit worker_device(Context& ctx) : inner_(std::make_unique<inner>(device_of(ctx))) {}
 
-  c10::Device device() const noexcept { return inner_->device; }
+  c10::Device device() const noexcept { return inner_->device; }  ///< that of the worker
   /// The kind of processor: equal where the same deterministic operations give the same bytes.
   std::string name() const {
     if (device().is_cpu()) return cpu_device::name();
@@ -75,22 +75,26 @@ class worker_device {
   /// did.
   class entered {
    public:
+    /// @cond internal
     explicit entered(const std::optional<c10::cuda::CUDAStream>& s) {
       if (s) on_.emplace(*s);
     }
+    /// @endcond
 
    private:
     std::optional<c10::cuda::CUDAStreamGuard> on_;
   };
+  /// Makes the device's stream the current one for as long as the guard lives. On the CPU nothing changes.
   entered enter() const { return entered(inner_->stream); }
   /// None on the CPU.
   const std::optional<c10::cuda::CUDAStream>& stream() const noexcept { return inner_->stream; }
 
-  /// As `batch_to_device::start` and `hand_over`, the latter for this device's stream.
+  /// As `batch_to_device::start`.
   template <class Batch>
   task<batch_to_device::copied> start(Batch from) {
     return inner_->batches.start(std::move(from));
   }
+  /// As `batch_to_device::hand_over`, for this device's stream.
   batch hand_over(batch_to_device::copied from) {
     const entered on = enter();
     return inner_->batches.hand_over(std::move(from));

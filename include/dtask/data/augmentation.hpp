@@ -21,9 +21,11 @@ DTASK_BEGIN
 /// as it is stored. Each picture's draws go on from step to step. Steps are called from several threads at once.
 class augmentation {
  public:
-  using view_step = std::function<void(image_view, sample_random&)>;
-  using picture_step = std::function<void(picture&, sample_random&)>;
+  using view_step = std::function<void(image_view, sample_random&)>;   ///< changes pixels in place
+  using picture_step = std::function<void(picture&, sample_random&)>;  ///< may change the size too
 
+  /// Adds a step behind those of its kind. `step`: a function object that can be copied and called while constant.
+  /// Result: this augmentation, for the next step.
   template <class Step>
   augmentation& then(Step step) & {
     if constexpr (std::is_invocable_v<const Step&, image_view, sample_random&>) {
@@ -36,13 +38,16 @@ class augmentation {
     }
     return *this;
   }
+  /// The same of a temporary.
   template <class Step>
   augmentation&& then(Step step) && {
     return std::move(then(std::move(step)));
   }
 
-  bool empty() const noexcept { return on_views_.empty() && on_pictures_.empty(); }
+  bool empty() const noexcept { return on_views_.empty() && on_pictures_.empty(); }  ///< whether it has no steps
+  /// The steps that are called on the picture as it is stored, in order; they come before the others.
   const std::vector<picture_step>& on_pictures() const noexcept { return on_pictures_; }
+  /// The steps that are called on the pixels at their final size, in order.
   const std::vector<view_step>& on_views() const noexcept { return on_views_; }
 
  private:

@@ -21,6 +21,7 @@ class bad_sample : public error {
   bad_sample(std::uint64_t sample, std::string cause, std::string place = {}, std::string remedy = {})
       : error(errc::bad_data, std::move(cause), std::move(place), std::move(remedy)), sample_(sample) {}
 
+  /// The sample that was named; nothing where the loader knows which one it asked for.
   const std::optional<std::uint64_t>& sample() const noexcept { return sample_; }
 
  private:

@@ -18,6 +18,7 @@ enum class uneven : std::uint8_t {
   exact = 2,  ///< every sample once: the last batches are smaller, by ranks at most one sample apart; for evaluation
 };
 
+/// The name as written here.
 constexpr const char* to_string(uneven rest) noexcept {
   return rest == uneven::pad ? "pad" : rest == uneven::drop ? "drop" : "exact";
 }
@@ -60,7 +61,7 @@ class batch_plan {
              "a smaller batch, fewer ranks, or uneven::pad");
   }
 
-  const batch_plan_options& options() const noexcept { return options_; }
+  const batch_plan_options& options() const noexcept { return options_; }  ///< as they were given
   /// Samples of all ranks together in a whole step.
   std::uint64_t step_size() const noexcept { return options_.batch * options_.ranks; }
 

@@ -36,18 +36,23 @@ struct checkpoint_origin {
   std::string recipe;        ///< fingerprint of the recipe and its options, any text
   std::uint64_t layout = 0;  ///< hash of the model's names, shapes and types
   std::string libtorch;      ///< version
+  /// Compares member by member.
   friend bool operator==(const checkpoint_origin&, const checkpoint_origin&) = default;
 };
 
 /// What stands in a checkpoint's JSON file.
 struct checkpoint_record {
-  checkpoint_origin origin;
-  std::int64_t epoch = 0, round = 0, steps = 0, samples = 0;
-  std::uint64_t seed = 0;
+  checkpoint_origin origin;                    ///< what it was made with
+  std::int64_t epoch = 0;                      ///< whole passes over the data that are done
+  std::int64_t round = 0;                      ///< rounds done since the beginning
+  std::int64_t steps = 0;                      ///< optimizer steps of one rank since the beginning
+  std::int64_t samples = 0;                    ///< samples of all ranks since the beginning
+  std::uint64_t seed = 0;                      ///< of the training
   double progress = 0;                         ///< of the learning rate, from 0 to 1
   std::string library = DTASK_VERSION_STRING;  ///< version of dtask
   std::uint64_t bytes = 0;                     ///< of the safetensors file beside it
   std::string checksum;                        ///< of that file: XXH3-128, 32 hexadecimal digits
+  /// Compares member by member.
   friend bool operator==(const checkpoint_record&, const checkpoint_record&) = default;
 };
 
@@ -213,15 +218,17 @@ class checkpoint_folder {
   /// One that could not be used.
   struct skipped {
     std::string path;  ///< of the JSON file
-    std::string why;
+    std::string why;   ///< the reason, for a log
   };
+  /// One that is whole.
   struct found {
-    std::string path;  ///< without its ending
-    checkpoint_record record;
-    safetensors weights;
+    std::string path;          ///< without its ending
+    checkpoint_record record;  ///< what its JSON file says
+    safetensors weights;       ///< the other file, in memory
   };
+  /// What `newest_whole` found.
   struct search {
-    std::optional<found> newest;
+    std::optional<found> newest;  ///< nothing where none can be used
     std::vector<skipped> passed;  ///< what was newer, or no record at all, each with the reason
   };
 
@@ -252,7 +259,7 @@ class checkpoint_folder {
     return out;
   }
 
-  const std::string& path() const noexcept { return path_; }
+  const std::string& path() const noexcept { return path_; }  ///< of the folder, as it was given
 
  private:
   struct entry {

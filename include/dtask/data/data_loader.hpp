@@ -58,8 +58,8 @@ class data_loader {
                 "read(sample) and decode(raw, random), with collate(samples): see dtask::dataset");
 
  public:
-  using dataset_type = Dataset;
-  using batch_type = batch_of<Dataset>;
+  using dataset_type = Dataset;          ///< what is loaded
+  using batch_type = batch_of<Dataset>;  ///< what `next()` yields
 
   /// Starts nothing yet: the first `next()` or `start_epoch` does. Throws `error(invalid_argument)` for options that do
   /// not fit the dataset (see `batch_plan`) or bounds of nothing. `data` is shared: several loaders may use one.
@@ -67,9 +67,13 @@ class data_loader {
       : plan_(plan_options(data, options)), state_(std::make_unique<inner>(std::move(data), checked(options))) {
     note_plan();
   }
+  /// The same with a dataset of its own.
   explicit data_loader(Dataset data, const loader_options& options = {})
       : data_loader(std::make_shared<const Dataset>(std::move(data)), options) {}
+  /// Takes the loader over, with what runs for it. What is moved from is assigned to or destroyed, and not used
+  /// otherwise.
   data_loader(data_loader&&) noexcept = default;
+  /// The same; the loader that was here ends first, as in the destructor.
   data_loader& operator=(data_loader&& other) noexcept {
     if (this != &other) {
       end();
@@ -80,8 +84,10 @@ class data_loader {
   }
   ~data_loader() { end(); }
 
-  const Dataset& data() const noexcept { return *state_->shared->dataset; }
+  const Dataset& data() const noexcept { return *state_->shared->dataset; }  ///< the dataset; lives as long as this
+  /// As they were given; a `decode_concurrency` of 0 has become the number of cores.
   const loader_options& options() const noexcept { return state_->shared->options; }
+  /// Which samples the batches hold. After `restore` seed and shuffle are those of the state.
   const batch_plan& plan() const noexcept { return plan_; }
   /// Batches that are left of this epoch, those that bad samples may leave empty included. The same for all ranks, but
   /// for `uneven::exact`, where a rank's last one may be missing.
@@ -437,6 +443,7 @@ class data_loader {
   std::unique_ptr<inner> state_;
 };
 
+/// @cond internal
 template <class Dataset>
 data_loader(Dataset) -> data_loader<Dataset>;
 template <class Dataset>
@@ -445,5 +452,6 @@ template <class Dataset>
 data_loader(std::shared_ptr<Dataset>) -> data_loader<std::remove_const_t<Dataset>>;
 template <class Dataset>
 data_loader(std::shared_ptr<Dataset>, loader_options) -> data_loader<std::remove_const_t<Dataset>>;
+/// @endcond
 
 DTASK_END

@@ -18,12 +18,15 @@ DTASK_BEGIN
 /// What a dataset's function yields in the end: `T` of a `T`, a `result<T>`, a `task<T>` or a `task<result<T>>`.
 template <class T>
 struct settled {
-  using type = T;
+  using type = T;  ///< the answer
 };
+/// @cond internal
 template <class T>
 struct settled<result<T>> : settled<T> {};
 template <class T>
 struct settled<task<T>> : settled<T> {};
+/// @endcond
+/// The same, of a type that may be constant or a reference.
 template <class T>
 using settled_t = typename settled<std::remove_cvref_t<T>>::type;
 

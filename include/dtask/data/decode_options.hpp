@@ -18,7 +18,7 @@ struct decode_options {
   /// both sides is then decoded at 1/2, 1/4 or 1/8 of its size (never below twice the target), which costs a fraction
   /// of the time and changes the shrunk picture by about a grey level.
   int target_width = 0;
-  int target_height = 0;
+  int target_height = 0;  ///< the same of the height
 };
 
 DTASK_END

@@ -20,10 +20,12 @@ DTASK_BEGIN
 /// 10 GB/s.
 class content_fingerprint {
  public:
+  /// Goes on with a number. Result: this, for the next part.
   content_fingerprint& add(std::uint64_t number) noexcept {
     value_ = detail::mix(value_, number);
     return *this;
   }
+  /// Goes on with bytes and their number.
   content_fingerprint& add(std::span<const std::byte> data) noexcept {
     std::uint64_t lane[4] = {1, 2, 3, 4};
     std::size_t at = 0;
@@ -43,10 +45,11 @@ class content_fingerprint {
     }
     return add(static_cast<std::uint64_t>(data.size()));
   }
+  /// Goes on with a text's bytes and their number.
   content_fingerprint& add(std::string_view text) noexcept {
     return add(std::as_bytes(std::span(text.data(), text.size())));
   }
-  std::uint64_t value() const noexcept { return value_; }
+  std::uint64_t value() const noexcept { return value_; }  ///< of all that was added, in its order
 
  private:
   std::uint64_t value_ = 0;

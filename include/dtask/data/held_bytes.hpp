@@ -21,6 +21,7 @@ DTASK_BEGIN
 /// right for plain aggregates of numbers only.
 template <class T>
 struct held_bytes {
+  /// The bytes that `value` keeps, itself included.
   static std::uint64_t of(const T& value) noexcept {
     if constexpr (requires { static_cast<std::uint64_t>(value.size_bytes()); })
       return static_cast<std::uint64_t>(value.size_bytes());
@@ -28,6 +29,7 @@ struct held_bytes {
       return sizeof(T);
   }
 };
+/// @cond internal
 template <>
 struct held_bytes<bytes> {
   static std::uint64_t of(const bytes& value) noexcept { return sizeof(bytes) + value.size(); }
@@ -64,5 +66,6 @@ struct held_bytes<std::optional<T>> {
     return value ? held_bytes<T>::of(*value) : sizeof(value);
   }
 };
+/// @endcond
 
 DTASK_END

@@ -19,8 +19,8 @@ DTASK_BEGIN
 
 /// An array of unsigned bytes as IDX files hold them: pictures (count x rows x columns) or labels (count).
 struct idx_array {
-  std::vector<std::size_t> shape;
-  bytes data;  ///< row-major; a slice of the file where that was not compressed
+  std::vector<std::size_t> shape;  ///< elements per dimension
+  bytes data;                      ///< row-major; a slice of the file where that was not compressed
 
   /// Number of elements along the first dimension.
   std::size_t count() const noexcept { return shape.empty() ? 0 : shape.front(); }

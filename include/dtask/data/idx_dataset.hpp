@@ -27,8 +27,12 @@
 DTASK_BEGIN
 
 /// Which part of a dataset: what is trained on, or what is held out for evaluation.
-enum class split : std::uint8_t { train = 0, test = 1 };
+enum class split : std::uint8_t {
+  train = 0,  ///< what is trained on
+  test = 1,   ///< what is held out
+};
 
+/// The name as written here.
 constexpr const char* to_string(split which) noexcept { return which == split::train ? "train" : "test"; }
 
 /// How an `idx_dataset` reads its files and what it makes of pixels.
@@ -42,8 +46,9 @@ struct idx_options {
 /// Grey pictures with labels in IDX files, as MNIST and Fashion-MNIST come: `data_loader`'s dataset of whole batches in
 /// memory.
 ///
-///     dtask::idx_dataset data("fashion-mnist", dtask::split::train, {.scale = {.mean = {0.286F}, .deviation =
-///     {0.353F}}}); data.augment(dtask::augmentation().then(dtask::random_flip{}));
+///     const dtask::normalisation scale{.mean = {0.286F}, .deviation = {0.353F}};
+///     dtask::idx_dataset data("fashion-mnist", dtask::split::train, {.scale = scale});
+///     data.augment(dtask::augmentation().then(dtask::random_flip{}));
 ///
 /// A batch is a `picture_batch` of one channel. Copies share the pixels. Thread-safe once it is set up.
 class idx_dataset {
@@ -91,25 +96,31 @@ class idx_dataset {
     steps_ = std::move(steps);
   }
 
-  std::uint64_t size() const noexcept { return pictures_.count(); }
+  std::uint64_t size() const noexcept { return pictures_.count(); }  ///< number of pictures, at least 1
   /// A hash of shape, labels and pixels.
   std::uint64_t fingerprint() const noexcept { return fingerprint_; }
-  std::int64_t rows() const noexcept { return static_cast<std::int64_t>(pictures_.shape[1]); }
-  std::int64_t columns() const noexcept { return static_cast<std::int64_t>(pictures_.shape[2]); }
+  std::int64_t rows() const noexcept { return static_cast<std::int64_t>(pictures_.shape[1]); }     ///< height, pixels
+  std::int64_t columns() const noexcept { return static_cast<std::int64_t>(pictures_.shape[2]); }  ///< width, pixels
   /// One more than the largest label.
   std::int64_t classes() const noexcept { return classes_; }
+  /// The class of a picture. Precondition: `sample < size()`.
   std::int64_t label(std::uint64_t sample) const noexcept {
     return std::to_integer<std::int64_t>(labels_.data[static_cast<std::size_t>(sample)]);
   }
-  /// The pixels as they are stored: rows x columns bytes.
+  /// The pixels as they are stored: rows x columns bytes, valid for as long as this or a copy of it lives.
+  /// Precondition: `sample < size()`.
   std::span<const std::byte> pixels(std::uint64_t sample) const noexcept {
     const std::size_t n = pictures_.shape[1] * pictures_.shape[2];
     return pictures_.data.span().subspan(static_cast<std::size_t>(sample) * n, n);
   }
+  /// What errors call a picture: the folder and its number; empty where the arrays came from memory.
   std::string source(std::uint64_t sample) const {
     return folder_.empty() ? std::string() : folder_ + ", picture " + std::to_string(sample);
   }
 
+  /// The batch of these pictures in this order: augmented with the random numbers of `keys`, then normalised. A
+  /// loader calls it. Precondition: each of `samples` is below `size()`. Throws std::bad_alloc and what steps of the
+  /// augmentation throw. Thread-safe.
   picture_batch gather(std::span<const std::uint64_t> samples, sample_keys keys) const {
     const std::size_t n = pictures_.shape[1] * pictures_.shape[2];
     mutable_bytes inputs(samples.size() * n * sizeof(float)), targets(samples.size() * sizeof(std::int64_t));

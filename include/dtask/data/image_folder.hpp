@@ -32,9 +32,9 @@ DTASK_BEGIN
 
 /// How an `image_folder` reads its pictures and what it makes of them.
 struct image_folder_options {
-  int width = 224;   ///< of what goes into a batch, pixels
-  int height = 224;  ///< of what goes into a batch, pixels
-  normalisation scale{};
+  int width = 224;          ///< of what goes into a batch, pixels
+  int height = 224;         ///< of what goes into a batch, pixels
+  normalisation scale{};    ///< of the three channels
   decode_options decode{};  ///< limits; without a target a JPEG is decoded near `width` x `height` where no step crops
   std::uint64_t max_file_bytes = std::uint64_t{256} << 20;  ///< a larger file is a bad sample
   std::uint64_t max_files = 100'000'000;                    ///< more are refused
@@ -54,14 +54,15 @@ class image_folder {
  public:
   /// A file, read.
   struct stored {
-    std::uint64_t sample = 0;
-    bytes file;
-    std::uint64_t size_bytes() const noexcept { return sizeof(*this) + file.size(); }
+    std::uint64_t sample = 0;                                                          ///< which one it is
+    bytes file;                                                                        ///< its contents
+    std::uint64_t size_bytes() const noexcept { return sizeof(*this) + file.size(); }  ///< for the loader's bound
   };
   /// A picture at its final size.
   struct decoded {
-    std::uint64_t sample = 0;
-    picture pixels;
+    std::uint64_t sample = 0;  ///< which one it is
+    picture pixels;            ///< decoded, augmented and resized
+    /// For the loader's bound in bytes.
     std::uint64_t size_bytes() const noexcept { return sizeof(*this) + pixels.rgb.size(); }
   };
 
@@ -85,11 +86,12 @@ class image_folder {
   /// From now on pictures are changed by `steps` as they are decoded.
   void augment(augmentation steps) { steps_ = std::move(steps); }
 
-  std::uint64_t size() const noexcept { return files_.size(); }
+  std::uint64_t size() const noexcept { return files_.size(); }  ///< number of pictures, at least 1
   /// A hash of the files' names and sizes, in order. Contents are not read.
   std::uint64_t fingerprint() const noexcept { return fingerprint_; }
   /// The classes' names; a label is a place in it.
   const std::vector<std::string>& classes() const noexcept { return classes_; }
+  /// The class of a picture: a place in `classes()`. Precondition: `sample < size()`.
   std::int64_t label(std::uint64_t sample) const noexcept {
     const auto after = std::upper_bound(begins_.begin(), begins_.end(), sample);
     return after - begins_.begin() - 1;
@@ -97,9 +99,14 @@ class image_folder {
   /// The file.
   std::string source(std::uint64_t sample) const { return folder_ + "/" + files_[static_cast<std::size_t>(sample)]; }
 
+  /// Reads a picture's file, on the threads for blocking calls where `offload_reads` is set. A loader calls it; this
+  /// outlives the task. Result: the file, or `not_found`, `io_error`, or `too_large` above `max_file_bytes`.
   task<result<stored>> read(std::uint64_t sample) const {
     return read_it(sample, source(sample), options_.max_file_bytes, options_.offload_reads);
   }
+  /// Decodes, augments and resizes a picture; `random` gives the augmentation's draws. A loader calls it. Result: the
+  /// picture, or what `decode_picture` says. Throws std::bad_alloc and what steps of the augmentation throw. Blocks
+  /// meanwhile.
   result<decoded> decode(stored from, sample_random& random) const {
     decode_options how = options_.decode;
     if (how.target_width == 0 && how.target_height == 0 && steps_.on_pictures().empty()) {
@@ -116,6 +123,7 @@ class image_folder {
     for (const auto& step : steps_.on_views()) step(image_view(out.pixels), random);
     return out;
   }
+  /// Normalises pictures into one batch, in this order. A loader calls it. Throws std::bad_alloc.
   picture_batch collate(std::vector<decoded> samples) const {
     const std::size_t n = static_cast<std::size_t>(options_.width) * static_cast<std::size_t>(options_.height);
     mutable_bytes inputs(samples.size() * n * 3 * sizeof(float)), targets(samples.size() * sizeof(std::int64_t));

@@ -18,14 +18,15 @@ struct loader_state {
   std::uint32_t version = 1;      ///< of this layout and of the order it stands for
   std::uint64_t samples = 0;      ///< of the dataset
   std::uint64_t fingerprint = 0;  ///< of the dataset
-  std::uint64_t seed = 0;
-  std::uint64_t epoch = 0;
-  std::uint64_t position = 0;  ///< in the epoch's order, in samples of all ranks; `samples`: the epoch is over
-  bool shuffle = true;
-  std::uint64_t batch = 1;  ///< of the loader whose state it is; the one that goes on may have another
-  std::uint64_t ranks = 1;
+  std::uint64_t seed = 0;         ///< of the order and of the augmentation
+  std::uint64_t epoch = 0;        ///< that it is in
+  std::uint64_t position = 0;     ///< in the epoch's order, in samples of all ranks; `samples`: the epoch is over
+  bool shuffle = true;            ///< whether the order is shuffled
+  std::uint64_t batch = 1;        ///< of the loader whose state it is; the one that goes on may have another
+  std::uint64_t ranks = 1;        ///< the same
   /// Positions of steps beyond `position` that an unordered loader has handed out; at most as many as it loads ahead.
   std::vector<std::uint64_t> ahead;
+  /// Compares member by member.
 
   friend bool operator==(const loader_state&, const loader_state&) = default;
 };

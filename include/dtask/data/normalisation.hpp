@@ -11,8 +11,8 @@ DTASK_BEGIN
 
 /// How pixels become what a network sees: `(pixel / 255 - mean) / deviation`, per channel.
 struct normalisation {
-  std::array<float, 3> mean{0.0F, 0.0F, 0.0F};
-  std::array<float, 3> deviation{1.0F, 1.0F, 1.0F};  ///< none of them 0
+  std::array<float, 3> mean{0.0F, 0.0F, 0.0F};       ///< in parts of 255
+  std::array<float, 3> deviation{1.0F, 1.0F, 1.0F};  ///< in parts of 255; none of them 0
 
   /// Pixels with `channels` (1 or 3) bytes side by side into as many planes of `count` floats each, one after the other
   /// in `out`. Thread-safe.

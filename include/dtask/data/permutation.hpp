@@ -29,7 +29,7 @@ class permutation {
     for (std::size_t i = 0; i < rounds_; ++i) keys_[i] = detail::mix(key += detail::golden);
   }
 
-  std::uint64_t size() const noexcept { return size_; }
+  std::uint64_t size() const noexcept { return size_; }  ///< how many numbers
 
   /// The number at `position`. Precondition: `position < size()`.
   std::uint64_t operator[](std::uint64_t position) const noexcept {

@@ -39,6 +39,7 @@ inline void shift_window(image_view image, int dx, int dy, std::uint8_t fill = 0
 struct random_crop {
   int padding = 4;        ///< pixels on each side; not negative
   std::uint8_t fill = 0;  ///< what the padding is made of, before it is normalised
+  /// Draws the place and moves the window there (`shift_window`).
   void operator()(image_view image, sample_random& random) const noexcept {
     const auto places = static_cast<std::uint64_t>(padding) * 2 + 1;
     const int dx = static_cast<int>(random.below(places)) - padding;

@@ -27,7 +27,8 @@ inline void flip_horizontally(image_view image) noexcept {
 
 /// A step of an augmentation: left and right exchanged with a probability. One draw.
 struct random_flip {
-  double probability = 0.5;
+  double probability = 0.5;  ///< of the exchange, from 0 to 1
+  /// Draws, and exchanges left and right or leaves the picture as it is.
   void operator()(image_view image, sample_random& random) const noexcept {
     if (random.chance(probability)) flip_horizontally(image);
   }

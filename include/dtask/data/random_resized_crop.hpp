@@ -28,13 +28,14 @@ inline picture crop(const picture& from, int left, int top, int width, int heigh
 /// logarithm, ten attempts, then the largest part in the middle whose ratio is allowed). `exp` and `log` round
 /// differently in different C libraries, so a part may differ by a pixel between systems.
 struct random_resized_crop {
-  int width = 224;         ///< of the result, pixels
-  int height = 224;        ///< of the result, pixels
-  double min_area = 0.08;  ///< of the part, in parts of the picture's
-  double max_area = 1.0;
+  int width = 224;             ///< of the result, pixels
+  int height = 224;            ///< of the result, pixels
+  double min_area = 0.08;      ///< of the part, in parts of the picture's
+  double max_area = 1.0;       ///< of the part, in parts of the picture's; not below `min_area`
   double min_ratio = 3.0 / 4;  ///< width to height of the part
-  double max_ratio = 4.0 / 3;
+  double max_ratio = 4.0 / 3;  ///< width to height of the part; not below `min_ratio`
 
+  /// Draws a part and puts it, resized, in place of the picture. Throws std::bad_alloc.
   void operator()(picture& image, sample_random& random) const {
     const double area = static_cast<double>(image.width) * image.height;
     int w = 0, h = 0, left = 0, top = 0;

@@ -19,7 +19,7 @@ DTASK_BEGIN
 
 /// One named array of a safetensors file.
 struct safetensor {
-  std::string name;
+  std::string name;                 ///< unlike all others of the file, and not `__metadata__`
   std::string dtype;                ///< as the format spells it: F32, F16, BF16, I64, U8, BOOL ...
   std::vector<std::int64_t> shape;  ///< elements per dimension, row-major; empty for a scalar
   bytes data;                       ///< little endian; a slice of the file it was read from
@@ -28,8 +28,8 @@ struct safetensor {
 /// The contents of a safetensors file: text metadata and named arrays (https://github.com/huggingface/safetensors,
 /// format description).
 struct safetensors {
-  std::map<std::string, std::string> metadata;
-  std::vector<safetensor> tensors;  ///< in the order of their data
+  std::map<std::string, std::string> metadata;  ///< the header's `__metadata__`
+  std::vector<safetensor> tensors;              ///< in the order of their data
 
   /// The array of that name, or nullptr.
   const safetensor* find(std::string_view name) const noexcept {

@@ -17,12 +17,14 @@ DTASK_BEGIN
 /// generator belongs to one thread at a time.
 class sample_random {
  public:
-  using result_type = std::uint64_t;
+  using result_type = std::uint64_t;  ///< of a draw, for `<random>`
 
+  /// The generator of this sample, before its first draw.
   sample_random(std::uint64_t seed, std::uint64_t epoch, std::uint64_t sample) noexcept
       : counter_(detail::mix(detail::mix(seed, epoch), sample)), key_(detail::mix(counter_, detail::golden ^ sample)) {}
 
-  static constexpr result_type min() noexcept { return 0; }
+  static constexpr result_type min() noexcept { return 0; }  ///< the smallest draw, for `<random>`
+  /// The largest draw, for `<random>`.
   static constexpr result_type max() noexcept { return std::numeric_limits<result_type>::max(); }
   /// The next 64 random bits.
   result_type operator()() noexcept { return detail::mix(detail::mix(counter_ += detail::golden) ^ key_); }
@@ -51,8 +53,9 @@ class sample_random {
 
 /// The random numbers of the samples of one epoch, for a dataset that fills whole batches.
 struct sample_keys {
-  std::uint64_t seed = 0;
-  std::uint64_t epoch = 0;
+  std::uint64_t seed = 0;   ///< of the loader
+  std::uint64_t epoch = 0;  ///< that is loaded
+  /// The generator of one sample, before its first draw.
   sample_random of(std::uint64_t sample) const noexcept { return {seed, epoch, sample}; }
 };
 

@@ -27,15 +27,15 @@ DTASK_BEGIN
 
 /// What a rank returns from a synchronous step.
 struct gradient_part {
-  std::int32_t rank = 0;
+  std::int32_t rank = 0;              ///< whose part it is, from 0
   std::int64_t samples = 0;           ///< over how many samples the gradients are summed
   std::vector<at::Tensor> gradients;  ///< `flat_model::gradients()` of the summed loss
 };
 /// What a rank returns from a round of local steps.
 struct state_part {
-  std::int32_t rank = 0;
+  std::int32_t rank = 0;     ///< whose part it is, from 0
   std::int64_t samples = 0;  ///< on how many samples it was trained in this round
-  training_state state;
+  training_state state;      ///< the rank's model after its steps
 };
 
 /// What becomes of the ranks' own optimizer states at the end of a round.
@@ -47,8 +47,8 @@ enum class optimizer_merge : std::uint8_t {
 /// DiLoCo's outer optimizer: SGD with Nesterov momentum on the averaged change (arXiv 2311.08105; the defaults are the
 /// paper's).
 struct diloco_options {
-  double rate = 0.7;
-  double momentum = 0.9;
+  double rate = 0.7;      ///< learning rate of the outer step
+  double momentum = 0.9;  ///< of the outer step
 };
 
 namespace detail {

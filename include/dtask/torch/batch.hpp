@@ -15,11 +15,12 @@ DTASK_BEGIN
 
 /// What a network is trained on at a time: samples along the first dimension, and what it should answer to each.
 struct batch {
-  at::Tensor inputs;
-  at::Tensor targets;
+  at::Tensor inputs;                   ///< [size, ...]
+  at::Tensor targets;                  ///< [size, ...]
   std::vector<std::uint64_t> samples;  ///< which of the dataset they are, in order
 
-  std::int64_t size() const { return inputs.defined() ? inputs.size(0) : 0; }
+  std::int64_t size() const { return inputs.defined() ? inputs.size(0) : 0; }  ///< number of samples
+  /// The memory that it keeps, for bounds in bytes.
   std::uint64_t size_bytes() const {
     const auto of = [](const at::Tensor& t) { return t.defined() ? std::uint64_t{t.nbytes()} : 0; };
     return sizeof(*this) + samples.size() * sizeof(samples[0]) + of(inputs) + of(targets);

@@ -30,10 +30,10 @@ DTASK_BEGIN
 /// weights (`load_model`, safetensors.torch.load_file); "optimizer/SLOT/PARAMETER", "optimizer/steps" and
 /// "kept/KEY/PARAMETER" stand beside them.
 struct checkpoint {
-  training_state state;
-  std::string recipe;  ///< fingerprint of the recipe and its options
-  std::uint64_t seed = 0;
-  double progress = 0;  ///< of the learning rate, from 0 to 1
+  training_state state;    ///< weights, buffers, optimizer, counters
+  std::string recipe;      ///< fingerprint of the recipe and its options
+  std::uint64_t seed = 0;  ///< of the training
+  double progress = 0;     ///< of the learning rate, from 0 to 1
   /// What the trainer keeps besides, each in segments like the parameters': "outer_momentum" of DiLoCo,
   /// "weight_average"; no segments where there is nothing yet. Keys have no slash and no comma.
   std::map<std::string, std::vector<at::Tensor>> kept;
@@ -174,7 +174,7 @@ inline std::string write_checkpoint(const checkpoint_folder& folder, const check
 
 /// What `read_newest_checkpoint` found.
 struct resumed {
-  std::optional<checkpoint> found;
+  std::optional<checkpoint> found;                 ///< nothing where none can be used
   std::string path;                                ///< of `found`, without the ending
   std::vector<checkpoint_folder::skipped> passed;  ///< which newer ones could not be used, and why
 };

@@ -44,13 +44,14 @@ class cpu_device {
                   std::string(ctx.worker()),
                   "start the worker without --device, or give dtask::cuda::worker_device to dtask::training");
   }
-  c10::Device device() const noexcept { return c10::Device(c10::DeviceType::CPU); }
-  static std::string name() { return detail::processor_name(); }
-  static constexpr bool is_later() noexcept { return false; }
+  c10::Device device() const noexcept { return c10::Device(c10::DeviceType::CPU); }  ///< the CPU
+  static std::string name() { return detail::processor_name(); }                     ///< the kind of processor
+  static constexpr bool is_later() noexcept { return false; }  ///< operations are done when they return
+  /// A guard that changes nothing.
   struct entered {
     ~entered() {}  // no "unused" warning where it is a guard by name
   };
-  entered enter() const noexcept { return {}; }
+  entered enter() const noexcept { return {}; }  ///< changes nothing: there are no streams
 };
 
 DTASK_END

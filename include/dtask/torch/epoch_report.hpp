@@ -18,10 +18,10 @@ struct epoch_report {
   tally held_out;            ///< what the recipe counted there: every sample once
   double rate = 0;           ///< factor of the learning rate in the last step
 
-  std::int64_t rounds = 0;
-  std::int64_t samples = 0;  ///< of all ranks
-  double seconds = 0;        ///< of the training rounds
-  double evaluation_seconds = 0;
+  std::int64_t rounds = 0;         ///< that were whole
+  std::int64_t samples = 0;        ///< of all ranks
+  double seconds = 0;              ///< of the training rounds
+  double evaluation_seconds = 0;   ///< of the evaluation
   double stall_seconds = 0;        ///< that parts waited for their batches, summed over ranks
   std::uint64_t bytes = 0;         ///< states sent and parts received, by their own sizes
   std::int64_t parts_again = 0;    ///< parts that were done again after a loss
@@ -34,8 +34,9 @@ struct epoch_report {
 
   /// Whether the same seed gives the same bytes again; else `why_not` says why not.
   bool reproducible = true;
-  std::vector<std::string> why_not;
+  std::vector<std::string> why_not;  ///< each reason once, in words; empty where it does
 
+  /// Samples of all ranks per second of the training rounds; 0 where there were none.
   double images_per_second() const noexcept { return seconds > 0 ? static_cast<double>(samples) / seconds : 0; }
 };
 

@@ -27,15 +27,17 @@ struct tensor_entry {
   std::vector<std::int64_t> shape;  ///< elements per dimension
   std::uint8_t dtype = 0;           ///< the code of its element type on the wire (tensor_codec.hpp)
   bool channels_last = false;       ///< four dimensions, the second one innermost in memory
+  /// Compares member by member.
   friend bool operator==(const tensor_entry&, const tensor_entry&) = default;
 };
 
 /// Which tensors a model has, in the model's own order. Two models fit each other where their layouts are equal.
 struct parameter_layout {
-  std::vector<tensor_entry> entries;
+  std::vector<tensor_entry> entries;  ///< one for each tensor
 
   /// XXH3-64 of names, shapes, element types and memory formats: equal on every machine.
   std::uint64_t hash() const;
+  /// Compares entry by entry, in order.
   friend bool operator==(const parameter_layout&, const parameter_layout&) = default;
 };
 
@@ -45,8 +47,8 @@ struct parameter_layout {
 /// Segments are ordered by the code of their element type. In a segment the tensors lie in the order of the layout,
 /// each at the next multiple of 64 bytes; what lies between them is zero.
 struct flat_tensors {
-  parameter_layout layout;
-  std::vector<at::Tensor> segments;
+  parameter_layout layout;           ///< which tensors lie in the segments
+  std::vector<at::Tensor> segments;  ///< one-dimensional and contiguous
 };
 
 namespace detail {

@@ -53,9 +53,8 @@ using recipe_data = settled_t<decltype(data_of(std::declval<const R&>(), split::
 ///
 /// - `std::int32_t batch`: samples of one rank in a batch.
 /// - `auto model() const`: a `std::shared_ptr` of a `torch::nn::Module`, with its first weights.
-/// - `auto optimizer(dtask::parameters) const`: a `std::unique_ptr` of one of LibTorch's optimizers over them: SGD,
-/// Adam,
-///   AdamW, RMSprop, Adagrad.
+/// - `auto optimizer(dtask::parameters) const`: a `std::unique_ptr` of one of LibTorch's optimizers over them (SGD,
+///   Adam, AdamW, RMSprop, Adagrad).
 /// - `data(dtask::split) const`, or `data(dtask::split, dtask::job_context&) const`: a dataset (see `dtask::dataset`)
 ///   for training, or held out, or a task of one. Made once per worker.
 /// - `at::Tensor loss(Module&, const dtask::batch&, dtask::tally&) const`: the mean loss over the batch; counts what it

@@ -12,16 +12,23 @@ DTASK_BEGIN
 /// How the ranks of a training come together: what a round is, and what is made of its parts. Made by `sync`,
 /// `local_sgd`, `average` and `diloco`; it travels.
 struct strategy {
-  enum class way : std::uint8_t { sync, local, average, diloco };
-  way how = way::sync;
+  /// What is made of the parts of a round: each is described where it is made.
+  enum class way : std::uint8_t {
+    sync,     ///< `dtask::sync`
+    local,    ///< `dtask::local_sgd`
+    average,  ///< `dtask::average`
+    diloco,   ///< `dtask::diloco`
+  };
+  way how = way::sync;  ///< which one
   /// Batches of a rank in one round: those whose gradients are summed (`sync`), or those after each of which the rank's
   /// own optimizer takes a step. 0: a whole epoch.
   std::int64_t batches = 1;
   optimizer_merge merge = optimizer_merge::average;  ///< what becomes of the ranks' own optimizers
-  diloco_options outer{};
+  diloco_options outer{};                            ///< of `diloco`
 
   /// Whether a rank takes steps of its own.
   bool is_local() const noexcept { return how != way::sync; }
+  /// Compares member by member.
   friend bool operator==(const strategy& a, const strategy& b) noexcept {
     return a.how == b.how && a.batches == b.batches && a.merge == b.merge && a.outer.rate == b.outer.rate &&
            a.outer.momentum == b.outer.momentum;

@@ -72,11 +72,13 @@ class tally {
     }
   }
 
-  std::int64_t samples() const noexcept { return samples_; }
+  std::int64_t samples() const noexcept { return samples_; }  ///< how many were counted
+  /// Whether something was added under this name.
   bool contains(std::string_view name) const { return sums_.find(name) != sums_.end(); }
-  /// The sum, exact in `whole` and rounded in `value`. Throws `error(errc::not_found)` for a name that was never added,
+  /// The sum of the whole numbers, exact. Throws `error(errc::not_found)` for a name that was never added,
   /// `errc::invalid_argument` for one whose sum still lies on a device.
   std::int64_t whole(std::string_view name) const { return find(name).whole; }
+  /// The sum of all numbers, rounded. Throws as `whole`.
   double value(std::string_view name) const {
     const sum& s = find(name);
     return static_cast<double>(s.whole) + s.real;
@@ -93,11 +95,15 @@ class tally {
     return out;
   }
 
+  /// @cond internal
   struct sum {
     std::int64_t whole = 0;
     double real = 0;
     friend bool operator==(const sum&, const sum&) = default;
   };
+  /// @endcond
+
+  /// Equal samples and sums; what still lies on a device does not count.
   friend bool operator==(const tally& a, const tally& b) { return a.samples_ == b.samples_ && a.sums_ == b.sums_; }
   /// For cereal.
   template <class Archive>

@@ -26,9 +26,10 @@ DTASK_BEGIN
 /// Errors: `encode_failed` and `decode_failed` with the reason.
 template <>
 struct codec<at::Tensor> {
-  static constexpr std::string_view words = "tensor";
-  static constexpr std::uint8_t max_rank = 32;
+  static constexpr std::string_view words = "tensor";  ///< its shape, as `describe` says it
+  static constexpr std::uint8_t max_rank = 32;         ///< the most dimensions that travel
 
+  /// Writes a tensor. Throws `error(encode_failed)` for one that does not travel.
   static void save(encoder& to, const at::Tensor& tensor) {
     if (!tensor.defined()) return to.put(std::uint8_t{0});
     const detail::tensor_dtype* type = detail::find_dtype(tensor.scalar_type());
@@ -53,6 +54,7 @@ struct codec<at::Tensor> {
     to.block(data);
   }
 
+  /// Reads a tensor. Throws `error(decode_failed)` for what `save` does not write.
   static void load(decoder& from, at::Tensor& tensor) {
     const auto code = from.get<std::uint8_t>();
     if (code == 0) {

@@ -22,7 +22,9 @@ DTASK_BEGIN
 /// Copies share the tensors, which must not be written to meanwhile. Thread-safe once it is set up.
 class tensor_dataset {
  public:
+  /// A batch is gathered inside `next()`, not handed over between threads.
   static constexpr bool in_memory = true;
+  /// Changes a gathered batch in place: see `then`.
   using transform = std::function<void(batch&, sample_keys)>;
 
   /// `inputs` and `targets`: on the CPU, as many samples along the first dimension, at least one. Tensors that are not
@@ -47,12 +49,14 @@ class tensor_dataset {
   /// numbers of a sample from `keys.of(batch.samples[i])`.
   void then(transform change) { change_ = std::move(change); }
 
-  std::uint64_t size() const { return static_cast<std::uint64_t>(inputs_.size(0)); }
+  std::uint64_t size() const { return static_cast<std::uint64_t>(inputs_.size(0)); }  ///< number of samples
   /// A hash of types, shapes and elements.
   std::uint64_t fingerprint() const noexcept { return fingerprint_; }
-  const at::Tensor& inputs() const noexcept { return inputs_; }
-  const at::Tensor& targets() const noexcept { return targets_; }
+  const at::Tensor& inputs() const noexcept { return inputs_; }    ///< of all samples; shares their memory
+  const at::Tensor& targets() const noexcept { return targets_; }  ///< of all samples; shares their memory
 
+  /// The batch of these samples in this order, copied, then changed by the function of `then` with `keys`. A loader
+  /// calls it. Throws c10::Error for a sample that does not exist, and what that function throws. Thread-safe.
   batch gather(std::span<const std::uint64_t> samples, sample_keys keys) const {
     batch out;
     out.samples.assign(samples.begin(), samples.end());

@@ -199,7 +199,7 @@ class torch_promise : public torch_promise_base<T, Parameters...>::type {
 template <class T>
 class [[nodiscard("dtask: a task does nothing until it is awaited")]] torch_task : public task<T> {
  public:
-  torch_task() noexcept = default;
+  torch_task() noexcept = default;  ///< empty
 
  private:
   template <class, class...>
@@ -209,9 +209,11 @@ class [[nodiscard("dtask: a task does nothing until it is awaited")]] torch_task
 
 DTASK_END
 
+/// @cond internal
 template <class T, class... Parameters>
 struct std::coroutine_traits<dtask::torch_task<T>, Parameters...> {
   using promise_type =
       std::conditional_t<(dtask::detail::is_task<Parameters> || ...), dtask::detail::torch_promise<T, Parameters...>,
                          dtask::detail::torch_promise<T>>;
 };
+/// @endcond

@@ -61,6 +61,7 @@ class trainer {
   using plan_type = detail::training_plan<recipe_type>;
 
  public:
+  /// What the recipe's `model()` makes.
   using module_type = detail::recipe_module<recipe_type>;
 
   /// Makes the model, with the first weights of the seed, and its optimizer. `c`: knows `Training`. Throws `error`:
@@ -129,12 +130,13 @@ class trainer {
   }
   /// Where the training stands: weights, buffers, optimizer, counters.
   training_state state() { return current(); }
-  const training_options& options() const noexcept { return options_; }
-  const recipe_type& recipe() const noexcept { return plan_.recipe; }
+  const training_options& options() const noexcept { return options_; }  ///< as they were given
+  const recipe_type& recipe() const noexcept { return plan_.recipe; }    ///< as it was given
   /// Steps of a whole epoch; 0 before the first `next`.
   std::int64_t steps_per_epoch() const noexcept { return steps_per_epoch_; }
-  /// The checkpoint from which it went on; empty: it began anew. And which newer ones were not taken, and why.
+  /// The checkpoint from which it went on; empty: it began anew.
   const std::string& resumed_from() const noexcept { return resumed_from_; }
+  /// Which newer ones were not taken: "path: reason" of each.
   const std::vector<std::string>& skipped_checkpoints() const noexcept { return skipped_; }
 
  private:

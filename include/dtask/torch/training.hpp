@@ -297,8 +297,9 @@ class training : public job<Name, pure> {
   using loader_type = data_loader<dataset_type>;
 
  public:
-  using recipe_type = Recipe;
+  using recipe_type = Recipe;  ///< what is trained
 
+  /// @cond internal
   task<detail::part_answer> operator()(job_context& ctx, const detail::part_order& order) {
     if (!device_) device_ = std::make_unique<Device>(ctx);
     const blob plan = sent(ctx, order.run + "/plan");
@@ -325,6 +326,7 @@ class training : public job<Name, pure> {
     }
     return evaluate(ctx, order);
   }
+  /// @endcond
 
  private:
   /// Lets go what other trainings of this client have loaded here, if they have ended: their plan was withdrawn. So a

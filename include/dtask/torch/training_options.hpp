@@ -21,9 +21,9 @@ enum class on_loss : std::uint8_t {
 
 /// How a `trainer` trains.
 struct training_options {
-  dtask::strategy strategy = sync();
-  std::int32_t ranks = 1;     ///< parts of a round; any number of workers serves them
-  std::int64_t epochs = 1;    ///< passes over the training data
+  dtask::strategy strategy = sync();  ///< what a round is
+  std::int32_t ranks = 1;             ///< parts of a round; any number of workers serves them
+  std::int64_t epochs = 1;            ///< passes over the training data
   std::uint64_t seed = 0;     ///< of the first weights, the order of the data, its augmentation and random layers
   uneven rest = uneven::pad;  ///< what becomes of samples that fill no whole step; `pad` or `drop`
   learning_rate rate{};      ///< factor of the optimizer's own rate over progress; a recipe's `rate(double)` goes first
@@ -32,7 +32,7 @@ struct training_options {
   bool bf16 = false;         ///< forward passes under autocast to bfloat16
   int threads = 1;           ///< of one operation, in a part and in the trainer; results depend on it
 
-  dtask::on_loss on_loss = on_loss::rerun;
+  dtask::on_loss on_loss = on_loss::rerun;             ///< what a round does where a worker is lost with a part of it
   std::int32_t min_ranks = 1;                          ///< with `drop`: fewer parts than this are an error
   duration round_within = no_deadline;                 ///< of a part; with `drop` one that takes longer is dropped
   duration no_worker_after = std::chrono::minutes(5);  ///< without any worker for this long the training ends

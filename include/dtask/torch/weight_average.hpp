@@ -57,7 +57,7 @@ class weight_average {
     }
   }
 
-  double decay() const noexcept { return decay_; }
+  double decay() const noexcept { return decay_; }  ///< of one update
   /// The average, in segments like those of the weights; empty before the first update. They change with the next one:
   /// `clone()` what is to rest or travel.
   const std::vector<at::Tensor>& segments() const noexcept { return segments_; }
