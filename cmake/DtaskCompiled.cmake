@@ -57,7 +57,7 @@ function(dtask_compiled_library name interface)
   add_library(${name} STATIC EXCLUDE_FROM_ALL ${files})
   target_link_libraries(${name} PUBLIC ${interface})
   set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE ON COMPILE_WARNING_AS_ERROR OFF
-    CXX_CLANG_TIDY "" CXX_CPPCHECK "" CXX_INCLUDE_WHAT_YOU_USE "")
+    CXX_SCAN_FOR_MODULES OFF CXX_CLANG_TIDY "" CXX_CPPCHECK "" CXX_INCLUDE_WHAT_YOU_USE "")
   if(TARGET dtask_warnings)
     target_link_libraries(${name} PRIVATE dtask_warnings)
   else()

@@ -72,3 +72,12 @@ macro(dtask_need_cuda)
     dtask_lacks("dtask::cuda needs a LibTorch that is built for CUDA, with the CUDA runtime (headers, libcudart) beside it or in CUDAToolkit_ROOT.")
   endif()
 endmacro()
+
+# After DtaskModule.cmake. Its names are those of main as well.
+macro(dtask_need_module)
+  dtask_module_lack(dtask_lack)
+  if(dtask_lack)
+    dtask_lacks("${dtask_lack}")
+  endif()
+  dtask_find_main(REQUIRED)
+endmacro()

@@ -154,6 +154,8 @@ setup() {
       # dtask got through package managers, without a network.
       packaging)
         need_packages build-essential pkg-config python3-venv debhelper dpkg-dev lintian bash-completion man-db
+        # For `import dtask;`.
+        need_packages clang-19 clang-tools-19
         need_conan
         need_cmakes
         ;;

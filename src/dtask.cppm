@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: BSL-1.0
-// `import dtask;`: what <dtask/dtask.hpp> and <dtask/main.hpp> declare in namespace dtask. tests/lint/module.py keeps the
-// list. Macros do not come with it.
+/// `import dtask;`: the public names of <dtask/dtask.hpp> and <dtask/main.hpp>, without their macros. The list is written
+/// by tests/packaging/module_names.py . clang++-19 --fix; a test fails where a name is missing.
+///
+/// Compiled where it is used (cmake/DtaskModule.cmake), on dtask::main_compiled.
 module;
+
 #include <dtask/dtask.hpp>
 #include <dtask/main.hpp>
 
 export module dtask;
 
-// clang-format off: one name a line
 export namespace dtask {
 using dtask::advise_huge_pages;
 using dtask::any_range_result;
@@ -193,12 +195,13 @@ using dtask::worker_exit;
 using dtask::worker_options;
 using dtask::worker_role;
 using dtask::worker_status;
-namespace exit_code {
+}  // namespace dtask
+
+export namespace dtask::exit_code {
 using dtask::exit_code::by_signal;
 using dtask::exit_code::cluster;
 using dtask::exit_code::failed;
 using dtask::exit_code::no_slots;
 using dtask::exit_code::success;
 using dtask::exit_code::usage;
-}  // namespace exit_code
-}  // namespace dtask
+}  // namespace dtask::exit_code

@@ -82,7 +82,7 @@ class PkgConfig(unittest.TestCase):
 
     def test_sources(self):
         folder = pathlib.Path(run("pkg-config --variable=sourcedir dtask").strip())
-        self.assertEqual(sorted(p.name for p in folder.iterdir()), ["cli.cpp", "control.cpp", "net.cpp", "node.cpp", "runtime.cpp"])
+        self.assertEqual(sorted(p.name for p in folder.iterdir()), ["cli.cpp", "control.cpp", "dtask.cppm", "net.cpp", "node.cpp", "runtime.cpp"])
         run("$CXX -std=c++20 -DDTASK_SEPARATE_COMPILATION $(pkg-config --cflags dtask) -c "
             "$(pkg-config --variable=sourcedir dtask)/control.cpp -o control.o", cwd=WORK)
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
-// Maps a function over numbers: in this process, on worker processes, or on a cluster.
+// examples/hello with `import dtask;`.
 #include <coroutine>
 #include <cstdio>
 #include <ranges>
+#include <tuple>
 
 import dtask;
 
