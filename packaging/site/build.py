@@ -136,7 +136,6 @@ def build(source, out, zensical):
         for name in pages.where:
             pages.convert(name)
         pages.write_files()
-        shutil.copytree(here / "theme", work / "theme")
         shutil.copytree(here / "assets", docs / "assets")
         # JSON is YAML.
         (work / "mkdocs.yml").write_text((here / "mkdocs.yml").read_text() + "\nnav: " + json.dumps(navigation(pages, rooms)) + "\n")
@@ -145,8 +144,8 @@ def build(source, out, zensical):
         if done.returncode != 0 or not (work / "site/index.html").exists():
             raise reference.Failure(f"zensical ended with {done.returncode}:\n{done.stdout}{done.stderr}")
         site = work / "site"
-        # For servers only; both hold what depends on the day.
-        for name in ("sitemap.xml", "sitemap.xml.gz"):
+        # For servers only.
+        for name in ("404.html", "sitemap.xml", "sitemap.xml.gz"):
             (site / name).unlink(missing_ok=True)
         if out.exists():
             if not (out / "index.html").exists() and any(out.iterdir()):

@@ -60,6 +60,7 @@ def tidy(code):
     code = re.sub(r"\s+([&*]+)", r"\1", code)
     code = re.sub(r"([&*])(?=[A-Za-z_])", r"\1 ", code)
     code = re.sub(r"\)(&+)", r") \1", code)
+    code = re.sub(r"\((\*+) ", r"(\1", code)
     code = re.sub(r"\boperator\s*(<=>|[<>]=?)", r"operator\1", code)
     return code.replace("dtask::", "").replace("=delete", " = delete").replace("=default", " = default").replace("= =", "=").replace("  ", " ")
 
@@ -106,8 +107,10 @@ def function_signature(xml):
     kind += "virtual " if xml.get("virt") in ("virtual", "pure-virtual") else ""
     # Words of the declaration that say nothing to its callers.
     type_ = re.sub(r"\b(inline|friend|constexpr|DTASK_INLINE|virtual|explicit|static)\b\s*", "", tidy(flat(xml.find("type"))))
+    # What exactly is awaited, the library keeps to itself.
+    type_ = re.sub(r"^detail::\w+(<.*>)?$", "auto", type_)
     head = f"{kind}{type_ + ' ' if type_ else ''}{tidy(flat(xml.find('name')))}"
-    arguments = tidy(flat(xml.find("argsstring")))
+    arguments = re.sub(r"(?<=[\w>&*])=(?=[^=\s])", " = ", tidy(flat(xml.find("argsstring"))))
     line = head + arguments
     if len(line) > WIDTH:
         parts, rest = split_arguments(arguments)
@@ -117,10 +120,10 @@ def function_signature(xml):
 
 
 def initialiser(xml):
-    text = re.sub(r"\s+", " ", flat(xml.find("initializer")))
+    text = flat(xml.find("initializer")).replace("dtask::", "")
     if not text or len(text) > 60:
         return ""
-    return f" {tidy(text)}" if text.startswith("=") else tidy(text)
+    return f" {text}" if text.startswith("=") else text
 
 
 def signature(entry):
@@ -145,6 +148,7 @@ def signature(entry):
         if len(text) > WIDTH:
             text = text.replace("{ ", "{\n  ", 1).replace("; ", ";\n  ")
             text = re.sub(r"\s+}(\s*);?$", "\n};", text)
+        text = re.sub(r"^template\s*<(.*?)>\s*concept", r"template <\1>\nconcept", text)
         return text if text.endswith(";") else text + ";"
     shown = [tidy(flat(b)) for b in xml.findall("basecompoundref") if b.get("prot") == "public" and "detail" not in flat(b)]
     title = flat(xml.find("compoundname")).removeprefix("dtask::").replace("cuda::", "")
@@ -322,6 +326,8 @@ class Reference:
         self.parameters = set()
         if blocks and blocks[0][0].islower():
             blocks[0] = blocks[0][0].upper() + blocks[0][1:]
+        if blocks and re.search(r"[\w`)]$", blocks[-1]) and not blocks[-1].endswith("```"):
+            blocks[-1] += "."
         return "\n\n".join(blocks)
 
     # Pages.
@@ -363,7 +369,7 @@ class Reference:
         for entry in entries:
             if entry.kind in CLASSES:
                 title = tidy(flat(entry.xml.find("compoundname"))) if "<" in flat(entry.xml.find("compoundname")) else entry.name
-                out += [f"## `{title}` {{ #{entry.anchor} }}", self.one(entry, entry.name)]
+                out += [f"## {entry.kind} `{title}` {{ #{entry.anchor} }}", self.one(entry, entry.name)]
                 out += self.group(entry.members, 3, entry.name)
             elif entry.anchor not in done:
                 done.add(entry.anchor)

@@ -10,24 +10,19 @@ if (location.protocol === "file:") {
 
     constructor(url) {
       super();
-      const from = event => {
-        if (event.source !== this.#frame.contentWindow) return;
-        const said = new MessageEvent("message", {data: event.data});
-        this.dispatchEvent(said);
-        if (this.onmessage) this.onmessage(said);
-      };
-      addEventListener("message", from);
-      this.terminate = () => {
-        removeEventListener("message", from);
-        this.#frame.remove();
-      };
       this.#frame.hidden = true;
+      this.#frame.said = data => {
+        const event = new MessageEvent("message", {data: structuredClone(data)});
+        setTimeout(() => {
+          if (this.onmessage) this.onmessage(event);
+          this.dispatchEvent(event);
+        });
+      };
       const script = document.createElement("script");
       script.src = new URL(url, location.href).href;
-      // In a worker postMessage() speaks to the page; in a frame that is the parent.
-      this.#frame.srcdoc = "<!doctype html><script>" +
-        "window.importScripts = (...urls) => urls.forEach(u => document.write('<script src=\"' + u + '\"><\\/script>'));" +
-        "window.postMessage = data => parent.postMessage(data, '*');<\/script>" + script.outerHTML;
+      const post = document.createElement("script");
+      post.textContent = "window.postMessage = data => frameElement.said(data)";
+      this.#frame.srcdoc = "<!doctype html>" + post.outerHTML + script.outerHTML;
       this.#frame.addEventListener("load", () => {
         const waiting = this.#waiting;
         this.#waiting = null;
@@ -37,13 +32,19 @@ if (location.protocol === "file:") {
     }
 
     postMessage(data) {
+      data = structuredClone(data);
       if (this.#waiting) this.#waiting.push(data);
       else this.#send(data);
     }
 
+    terminate() {
+      this.#frame.remove();
+    }
+
     #send(data) {
       const inside = this.#frame.contentWindow;
-      if (inside) inside.dispatchEvent(new inside.MessageEvent("message", {data}));
+      if (!inside) return;
+      setTimeout(() => inside.dispatchEvent(new inside.MessageEvent("message", {data})));
     }
   };
 }
