@@ -255,7 +255,8 @@ class Browser(unittest.TestCase):
         self.addCleanup(self.page.close)
         self.page.on("console", lambda m: self.said.append(f"{m.type}: {m.text}") if m.type in ("error", "warning") else None)
         self.page.on("pageerror", lambda e: self.said.append(f"exception: {e}"))
-        self.page.on("requestfailed", lambda r: self.said.append(f"not loaded: {r.url}"))
+        # Aborted is what the next page did not wait for.
+        self.page.on("requestfailed", lambda r: None if r.failure == "net::ERR_ABORTED" else self.said.append(f"not loaded: {r.url}: {r.failure}"))
         self.page.on("request", lambda r: None if r.url.startswith(("file:", "data:", "blob:", "about:")) else self.said.append(f"asked: {r.url}"))
 
     def go(self, name):
