@@ -158,7 +158,7 @@ setup() {
         ;;
       torch) need_libtorch ;;
       clang) need_packages clang-19 libclang-rt-19-dev llvm-19 ;;
-      lint) need_packages clang-format-19 ;;
+      lint) need_packages clang-format-19 doxygen ;;
       # Started by tests, on loopback; nothing that is built needs them.
       launchers)
         need_packages openmpi-bin slurmctld slurmd slurm-client munge python3-venv

@@ -117,7 +117,7 @@ def navigation(pages, rooms):
         nav.append({title: [top[n] for n in names if n in top]})
         taken |= set(names)
     nav[2]["Guide"] += [p for n, p in sorted(top.items()) if n not in taken]
-    nav.append({"Reference": ["reference/index.md", *({room: [f"reference/{room}.md", *({noun: f"reference/{page}"} for noun, page in of)]}
+    nav.append({"Reference": ["reference/index.md", *({room: [f"reference/{room}/index.md", *({noun: f"reference/{page}"} for noun, page in of)]}
                                                       for room, of in rooms)]})
     design = sorted(p for p in pages.where.values() if p.startswith("design/") and not p.endswith("README.md"))
     nav.append({"Design": ["design/README.md", *design]})

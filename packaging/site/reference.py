@@ -362,7 +362,7 @@ class Reference:
     def page(self, header):
         room, noun = header.split("/")[1:] if header.count("/") == 2 else ("", header.split("/")[1])
         noun = noun.removesuffix(".hpp")
-        out = [f"# {noun}", f"`#include \"{header}\"`" + (f", room [{room}](../{room}.md)" if room else "")]
+        out = [f"# {noun}", f"`#include \"{header}\"`" + (f", room [{room}](index.md)" if room else "")]
         entries = self.pages[header]
         free = [e for e in entries if e.kind not in CLASSES]
         done = set()
@@ -381,8 +381,8 @@ class Reference:
         noun = header.rsplit("/", 1)[-1].removesuffix(".hpp")
         entries = sorted(self.pages[header], key=lambda e: e.name.rsplit("::", 1)[-1] != noun)
         text = re.sub(r"\[(`+[^`]*`+)\]\([^)]*\)", r"\1", self.text(entries[0]).split("\n\n")[0])
-        sentence = re.match(r"(?:`[^`]*`|[^`])*?[.:](?=\s|$)", text)
-        return (sentence.group(0) if sentence else text).rstrip(".:").replace("|", "\\|")
+        sentence = re.match(r"(?:`[^`]*`|[^`])*?\.(?=\s|$)", text)
+        return (sentence.group(0) if sentence else text).rstrip(".").replace("|", "\\|")
 
     def room_words(self, room):
         """The comment at the head of the room's umbrella."""
@@ -407,10 +407,9 @@ class Reference:
                 raise Failure(f"the room {room} has no documented header")
             (out / room).mkdir(exist_ok=True)
             lines = [f"# {room}", self.room_words(room), f"`#include <dtask/{room}.hpp>`",
-                     "\n".join(f"-   [{h.rsplit('/', 1)[-1].removesuffix('.hpp')}]({room}/{h.rsplit('/', 1)[-1].removesuffix('.hpp')}.md): {self.first_sentence(h)}"
-                               for h in headers)]
-            (out / f"{room}.md").write_text("\n\n".join(lines) + "\n")
-            index.append(f"## [{room}]({room}.md)\n\n{self.room_words(room)}\n\n" +
+                     "\n".join(f"-   [{pathlib.PurePath(h).stem}]({pathlib.PurePath(h).stem}.md): {self.first_sentence(h)}" for h in headers)]
+            (out / f"{room}/index.md").write_text("\n\n".join(lines) + "\n")
+            index.append(f"## [{room}]({room}/index.md)\n\n{self.room_words(room)}\n\n" +
                          " · ".join(f"[{pathlib.PurePath(h).stem}]({room}/{pathlib.PurePath(h).stem}.md)" for h in headers))
             pages = []
             for header in headers:

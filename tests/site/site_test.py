@@ -188,7 +188,7 @@ class Pages(unittest.TestCase):
 
     def test_every_room_is_there(self):
         for room in reference.ROOMS:
-            self.assertTrue((self.site / f"reference/{room}.html").is_file(), room)
+            self.assertTrue((self.site / f"reference/{room}/index.html").is_file(), room)
         for room in reference.INTERNAL:
             self.assertFalse((self.site / f"reference/{room}").exists(), room)
 
