@@ -134,7 +134,20 @@ need_cmakes() {
   done
 }
 
-# setup PART...: build, torch, lint, launchers, packaging, clang, gcc12, bench, demo.
+# What makes the documentation site, and what opens it in the system's browser, in a virtual environment of its own.
+need_site() {
+  local version="zensical==0.0.73 playwright==1.65.2" venv=$deps/site
+  if [ -x "$venv/bin/zensical" ] && [ "$(cat "$venv/version" 2>/dev/null)" = "$version" ]; then return 0; fi
+  rm -rf "$venv"
+  mkdir -p "$deps"
+  # shellcheck disable=SC2086
+  quiet_step "Zensical and Playwright from PyPI into $venv" "Check the network." \
+    sh -c 'python=$1 venv=$2; shift 2; "$python" -m venv "$venv" &&
+      "$venv/bin/pip" install --quiet --disable-pip-version-check --no-cache-dir "$@"' sh "$(system_python)" "$venv" $version
+  echo "$version" >"$venv/version"
+}
+
+# setup PART...: build, torch, lint, launchers, packaging, site, clang, gcc12, bench, demo.
 setup() {
   local part
   for part in "$@"; do
@@ -145,7 +158,7 @@ setup() {
         ;;
       torch) need_libtorch ;;
       clang) need_packages clang-19 libclang-rt-19-dev llvm-19 ;;
-      lint) need_packages clang-format-19 ;;
+      lint) need_packages clang-format-19 doxygen ;;
       # Started by tests, on loopback; nothing that is built needs them.
       launchers)
         need_packages openmpi-bin slurmctld slurmd slurm-client munge python3-venv
@@ -158,11 +171,16 @@ setup() {
         need_packages clang-19 clang-tools-19
         need_conan
         need_cmakes
+        setup site
+        ;;
+      site)
+        need_packages doxygen chromium python3-venv
+        need_site
         ;;
       gcc12) need_packages g++-12 ;;
       bench) need_packages libtbb-dev python3-venv ;;
       demo) need_packages dataset-fashion-mnist gnuplot-nox ;;
-      *) die "setup knows the parts build, torch, lint, launchers, packaging, clang, gcc12, bench and demo, not '$part'" ;;
+      *) die "setup knows the parts build, torch, lint, launchers, packaging, site, clang, gcc12, bench and demo, not '$part'" ;;
     esac
   done
 }
