@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <cstdint>
+#include <string_view>
 
 #include "dtask/base/config.hpp"
 
@@ -8,5 +9,21 @@ DTASK_BEGIN
 
 /// Where a submitted job is.
 enum class job_state : std::uint8_t { unsent = 0, queued = 1, assigned = 2, running = 3, finished = 4 };
+
+constexpr std::string_view to_string(job_state s) noexcept {
+  switch (s) {
+    case job_state::unsent:
+      return "unsent";
+    case job_state::queued:
+      return "queued";
+    case job_state::assigned:
+      return "assigned";
+    case job_state::running:
+      return "running";
+    case job_state::finished:
+      return "finished";
+  }
+  return "unknown";
+}
 
 DTASK_END

@@ -34,7 +34,7 @@ class [[nodiscard]] result {
   const T& operator*() const noexcept { return *value_; }
   T* operator->() noexcept { return &*value_; }
   const T* operator->() const noexcept { return &*value_; }
-  /// The error. Precondition: `!has_value()`.
+  /// The error. Where there is a value, one whose code is `ok`.
   const dtask::error& error() const noexcept { return error_; }
 
  private:
