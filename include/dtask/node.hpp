@@ -12,4 +12,5 @@
 #include "dtask/node/launcher_variables.hpp"
 #include "dtask/node/map_stream.hpp"
 #include "dtask/node/query_status.hpp"
+#include "dtask/node/spawned.hpp"
 #include "dtask/node/worker.hpp"

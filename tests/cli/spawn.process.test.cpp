@@ -139,6 +139,37 @@ const dtask_test::role spawned("spawned", [](int argc, char** argv) -> int {
   return dtask::worker_role(static_cast<int>(argv + argc - worker), worker, jobs::entries());
 });
 
+// Plays no worker, as a main that was forgotten: a client like the one that started it. Not deeper than three, should
+// nothing stop it.
+const dtask_test::role forgetful("forgetful", [](int, char**) -> int {
+  const char* const depth = std::getenv("DTASK_TEST_DEPTH");
+  const int deep = depth == nullptr ? 0 : std::atoi(depth);
+  std::fprintf(stderr, "depth %d\n", deep);
+  if (deep == 3) return 0;
+  ::setenv("DTASK_TEST_DEPTH", std::to_string(deep + 1).c_str(), 1);
+  const std::string self = dtask_test::self();
+  static constexpr std::array<std::string_view, 1> arguments{"--role=forgetful"};
+  dtask::cluster_options options;
+  options.command = self;
+  options.arguments = arguments;
+  try {
+    auto c = dtask::sync_wait(dtask::cluster::connect<jobs>("spawn://1", options));
+    for (int i = 0; i < 1000; ++i) {
+      auto hasty = c.with({.no_worker_after = 100ms});
+      const auto o = dtask::sync_wait(hasty.try_call<pid_job>());
+      if (o) return 2;
+      if (o.error().message().find("the last process that was to be one: ") == std::string::npos) continue;
+      std::puts(o.error().what());
+      return 0;
+    }
+    return 3;
+  } catch (const dtask::error& e) {
+    std::fprintf(stderr, "%s\n", e.what());
+    return e.code() == dtask::errc::invalid_argument ? 77 : 4;
+  }
+});
+const dtask_test::role last_words_only("last_words", [](int, char**) -> int { return last_words(); });
+
 template <class Body>
 void on_spawned(const char* url, Body body, dtask::cluster_options options = {}) {
   dtask::work_pool pool(2);
@@ -395,6 +426,54 @@ TEST_CASE("spawn: where a later process cannot be started, those before it end, 
     CHECK_MESSAGE(said.find("Too many open files") != std::string::npos, said);
     CHECK(::waitpid(-1, nullptr, WNOHANG) == -1);
   }
+}
+
+TEST_CASE("spawn: a main that plays no worker starts no processes without end, and the call says why") {
+  faults::process p({dtask_test::self(), "--role=forgetful"});
+  const auto end = p.wait();
+  REQUIRE_MESSAGE(end, p.report());
+  CHECK_MESSAGE(end->code == 0, p.report());
+  const std::string said = p.text(faults::process::out), passed_on = p.text(faults::process::err);
+  CAPTURE(said);
+  CHECK(said.find("ended with exit code 77") != std::string::npos);
+  CHECK(said.find("this process was started by spawn:// to be a worker") != std::string::npos);
+  CHECK(said.find("dtask::worker_role") != std::string::npos);
+  CHECK_MESSAGE(passed_on.find("depth 1") != std::string::npos, passed_on);
+  CHECK_MESSAGE(passed_on.find("depth 2") == std::string::npos, passed_on);
+}
+
+TEST_CASE("spawn: how a command ends that is no worker stands in the ends of calls") {
+  dtask::work_pool pool(1);
+  const std::string self = dtask_test::self();
+  static constexpr std::array<std::string_view, 1> arguments{"--role=last_words"};
+  const auto said = [&](const std::string& command) {
+    dtask::cluster_options options;
+    options.command = command;
+    options.arguments = arguments;
+    auto c = dtask::sync_wait(pool, dtask::cluster::connect<jobs>("spawn://2", options));
+    std::string what;
+    // It ends when it likes.
+    for (int i = 0; i < 1000 && what.find("the last process that was to be one: ") == std::string::npos; ++i) {
+      auto hasty = c.with({.no_worker_after = 100ms});
+      const auto o = dtask::sync_wait(pool, hasty.try_call<pid_job>());
+      REQUIRE_FALSE(o);
+      CHECK(o.error().code() == dtask::errc::no_worker);
+      what = o.error().what();
+    }
+    dtask::sync_wait(pool, c.close());
+    return what;
+  };
+  const std::string early = said("/bin/true"), aborted = said(self);
+  CHECK_MESSAGE(early.find("to be one: ended with exit code 0") != std::string::npos, early);
+  CHECK_MESSAGE(aborted.find("to be one: killed by signal 6") != std::string::npos, aborted);
+  CHECK_MESSAGE(aborted.find("cannot go on like this") != std::string::npos, aborted);
+}
+
+TEST_CASE("spawn: what a job starts does not take itself for a worker") {
+  on_spawned("spawn://1", [](dtask::cluster& c) -> dtask::task<> {
+    const std::string told = co_await c.call<variable_job>(std::string("DTASK_SPAWNED"));
+    CHECK(told.empty());
+  });
 }
 
 TEST_CASE("spawn: a command that cannot be started is an error at once") {

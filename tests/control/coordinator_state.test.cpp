@@ -76,6 +76,47 @@ TEST_CASE("no worker for 60 seconds") {
   CHECK(c.violation == "");
 }
 
+TEST_CASE("where no worker is connected, a job's end tells how the last process ended that was to be one") {
+  cluster c;
+  c.start_coordinator();
+  c.add_client();
+  const auto ended = [&c](std::string how) {
+    c.coordinator->process_ended(4711, std::move(how), c.now);
+    c.settle();
+  };
+  const auto said = [&c](errc expected, duration deadline) {
+    control::call_request r;
+    r.no_worker_after = 2s;
+    r.deadline = deadline;
+    const auto call = c.submit(0, effect::pure, text("a"), std::move(r));
+    c.pass(3s);
+    CHECK(code(c, 0, call) == expected);
+    const wire::failure& why = c.result(0, call).why;
+    return why.message + " | " + why.remedy;
+  };
+  const auto has = [](const std::string& all, std::string_view part) { return all.find(part) != std::string::npos; };
+  std::string last = said(errc::no_worker, no_deadline);
+  CHECK_FALSE(has(last, "process"));
+  CHECK(has(last, "start a worker that registers this job"));
+  ended("killed by signal 9 (Killed)");
+  ended("ended with exit code 0");
+  last = said(errc::no_worker, no_deadline);
+  CHECK(has(last, "none is connected; the last process that was to be one: ended with exit code 0"));
+  CHECK(has(last, "dtask::worker_role"));
+  last = said(errc::deadline_exceeded, 1s);
+  CHECK(has(last, "while the job waited for a worker: none is connected"));
+  CHECK(has(last, "ended with exit code 0"));
+  // It is forgotten where one comes.
+  const auto w = c.add_worker(1, {type("other/1")});
+  last = said(errc::no_worker, no_deadline);
+  CHECK(has(last, "1 connected, none registered it"));
+  c.kill(w);
+  c.pass(10s);
+  last = said(errc::no_worker, no_deadline);
+  CHECK_FALSE(has(last, "process"));
+  CHECK(c.violation == "");
+}
+
 TEST_CASE("another schema is refused with both sides named, whoever came first") {
   cluster c;
   c.start_coordinator();

@@ -13,12 +13,14 @@ A comment on the line before a fenced block says what the block is:
   <!-- run: not here, REASON -->       not run by this test; the reason is printed
   <!-- output -->                      the block after it is what the block before printed on stdout (... stands for anything)
 
-Every ```cpp and ```sh block needs one. build/release/ in a command stands for the build folder under test.
+What a block leaves in the background is ended with it. Every ```cpp and ```sh block needs one. build/release/ in a command stands for the build folder under test.
 """
 import argparse
 import os
 import pathlib
 import re
+import select
+import signal
 import subprocess
 import sys
 import tempfile
@@ -52,6 +54,19 @@ def is_part(text, whole):
     return any(lines[i:i + len(part)] == part for i in range(len(lines) - len(part) + 1))
 
 
+def end_of(process):
+    """How a process ended, which stays a zombie; None: it has not within SECONDS."""
+    held = os.pidfd_open(process.pid)
+    try:
+        # By a descriptor, since waiting with a limit would take its number from it.
+        if not select.select([held], [], [], SECONDS)[0]:
+            return None
+    finally:
+        os.close(held)
+    end = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    return end.si_status if end.si_code == os.CLD_EXITED else -end.si_status
+
+
 class Page:
     def __init__(self, args):
         self.source, self.build = pathlib.Path(args.source), pathlib.Path(args.build)
@@ -60,13 +75,21 @@ class Page:
         self.left_out = []
 
     def command(self, what, arguments, folder=None, **options):
-        try:
-            result = subprocess.run(arguments, cwd=folder or self.source, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECONDS, **options)
-        except subprocess.TimeoutExpired as e:
-            raise Failure(f"{what}: not finished after {SECONDS} s\n{(e.stdout or b'').decode()}{(e.stderr or b'').decode()}") from e
-        if result.returncode != 0:
-            raise Failure(f"{what}: exit {result.returncode}\n{result.stdout}{result.stderr}")
-        return result.stdout
+        # Into files and not pipes: what it has left in the background would hold a pipe, and the end of that be waited for.
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            started = subprocess.Popen(arguments, cwd=folder or self.source, stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True, **options)
+            try:
+                code = end_of(started)
+            finally:
+                # Before it is waited for: until then the number of the group is nobody else's.
+                os.killpg(started.pid, signal.SIGKILL)
+                started.wait()
+            printed, complained = (file.seek(0) or file.read().decode(errors="replace") for file in (out, err))
+        if code is None:
+            raise Failure(f"{what}: not finished after {SECONDS} s\n{printed}{complained}")
+        if code != 0:
+            raise Failure(f"{what}: exit {code}\n{printed}{complained}")
+        return printed
 
     def program(self, text, folder, arguments):
         source, program = folder / "program.cpp", folder / "program"

@@ -32,6 +32,7 @@
 #include "dtask/task/sleep.hpp"
 #include "dtask/task/sync_wait.hpp"
 #include "dtask/task/when_all.hpp"
+#include "dtask/task/when_any.hpp"
 #include "dtask/task/with_timeout.hpp"
 #include "node/number_generator.hpp"
 
@@ -596,6 +597,98 @@ TEST_CASE("submit: a handle with result, state and cancel") {
     const auto r = co_await running.outcome();
     CHECK(r.error().code() == dtask::errc::cancelled);
     CHECK(r.attempts() == 1);
+  });
+}
+
+namespace {
+template <class Operation>
+dtask::task<dtask::errc> code_of(Operation t) {
+  try {
+    static_cast<void>(co_await std::move(t));
+  } catch (const dtask::error& e) {
+    co_return e.code();
+  }
+  co_return dtask::errc::ok;
+}
+}  // namespace
+
+TEST_CASE("submit: the end of a job is given once, and a second await says so") {
+  on("local://1", [](dtask::cluster& c) -> dtask::task<> {
+    using dtask::errc;
+    const auto words = dtask::bytes::from(std::string("words"));
+    {
+      auto h = co_await c.submit<echo_job>(words);
+      auto dropped = h.outcome();
+      {
+        auto gone = std::move(dropped);
+      }  // never awaited: it has taken nothing
+      const auto first = co_await h.outcome();
+      REQUIRE(first);
+      CHECK(*first == words);
+      for (int i = 0; i < 2; ++i) {
+        std::string said;
+        try {
+          const auto again = co_await h.outcome();
+          CHECK(again.has_value());
+        } catch (const dtask::error& e) {
+          CHECK(e.code() == errc::invalid_argument);
+          said = e.what();
+        }
+        CHECK(said.find("the end of this job was given already") != std::string::npos);
+      }
+      const auto result = co_await code_of(h.result());
+      CHECK(result == errc::invalid_argument);
+      CHECK(h.state() == dtask::job_state::finished);
+    }
+    {
+      auto h = co_await c.submit<fails_job>(1);
+      const auto failed = co_await code_of(h.result());
+      CHECK(failed == errc::job_failed);
+      const auto again = co_await code_of(h.outcome());
+      CHECK(again == errc::invalid_argument);
+    }
+    {
+      // One that is stopped cancels the job and drops its end.
+      jobs_gate.open();
+      auto h = co_await c.submit<waiting_job>();
+      auto stopped = dtask::with_timeout(h.outcome(), 10ms);
+      const auto late = co_await code_of(std::move(stopped));
+      CHECK(late == errc::deadline_exceeded);
+      const auto again = co_await code_of(h.outcome());
+      CHECK(again == errc::invalid_argument);
+    }
+    {
+      // Two at once.
+      jobs_gate.shut();
+      auto h = co_await c.submit<waiting_job>();
+      jobs_gate.wait_for_arrivals(1);
+      jobs_gate.open();
+      std::vector<dtask::task<errc>> both;
+      for (int i = 0; i < 2; ++i) both.push_back(code_of(h.result()));
+      auto ended = co_await dtask::when_any(std::move(both));
+      CHECK(ended.first().value() == errc::invalid_argument);
+    }
+  });
+}
+
+TEST_CASE("submit: of a handle that was moved from everything ends with `closed`, or does nothing") {
+  on("local://1", [](dtask::cluster& c) -> dtask::task<> {
+    auto h = co_await c.submit<score_job>(2.0, 2.0);
+    auto taken = std::move(h);
+    CHECK(h.state() == dtask::job_state::finished);
+    h.cancel();
+    const auto result = co_await code_of(h.result());
+    CHECK(result == dtask::errc::closed);
+    const auto outcome = co_await code_of(h.outcome());
+    CHECK(outcome == dtask::errc::closed);
+    // One that has a job again.
+    auto next = co_await c.submit<score_job>(3.0, 3.0);
+    h = std::move(next);
+    CHECK(next.state() == dtask::job_state::finished);
+    const double nine = co_await h.result();
+    CHECK(nine == 9.0);
+    const double four = co_await taken.result();
+    CHECK(four == 4.0);
   });
 }
 

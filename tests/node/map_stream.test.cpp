@@ -17,7 +17,11 @@
 #include <utility>
 #include <vector>
 
+#include "dtask/base/retry_policy.hpp"
 #include "dtask/job/job.hpp"
+#include "dtask/job/registry.hpp"
+#include "dtask/node/caller.hpp"
+#include "dtask/node/cluster_of.hpp"
 #include "dtask/node/detail/client_node.hpp"
 #include "dtask/node/detail/range_source.hpp"
 #include "dtask/task/shield.hpp"
@@ -57,6 +61,8 @@ class echo final : public dtask::detail::client_port {
  public:
   void submit(std::shared_ptr<dtask::detail::pending_call> call) override {
     deadlines.push_back(call->request.deadline);
+    no_worker_after.push_back(call->request.no_worker_after);
+    retries.push_back(call->request.retry);
     calls_.push_back(std::move(call));
     if (at_once) answer();
     if (stopping && deadlines.size() == stop_at) stopping->request_stop(dtask::errc::deadline_exceeded);
@@ -78,7 +84,8 @@ class echo final : public dtask::detail::client_port {
   // The submission of this number stops that source.
   std::size_t stop_at = 0;
   dtask::stop_source* stopping = nullptr;
-  std::vector<dtask::duration> deadlines;
+  std::vector<dtask::duration> deadlines, no_worker_after;
+  std::vector<dtask::retry_policy> retries;
   int cancelled = 0;
 
  private:
@@ -99,11 +106,17 @@ using same_job = dtask::function_job<"same/1", &same, dtask::pure>;
 template <class J, class Range>
 auto mapped(const std::shared_ptr<echo>& client, Range range, const dtask::map_options& options) {
   dtask::detail::call_form form;
-  form.deadline = options.deadline;
+  form.deadline = options.deadline.value_or(dtask::default_deadline);
   return dtask::map_stream<dtask::result_of<J>>(dtask::detail::map_core(
       client, std::make_unique<dtask::detail::range_source<J, Range>>(std::move(range), dtask::codec_limits()), form,
       options));
 }
+
+// A cluster of which `echo` is the client.
+struct echoing : dtask::caller {
+  explicit echoing(std::shared_ptr<echo> client)
+      : caller(std::move(client), dtask::registry<same_job>::entries(), dtask::codec_limits()) {}
+};
 
 enum class place { begin, step, read, end };
 struct history {
@@ -414,4 +427,39 @@ TEST_CASE("map: one outcome for each item, also where a cancel meets items that 
     }
     client->take_down();
   }
+}
+
+TEST_CASE("map: what its options leave open is as with() says") {
+  const auto client = std::make_shared<echo>();
+  const auto sends = [&client](auto stream, dtask::duration deadline, dtask::duration no_worker_after,
+                               const dtask::retry_policy& retry) {
+    REQUIRE(dtask::sync_wait(dtask::with_timeout(stream.next(), 20s)));
+    CHECK(client->deadlines.back() == deadline);
+    CHECK(client->no_worker_after.back() == no_worker_after);
+    CHECK(client->retries.back().retries == retry.retries);
+    CHECK(client->retries.back().backoff == retry.backoff);
+    CHECK(client->retries.back().max_backoff == retry.max_backoff);
+    CHECK(client->retries.back().on_exception == retry.on_exception);
+  };
+  const std::vector<int> items = {1};
+  const echoing plain(client);
+  const dtask::retry_policy usual{3, 50ms, 5s, false}, patient{7, 2ms, 3ms, true};
+  sends(plain.map<same_job>(items), dtask::default_deadline, 60s, usual);
+  sends(plain.map<same_job>(items, {.window = 2}), dtask::default_deadline, 60s, usual);
+  sends(plain.map<same_job>(items, {.deadline = 4s, .retries = 1}), 4s, 60s, {1, 50ms, 5s, false});
+  const auto with = plain.with({.retries = 7,
+                                .deadline = dtask::no_deadline,
+                                .no_worker_after = 9s,
+                                .retry_exceptions = true,
+                                .backoff = 2ms,
+                                .max_backoff = 3ms});
+  sends(with.map<same_job>(items), dtask::no_deadline, 9s, patient);
+  sends(with.map<same_job>(items, {.order = dtask::unordered, .window = 2}), dtask::no_deadline, 9s, patient);
+  // What is set there wins, also where it is what would be usual.
+  sends(with.map<same_job>(items, {.deadline = 5s, .retries = 3, .retry_exceptions = false}), 5s, 9s,
+        {3, 2ms, 3ms, false});
+  sends(with.map<same_job>(items, {.no_worker_after = 60s, .backoff = 50ms, .max_backoff = 5s}), dtask::no_deadline,
+        60s, {7, 50ms, 5s, true});
+  const dtask::checked<dtask::registry<same_job>, dtask::caller> known(with);
+  sends(known.map<same_job>(items), dtask::no_deadline, 9s, patient);
 }

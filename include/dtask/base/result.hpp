@@ -37,7 +37,7 @@ class [[nodiscard]] result {
   const T& operator*() const noexcept { return *value_; }    ///< the same
   T* operator->() noexcept { return &*value_; }              ///< its members
   const T* operator->() const noexcept { return &*value_; }  ///< the same
-  /// The error. Precondition: `!has_value()`.
+  /// The error. Where there is a value, one whose code is `ok`.
   const dtask::error& error() const noexcept { return error_; }
 
  private:

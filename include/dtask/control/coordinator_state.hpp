@@ -79,7 +79,7 @@ class coordinator_state {
   /// What the process holds: `blocks`, `idle`, `links` and `resident`; for the status.
   void measured(const memory_use& process, time_point) { measured_ = process; }
   /// A launcher saw the process of a worker of this host end; `how`: `killed by signal 9`, with the tail of its stderr
-  /// where known. Its jobs are placed again at once.
+  /// where known. Its jobs are placed again at once. While no worker joins, jobs that end for want of one tell it.
   void process_ended(std::uint32_t pid, std::string how, time_point now);
 
   /// Orderly end: no new jobs, the accepted ones may end within `drain_within`, workers are told to leave; then
@@ -200,6 +200,7 @@ class coordinator_state {
   void type_without_workers(std::uint16_t t, time_point now);
   std::vector<std::uint32_t> waiting_jobs(std::uint16_t t) const;
   std::string place_of(std::uint32_t j) const;
+  std::string nobody_connected() const;
 
   // impl/coordinator_placement.ipp
   void place(time_point now);
@@ -262,6 +263,7 @@ class coordinator_state {
 
   std::uint64_t turn_ = 0;
   std::uint64_t worker_number_ = 0;
+  std::string process_end_;  ///< how the last process of a launcher ended, where no worker has joined since
   std::uint64_t held_bytes_ = 0;
   std::uint64_t result_bytes_ = 0;
   std::uint64_t broadcast_bytes_ = 0;

@@ -53,8 +53,12 @@ class [[nodiscard]] outcome {
   /// Its members. Precondition: `has_value()`.
   stored* operator->() noexcept { return std::get_if<0>(&state_); }
   const stored* operator->() const noexcept { return std::get_if<0>(&state_); }  ///< the same
-  /// Why there is no value. Precondition: `!has_value()`.
-  const remote_error& error() const noexcept { return *std::get_if<1>(&state_); }
+  /// Why there is no value. Where there is one, an error whose code is `ok`, which is false as a condition.
+  const remote_error& error() const noexcept {
+    static const remote_error none;
+    const remote_error* const why = std::get_if<1>(&state_);
+    return why != nullptr ? *why : none;
+  }
 
   /// The worker that answered, as `host/name#id`; empty where none did.
   const std::string& worker() const noexcept { return worker_; }

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <type_traits>
 
 #include "dtask/base/config.hpp"
@@ -21,7 +22,8 @@ consteval bool require_options() {
   return std::is_trivially_destructible_v<Options>;
 }
 
-/// How single calls are to be treated: `auto urgent = c.with({.retries = 5, .deadline = 30s});`
+/// How calls are to be treated, and the items of a map whose own options say nothing else:
+/// `auto urgent = c.with({.retries = 5, .deadline = 30s});`
 struct call_options {
   std::uint32_t retries =
       3;  ///< attempts after the first: after a loss where the job's effect class allows, and after an overload
@@ -42,16 +44,16 @@ inline constexpr map_order ordered = map_order::ordered;      ///< results in th
 inline constexpr map_order unordered = map_order::unordered;  ///< results as they come
 
 /// How a range of items is mapped: `c.map<classify>(images(), {.order = dtask::unordered, .window = 512, .deadline =
-/// 10min});`
+/// 10min});` What is not set here is as the caller's `call_options` say (`caller::with`).
 struct map_options {
   map_order order = map_order::ordered;  ///< of the outcomes
   std::size_t window = 256;  ///< items sent and not yet taken by `next()`, at most: the back-pressure. At least 1
-  duration deadline = default_deadline;                 ///< of each item, from its own submission
-  std::uint32_t retries = 3;                            ///< as in `call_options`, for each item
-  duration no_worker_after = std::chrono::seconds(60);  ///< as in `call_options`, for each item
-  bool retry_exceptions = false;                        ///< as in `call_options`, for each item
-  duration backoff = std::chrono::milliseconds(50);     ///< as in `call_options`, for each item
-  duration max_backoff = std::chrono::seconds(5);       ///< as in `call_options`, for each item
+  std::optional<duration> deadline = std::nullopt;         ///< of each item, from its own submission
+  std::optional<std::uint32_t> retries = std::nullopt;     ///< as in `call_options`, for each item
+  std::optional<duration> no_worker_after = std::nullopt;  ///< as in `call_options`, for each item
+  std::optional<bool> retry_exceptions = std::nullopt;     ///< as in `call_options`, for each item
+  std::optional<duration> backoff = std::nullopt;          ///< as in `call_options`, for each item
+  std::optional<duration> max_backoff = std::nullopt;      ///< as in `call_options`, for each item
 };
 
 static_assert(require_options<call_options>() && require_options<map_options>());

@@ -54,8 +54,8 @@ class caller {
     return handle_of<result_of<J>>(hand_over(J::name, J::effect_class, encode<J>(std::forward<Us>(arguments)...)));
   }
   /// Runs `J` for each item of a range: argument values, or tuples of arguments. A range that is no view and no
-  /// temporary is copied. Nothing happens until the stream is asked for its first outcome. Throws `error`: `closed`
-  /// where the cluster is not connected, `unknown_job`.
+  /// temporary is copied. Nothing happens until the stream is asked for its first outcome. What `options` leave open is
+  /// as this caller's own options say. Throws `error`: `closed` where the cluster is not connected, `unknown_job`.
   template <class J, std::ranges::input_range Range>
   map_stream<result_of<J>> map(Range&& range, const map_options& options = {}) const {
     static_assert(require_job<J>());

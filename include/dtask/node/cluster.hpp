@@ -38,7 +38,8 @@ class cluster : public caller {
   /// `dtask::co_spawn(executor, dtask::cluster::connect<jobs>(url), token)`.
   /// `url` and the views of `options` are read at once. Errors: `invalid_argument` (the address, options of the
   /// coordinator that contradict each other, a call from a worker's job without `options.inside_jobs`: known by the
-  /// worker's threads, not where the job has gone to a thread of its own), `unreachable` after
+  /// worker's threads, not where the job has gone to a thread of its own; spawn:// in a process that spawn:// started
+  /// and that did not become a worker, `take_spawned`), `unreachable` after
   /// `options.client.connect_within`, `refused`, `version_mismatch`, `io_error` (a process that cannot be started, or
   /// the system has no thread or descriptor left).
   template <class Registry>

@@ -15,9 +15,11 @@ DTASK_BEGIN
 
 /// How a program takes part in a cluster.
 struct cluster_options {
-  std::string_view name = {};     ///< of this client in the coordinator's log; empty: the program's
-  std::uint32_t slots = 1;        ///< of each worker process that spawn:// starts: the jobs that it runs at once
-  std::string_view command = {};  ///< of spawn://: the program that plays the role worker; `dtask::main` gives its own
+  std::string_view name = {};  ///< of this client in the coordinator's log; empty: the program's
+  std::uint32_t slots = 1;     ///< of each worker process that spawn:// starts: the jobs that it runs at once
+  /// Of spawn://: the program that plays the role worker (`worker_role`, where its first argument, or the first after
+  /// `arguments`, is `worker`); `dtask::main` gives its own.
+  std::string_view command = {};
   std::span<const std::string_view> arguments = {};  ///< of that program, before the ones of the role
   std::uint64_t cookie = 0;  ///< what a coordinator asks its peers for, that of `listen` too; 0: nothing
   /// How long the thread of the links looks for events before it sleeps, where nobody else wants its core: shortens

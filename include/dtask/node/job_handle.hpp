@@ -13,7 +13,9 @@ DTASK_BEGIN
 
 /// A job that was submitted and not awaited. Destroying the handle cancels the job.
 ///
-/// Move-only. Thread safety: `cancel` and `state` from any thread; `result` or `outcome` is awaited once.
+/// Move-only. The end is given once: a second `result` or `outcome` that is awaited throws `error(invalid_argument)`,
+/// also where the first was stopped and the end so dropped. Of a handle that was moved from they throw `error(closed)`,
+/// `cancel` does nothing, and `state` is `finished`. Thread safety: `cancel` and `state` from any thread.
 template <class R>
 class job_handle {
  public:

@@ -13,11 +13,13 @@
 #include "dtask/cli/detail/worker_end.hpp"
 #include "dtask/cli/exit_code.hpp"
 #include "dtask/node/cookie.hpp"
+#include "dtask/node/spawned.hpp"
 #include "dtask/node/worker.hpp"
 
 DTASK_BEGIN
 
 DTASK_INLINE int worker_role(int argc, const char* const* argv, std::span<const job_entry> jobs) {
+  take_spawned();
   const std::string program = detail::short_name(argv[0]);
   CLI::App app("Runs jobs for a coordinator until it is told to leave.", program);
   std::string url, name, device;

@@ -168,7 +168,9 @@ DTASK_INLINE void coordinator_state::expired(std::uint32_t j, time_point now) {
         j,
         {errc::deadline_exceeded,
          {},
-         placed ? "the deadline passed while a worker had the job" : "the deadline passed while the job waited",
+         placed                 ? "the deadline passed while a worker had the job"
+         : workers_.size() == 0 ? "the deadline passed while the job waited for a worker: " + nobody_connected()
+                                : "the deadline passed while the job waited",
          at,
          {}},
         now);
@@ -183,14 +185,22 @@ DTASK_INLINE void coordinator_state::expired(std::uint32_t j, time_point now) {
                   {errc::no_worker,
                    {},
                    "no worker for '" + types_[r.type].name + "' within " + std::to_string(r.no_worker_ms) + " ms: " +
-                       (workers == 0 ? std::string("none is connected")
-                                     : std::to_string(workers) + " connected, none registered it"),
+                       (workers == 0 ? nobody_connected() : std::to_string(workers) + " connected, none registered it"),
                    "coordinator",
-                   "start a worker that registers this job, or raise no_worker_after"},
+                   workers == 0 && !process_end_.empty()
+                       ? "see why the processes end that are started to be workers; with spawn:// their command has to "
+                         "play the role worker (dtask::main, dtask::worker_role)"
+                       : "start a worker that registers this job, or raise no_worker_after"},
                   now);
   }
   if (now >= r.wake) r.wake = never;
   arm(j);
+}
+
+/// Why there is no worker at all, as far as it is known.
+DTASK_INLINE std::string coordinator_state::nobody_connected() const {
+  return process_end_.empty() ? "none is connected"
+                              : "none is connected; the last process that was to be one: " + process_end_;
 }
 
 /// The one end of a job without a value.

@@ -59,6 +59,7 @@ DTASK_INLINE void coordinator_state::welcome_worker(peer& p, wire::hello&& m, ti
   p.role = kind::worker;
   p.index = w;
   send_welcome(p, m, workers_.id(w), r.key, false, options_.result_bytes, options_.result_bytes);
+  process_end_.clear();
   say(log_level::info, "worker_joined",
       r.label + " from " + p.address + " with " + std::to_string(r.slots) + " slots and " +
           std::to_string(types.size()) + " jobs");
@@ -396,6 +397,7 @@ DTASK_INLINE void coordinator_state::remove_worker(std::uint32_t w, time_point) 
 }
 
 DTASK_INLINE void coordinator_state::process_ended(std::uint32_t pid, std::string how, time_point now) {
+  process_end_ = how;
   for (std::uint32_t w = 0; w < workers_.bound(); ++w) {
     if (!workers_.live(w) || workers_[w].gone || workers_[w].pid != pid) continue;
     if (peer* const p = worker_peer(w)) drop_link(*p, error(errc::worker_lost, how, workers_[w].label), true);

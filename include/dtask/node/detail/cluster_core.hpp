@@ -30,6 +30,7 @@
 #include "dtask/node/detail/self.hpp"
 #include "dtask/node/detail/worker_node.hpp"
 #include "dtask/node/launcher_variables.hpp"
+#include "dtask/node/spawned.hpp"
 
 DTASK_BEGIN
 namespace detail {
@@ -161,6 +162,7 @@ class cluster_core final : public cluster_backend {
       plan.arguments.push_back(worker_device(options.worker.device));
     }
     plan.environment.push_back(std::string(cookie_variable) + "=" + std::to_string(options.cookie));
+    plan.environment.push_back(std::string(spawned_variable) + "=1");
     // For programs that share the cores of a machine among their workers.
     plan.environment.push_back("DTASK_LOCAL_WORKERS=" + std::to_string(count));
     for (const std::string_view name : launcher_variables) plan.without.emplace_back(name);

@@ -63,6 +63,7 @@ class single_call final : public pending_call {
     done.set_in(batch.wakes, std::move(reply));
   }
   bool tell_accepted = false;
+  std::atomic<bool> end_taken{false};  ///< of a handle: `done` is waited for once
   one_shot<> taken;
   one_shot<call_reply> done;
 };

@@ -22,8 +22,10 @@ class submitted_call {
   /// Cancels it.
   ~submitted_call();
 
+  /// Once, and of one that was not moved from: else the task throws.
   task<call_reply> end();
   void cancel();
+  /// `finished` of one that was moved from.
   job_state state() const noexcept;
 
  private:

@@ -90,9 +90,11 @@ DTASK_INLINE detail::map_core caller::begin_map(std::string_view name, effect ef
                                                 std::unique_ptr<detail::item_source> items,
                                                 const map_options& options) const {
   detail::call_form each = form(name, effect_class);
-  each.deadline = options.deadline;
-  each.no_worker_after = options.no_worker_after;
-  each.retry = {options.retries, options.backoff, options.max_backoff, options.retry_exceptions};
+  each.deadline = options.deadline.value_or(each.deadline);
+  each.no_worker_after = options.no_worker_after.value_or(each.no_worker_after);
+  each.retry = {options.retries.value_or(options_.retries), options.backoff.value_or(options_.backoff),
+                options.max_backoff.value_or(options_.max_backoff),
+                options.retry_exceptions.value_or(options_.retry_exceptions)};
   return detail::map_core(client_, std::move(items), std::move(each), options);
 }
 

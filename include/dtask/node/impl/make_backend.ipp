@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
+#include <cstdlib>
 #include <string>
 #include <system_error>
 
@@ -7,6 +8,7 @@
 #include "dtask/base/shortage.hpp"
 #include "dtask/net/url.hpp"
 #include "dtask/node/detail/cluster_core.hpp"
+#include "dtask/node/spawned.hpp"
 #include "dtask/task/thread_state.hpp"
 
 DTASK_BEGIN
@@ -24,6 +26,12 @@ DTASK_INLINE std::shared_ptr<cluster_backend> make_backend(std::string_view url,
   if (role == wire::role::observer && where.kind != net::url::scheme::tcp)
     throw error(errc::invalid_argument, "only a coordinator that listens can be asked for its status", {},
                 "write tcp://HOST:PORT");
+  if (where.kind == net::url::scheme::spawn && std::getenv(spawned_variable) != nullptr)
+    throw error(errc::invalid_argument,
+                "this process was started by spawn:// to be a worker, and wants to start further ones",
+                std::string(url),
+                "its main has to call dtask::worker_role where its first argument is `worker`, before it connects; "
+                "dtask::main does");
   try {
     return std::make_shared<cluster_core>(where, role, entries, options);
   } catch (const std::system_error& e) {
