@@ -46,7 +46,7 @@ class Driver(unittest.TestCase):
         for last in ("false", "true"):
             with tempfile.TemporaryDirectory() as folder:
                 at = pathlib.Path(folder)
-                block = f"(sleep 5; touch {at}/finished) & echo $! >{at}/pid\necho here\n{last}\n"
+                block = f"(sleep 600; touch {at}/finished) & echo $! >{at}/pid\necho here\n{last}\n"
                 problems = self.problems(f"<!-- run: sh -->\n```sh\n{block}```\n<!-- output -->\n```text\nhere\n```\n")
                 self.assertEqual([what for _, what in problems], [] if last == "true" else ["commands: exit 1\nhere\n"])
                 self.assertTrue(ended(int((at / "pid").read_text())))

@@ -67,6 +67,7 @@ def main():
     offline.enter()
     shutil.rmtree(work, ignore_errors=True)
     conan = conan_test.find_conan(source)
+    deps = os.environ.get("DTASK_DEPS_DIR")
     for name in ("DTASK_DEPS_DIR", "LibTorch_ROOT", "Torch_DIR", "CMAKE_CXX_COMPILER_LAUNCHER"):
         os.environ.pop(name, None)
     failed = False
@@ -92,6 +93,14 @@ def main():
     ours, theirs = (statistics.median(column) for column in zip(*pairs))
     print(f"configure: find_package(dtask) {ours:.2f} s, Boost and threads alone {theirs:.2f} s: {ours / theirs:.2f} (to reach: 1.5; medians of 9)")
     failed |= ours / theirs > 1.5
+    if not shutil.which("doxygen"):
+        print("left out: the documentation site (scripts/setup site)")
+    else:
+        from_then = time.monotonic()
+        sh(source, f"scripts/site --out {shlex.quote(str(work / 'site'))}", **({"DTASK_DEPS_DIR": deps} if deps else {}))
+        took = time.monotonic() - from_then
+        print(f"scripts/site: {took:.1f} s (to reach: 30 s)")
+        failed |= took > 30
     sys.exit(1 if failed else 0)
 
 

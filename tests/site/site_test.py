@@ -28,7 +28,6 @@ import pages as site_pages  # noqa: E402
 import reference  # noqa: E402
 
 SOURCE = WORK = COMPILER = FLAGS = None
-SECONDS = 30  # that making the site may take
 HEADER = """#pragma once
 #include "dtask/base/config.hpp"
 /// @namespace dtask
@@ -161,11 +160,8 @@ class Pages(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         missing("doxygen", "zensical")
-        cls.site, cls.seconds = make()
-
-    def test_time(self):
-        print(f"made in {self.seconds:.1f} s of wall-clock time")
-        self.assertLessEqual(self.seconds, SECONDS)
+        cls.site, seconds = make()
+        print(f"made in {seconds:.1f} s of wall-clock time")
 
     def test_links_and_other_hosts(self):
         found, count, links = site_pages.problems(self.site)
