@@ -25,6 +25,8 @@ using dtask::block_pool;
 using dtask::bound_cores;
 using dtask::bytes;
 using dtask::call_options;
+using dtask::call_request;
+using dtask::call_wishes;
 using dtask::callable_with;
 using dtask::caller;
 using dtask::channel;

@@ -4,6 +4,8 @@
 #include "dtask/base/blob_kind.hpp"
 #include "dtask/base/block_pool.hpp"
 #include "dtask/base/bytes.hpp"
+#include "dtask/base/call_request.hpp"
+#include "dtask/base/call_wishes.hpp"
 #include "dtask/base/client_options.hpp"
 #include "dtask/base/cluster_status.hpp"
 #include "dtask/base/config.hpp"

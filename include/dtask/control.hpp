@@ -13,6 +13,7 @@
 #include "dtask/control/held_payload.hpp"
 #include "dtask/control/job_table.hpp"
 #include "dtask/control/lease.hpp"
+#include "dtask/control/machine_driver.hpp"
 #include "dtask/control/options.hpp"
 #include "dtask/control/random_sequence.hpp"
 #include "dtask/control/ready_queue.hpp"

@@ -5,19 +5,12 @@
 /// @namespace dtask::sim
 /// Internal to the library: coordinator, worker and client on virtual time and a virtual network, for the library's own
 /// tests. The public headers of other rooms do not name it, any release may change it, and the reference leaves it out.
-#include "dtask/sim/chaos.hpp"
-#include "dtask/sim/chaos_plan.hpp"
-#include "dtask/sim/client_node.hpp"
-#include "dtask/sim/cluster.hpp"
-#include "dtask/sim/coordinator_node.hpp"
-#include "dtask/sim/ledger.hpp"
 #include "dtask/sim/network.hpp"
 #include "dtask/sim/network_traits.hpp"
+#include "dtask/sim/observer.hpp"
 #include "dtask/sim/process.hpp"
 #include "dtask/sim/random_source.hpp"
 #include "dtask/sim/trace.hpp"
-#include "dtask/sim/virtual_job.hpp"
 #include "dtask/sim/virtual_link.hpp"
 #include "dtask/sim/virtual_scheduler.hpp"
-#include "dtask/sim/worker_node.hpp"
 #include "dtask/sim/world.hpp"

@@ -44,7 +44,8 @@ struct lone {
     state.connected(link, now);
     act();
     state.received(link, welcome(), now);
-    const std::uint64_t call = state.submit({.effect_class = effect::pure, .retry = {}, .arguments = text("x")}, now);
+    const std::uint64_t call =
+        state.submit({.wishes = {.effect_class = effect::pure, .retry = {}}, .arguments = text("x")}, now);
     act();
     return call;
   }
@@ -98,7 +99,8 @@ TEST_CASE("a session survives a broken link") {
     CHECK(c.result(0, call).value.body.view() == "again");
   }
   SUBCASE("a submit that was lost with the link is sent again, whatever its class") {
-    c.clients[0].state->submit({.effect_class = effect::at_most_once, .retry = {}, .arguments = text("x")}, c.now);
+    c.clients[0].state->submit({.wishes = {.effect_class = effect::at_most_once, .retry = {}}, .arguments = text("x")},
+                               c.now);
     std::vector<control::client_action> lost;
     c.clients[0].state->take_actions(lost, c.now);
     c.break_link(c.clients[0]);
@@ -157,8 +159,8 @@ TEST_CASE("the coordinator restarts") {
   c.add_client();
   const auto once = c.submit(0, effect::at_most_once, text("once"));
   const auto pure = c.submit(0, effect::pure, text("pure"));
-  control::call_request r;
-  r.retry.retries = 0;
+  call_request r;
+  r.wishes.retry.retries = 0;
   const auto spent = c.submit(0, effect::pure, text("spent"), std::move(r));
   c.kill_coordinator();
   SUBCASE("in time: what may run twice is submitted again within its budget, the rest has its cause") {
@@ -239,7 +241,7 @@ TEST_CASE("before the welcome a client says hello and nothing else") {
     c.state.cancel(call, c.now);
     c.state.query_status(c.now);
     c.state.broadcast("b", text("x").body, c.now);
-    c.state.submit({.effect_class = effect::pure, .retry = {}, .arguments = text("y")}, c.now);
+    c.state.submit({.wishes = {.effect_class = effect::pure, .retry = {}}, .arguments = text("y")}, c.now);
     c.act();
     c.state.abandon(c.now);
     c.act();
@@ -323,7 +325,7 @@ TEST_CASE("broadcasts") {
   SUBCASE("a new value of a name is a new version, and what is submitted later sees it") {
     c.submit(0);
     c.clients[0].state->broadcast("weights", bytes::from(std::string(3u << 20, 'b')), c.now);
-    c.clients[0].state->submit({.retry = {}, .arguments = text("x")}, c.now);
+    c.clients[0].state->submit({.wishes = {}, .arguments = text("x")}, c.now);
     c.settle();
     CHECK(c.workers[0].blobs["weights"][0] == 'b');
     const auto late = c.add_worker(1);
@@ -581,8 +583,8 @@ TEST_CASE("a watched call tells its states") {
   cluster c;
   c.start_coordinator();
   c.add_client();
-  control::call_request r;
-  r.watch = true;
+  call_request r;
+  r.wishes.watch = true;
   const auto call = c.submit(0, effect::pure, text("a"), std::move(r));
   c.add_worker(1);
   c.kill(0);
@@ -627,7 +629,7 @@ TEST_CASE("closing cancels what is open and waits for its ends") {
     CHECK(c.report().clients == 0);
   }
   CHECK(code(c, 0, running) == errc::cancelled);
-  const auto late = c.clients[0].state->submit({.retry = {}, .arguments = text("x")}, c.now);
+  const auto late = c.clients[0].state->submit({.wishes = {}, .arguments = text("x")}, c.now);
   c.settle();
   CHECK(c.clients[0].state->ended());
   (void)late;
@@ -639,8 +641,8 @@ TEST_CASE("a coordinator that stops answering cannot hold a call beyond its dead
   c.start_coordinator();
   c.add_worker(1);
   c.add_client();
-  control::call_request r;
-  r.deadline = 2s;
+  call_request r;
+  r.wishes.deadline = 2s;
   const auto call = c.submit(0, effect::pure, text("a"), std::move(r));
   const auto cancelled = c.submit(0);
   c.coordinator.reset();  // its links stay open: nothing comes any more
@@ -694,7 +696,8 @@ struct lone_client {
   std::vector<wire::message> sent;
   std::vector<control::complete> ends;
   std::vector<control::broadcast_complete> broadcasts;
-  int rooms = 0, dials = 0, closes = 0;
+  std::vector<std::uint64_t> accepted;
+  int dials = 0, closes = 0;
   std::string violation;
 
   explicit lone_client(control::client_options o = {})
@@ -716,7 +719,7 @@ struct lone_client {
           ends.push_back(std::move(*e));
         else if (auto* b = a.get_if<control::broadcast_complete>())
           broadcasts.push_back(*b);
-        rooms += a.get_if<control::room>() != nullptr;
+        if (const auto* in = a.get_if<control::accepted>()) accepted.push_back(in->call);
         dials += a.get_if<control::dial>() != nullptr;
         closes += a.get_if<control::close_link>() != nullptr;
       }
@@ -748,8 +751,8 @@ struct lone_client {
     state.closed(link, error(errc::io_error, "reset"), now);
     take();
   }
-  std::uint64_t submit(payload arguments = text("a"), control::call_request r = {}) {
-    r.effect_class = effect::pure;
+  std::uint64_t submit(payload arguments = text("a"), call_request r = {}) {
+    r.wishes.effect_class = effect::pure;
     r.arguments = std::move(arguments);
     const std::uint64_t id = state.submit(std::move(r), now);
     take();
@@ -790,54 +793,121 @@ TEST_CASE("a client that closes does not send the rest of a broadcast") {
   CHECK(c.violation == "");
 }
 
-TEST_CASE("whoever waits for room hears of it, whatever took it") {
+TEST_CASE("calls wait for room, in order, whatever took it") {
   control::client_options o;
   o.unsent_bytes = 1500;
   lone_client c(o);
+  std::vector<std::uint64_t> calls;
   SUBCASE("calls that have to be sent again, to a coordinator that takes less at once") {
     c.join(1, 100'000);
-    for (int i = 0; i < 10; ++i) c.submit();
+    for (int i = 0; i < 10; ++i) calls.push_back(c.submit());
     CHECK(c.all<wire::submit>().size() == 10);
-    CHECK(c.state.has_room());
+    CHECK(c.accepted == calls);
     c.gone(1);
     c.wait_for_dial();
     c.join(2, 600, {.limits = {}, .epoch = 2});
-    CHECK(!c.state.has_room());
-    CHECK(c.rooms == 0);
+    calls.push_back(c.submit());
+    CHECK(c.accepted.size() == 10);
     for (int i = 0; i < 10; ++i) c.get(2, wire::credit{600});
   }
   SUBCASE("calls that were answered overloaded") {
     c.join(1, 3000);
-    std::vector<std::uint64_t> calls;
     for (int i = 0; i < 10; ++i) calls.push_back(c.submit());
-    CHECK(c.state.has_room());
-    for (const std::uint64_t call : calls) {
+    CHECK(c.accepted == calls);
+    const std::vector<std::uint64_t> refused = calls;
+    for (const std::uint64_t call : refused) {
       wire::result r;
       r.call = call;
       r.why.code = errc::overloaded;
       c.get(1, r);
     }
     // Their arguments wait here as those of calls that were never sent do.
-    CHECK(!c.state.has_room());
-    CHECK(c.rooms == 0);
-    c.get(1, wire::credit{10 * 257});
-    CHECK(!c.state.has_room());
+    for (int i = 0; i < 3; ++i) calls.push_back(c.submit());
+    CHECK(c.accepted == refused);
+    c.get(1, wire::credit{20 * 257});
+    CHECK(c.accepted == refused);
     SUBCASE("and are sent again") {
       for (int i = 0; i < 100; ++i) {
         c.now += 10ms;
         c.state.tick(c.now);
         c.take();
       }
-      CHECK(c.all<wire::submit>().size() == 20);
+      CHECK(c.all<wire::submit>().size() == 23);
     }
     SUBCASE("and are cancelled") {
-      for (const std::uint64_t call : calls) c.state.cancel(call, c.now);
+      for (const std::uint64_t call : refused) c.state.cancel(call, c.now);
       c.take();
       CHECK(c.ends.size() == 10);
     }
   }
-  CHECK(c.state.has_room());
-  CHECK(c.rooms == 1);
+  SUBCASE("calls that no coordinator has taken yet") {
+    for (int i = 0; i < 20; ++i) calls.push_back(c.submit());
+    CHECK(c.accepted.size() == 6);  // 257 bytes each: the sixth found 1,285 of 1,500
+    c.join(1, 100'000);
+    c.take();
+    CHECK(c.all<wire::submit>().size() == 20);
+  }
+  CHECK(c.accepted == calls);
+  CHECK(c.violation == "");
+}
+
+TEST_CASE("a call that waits for room can end there") {
+  control::client_options o;
+  o.unsent_bytes = 300;
+  lone_client c(o);
+  for (int i = 0; i < 2; ++i) c.submit();
+  call_request hasty;
+  hasty.wishes.deadline = 2s;
+  const std::uint64_t call = c.submit(text("a"), hasty);
+  const std::uint64_t last = c.submit();
+  REQUIRE(c.accepted.size() == 2);
+  CHECK(c.state.memory({}).arguments == 4);
+  SUBCASE("by its deadline, which began when it was submitted") {
+    c.now += 1999ms;
+    c.state.tick(c.now);
+    c.take();
+    CHECK(c.ends.empty());
+    c.now += 1ms;
+    c.state.tick(c.now);
+    c.take();
+    REQUIRE(c.ends.size() == 1);
+    CHECK(c.ends[0].call == call);
+    CHECK(c.ends[0].why.code == errc::deadline_exceeded);
+    CHECK(c.ends[0].why.message == "the deadline passed before there was room to send the job");
+  }
+  SUBCASE("by its cancel") {
+    c.state.cancel(call, c.now);
+    c.take();
+    REQUIRE(c.ends.size() == 1);
+    CHECK(c.ends[0].call == call);
+    CHECK(c.ends[0].why.code == errc::cancelled);
+  }
+  SUBCASE("with its client") {
+    c.state.close(c.now);
+    c.take();
+    CHECK(c.ends.size() == 4);
+    CHECK(c.state.ended());
+    CHECK(c.accepted.size() == 2);
+    CHECK(c.violation == "");
+    return;
+  }
+  SUBCASE("where no coordinator comes") {
+    c.now += o.connect_within;
+    c.state.tick(c.now);
+    c.take();
+    REQUIRE(c.ends.size() == 4);
+    CHECK(std::all_of(c.ends.begin(), c.ends.end(), [&](const auto& end) {
+      return end.why.code == (end.call == call ? errc::deadline_exceeded : errc::unreachable);
+    }));
+    CHECK(c.accepted.size() == 2);
+    CHECK(c.violation == "");
+    return;
+  }
+  CHECK(c.state.memory({}).arguments == 3);
+  c.join(1, 100'000);
+  c.take();
+  CHECK(c.all<wire::submit>().size() == 3);
+  CHECK(c.accepted.back() == last);
   CHECK(c.violation == "");
 }
 

@@ -65,7 +65,8 @@ class cluster {
     std::map<std::uint64_t, wire::failure> broadcasts;
     std::vector<control::status_arrived> reports;
     std::vector<control::offline> offlines;
-    int rooms = 0, onlines = 0;
+    std::vector<std::uint64_t> accepted;
+    int onlines = 0;
     bool closed = false;
     bool dial_wanted = false;
   };
@@ -112,9 +113,8 @@ class cluster {
     settle();
     return clients.size() - 1;
   }
-  std::uint64_t submit(std::size_t c, effect e = effect::pure, payload arguments = text("a"),
-                       control::call_request r = {}) {
-    r.effect_class = e;
+  std::uint64_t submit(std::size_t c, effect e = effect::pure, payload arguments = text("a"), call_request r = {}) {
+    r.wishes.effect_class = e;
     r.arguments = std::move(arguments);
     const std::uint64_t id = clients[c].state->submit(std::move(r), now);
     settle();
@@ -320,8 +320,8 @@ class cluster {
         c.offlines.push_back(*off);
       else if (a.get_if<control::online>() != nullptr)
         ++c.onlines;
-      else if (a.get_if<control::room>() != nullptr)
-        ++c.rooms;
+      else if (const auto* in = a.get_if<control::accepted>())
+        c.accepted.push_back(in->call);
       else if (a.get_if<control::closed>() != nullptr)
         c.closed = true;
     }

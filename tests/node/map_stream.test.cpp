@@ -60,21 +60,21 @@ dtask::errc next_code(dtask::map_stream<int>& out) {
 class echo final : public dtask::detail::client_port {
  public:
   void submit(std::shared_ptr<dtask::detail::pending_call> call) override {
-    deadlines.push_back(call->request.deadline);
-    no_worker_after.push_back(call->request.no_worker_after);
-    retries.push_back(call->request.retry);
+    deadlines.push_back(call->request.wishes.deadline);
+    no_worker_after.push_back(call->request.wishes.no_worker_after);
+    retries.push_back(call->request.wishes.retry);
     calls_.push_back(std::move(call));
     if (at_once) answer();
     if (stopping && deadlines.size() == stop_at) stopping->request_stop(dtask::errc::deadline_exceeded);
   }
   void cancel(std::shared_ptr<dtask::detail::pending_call> call) override {
-    if (std::exchange(call->ended, true)) return;
+    // What has ended, or never came here, is nothing to cancel.
+    if (std::erase(calls_, call) == 0) return;
     ++cancelled;
     complete(*call, dtask::errc::cancelled);
   }
   void answer() {
-    for (const auto& call : std::exchange(calls_, {}))
-      if (!std::exchange(call->ended, true)) complete(*call, dtask::errc::ok);
+    for (const auto& call : std::exchange(calls_, {})) complete(*call, dtask::errc::ok);
   }
   void broadcast(std::shared_ptr<dtask::detail::pending_broadcast>) override {}
   void query_status(std::shared_ptr<dtask::detail::pending_status>) override {}
@@ -105,8 +105,8 @@ using same_job = dtask::function_job<"same/1", &same, dtask::pure>;
 
 template <class J, class Range>
 auto mapped(const std::shared_ptr<echo>& client, Range range, const dtask::map_options& options) {
-  dtask::detail::call_form form;
-  form.deadline = options.deadline.value_or(dtask::default_deadline);
+  dtask::call_request form;
+  form.wishes.deadline = options.deadline.value_or(dtask::default_deadline);
   return dtask::map_stream<dtask::result_of<J>>(dtask::detail::map_core(
       client, std::make_unique<dtask::detail::range_source<J, Range>>(std::move(range), dtask::codec_limits()), form,
       options));
@@ -409,8 +409,8 @@ TEST_CASE("map: one outcome for each item, also where a cancel meets items that 
                                                                      dtask::control::client_options(), silent, 1);
     client->start();
     {
-      dtask::map_stream<int> out(dtask::detail::map_core(client, std::make_unique<some_items>(),
-                                                         dtask::detail::call_form(), {.order = order, .window = all}));
+      dtask::map_stream<int> out(dtask::detail::map_core(client, std::make_unique<some_items>(), dtask::call_request(),
+                                                         {.order = order, .window = all}));
       REQUIRE(next_code(out) == dtask::errc::too_large);
       out.cancel();
       // Taken before the node hears of the cancel.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "dtask/sim/chaos.hpp"
+#include "chaos.hpp"
 
 #include <doctest/doctest.h>
 
@@ -38,7 +38,7 @@ TEST_CASE("chaos: every seed keeps every promise") {
   dtask::duration slowest{};
   for (std::uint64_t seed = first; seed < first + count && failed < 5; ++seed) {
     INFO("replay with: ", replay(seed));
-    const sim::chaos_report r = sim::run_chaos(seed, trace_file());
+    const harness::chaos_report r = harness::run_chaos(seed, trace_file());
     calls += r.calls;
     executions += r.executions;
     faults += r.faults;
@@ -60,10 +60,10 @@ TEST_CASE("chaos: every seed keeps every promise") {
 
 TEST_CASE("chaos: one seed gives one history") {
   for (std::uint64_t seed = 9001; seed < 9006; ++seed) {
-    const sim::chaos_report a = sim::run_chaos(seed), b = sim::run_chaos(seed);
+    const harness::chaos_report a = harness::run_chaos(seed), b = harness::run_chaos(seed);
     CHECK(a.hash == b.hash);
     CHECK(a.steps == b.steps);
-    const sim::chaos_report other = sim::run_chaos(seed + 100);
+    const harness::chaos_report other = harness::run_chaos(seed + 100);
     CHECK(a.hash != other.hash);
   }
 }

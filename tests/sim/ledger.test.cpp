@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "dtask/sim/ledger.hpp"
+#include "ledger.hpp"
 
 #include <doctest/doctest.h>
 
@@ -22,7 +22,7 @@ constexpr sim::process_id coordinator = 1, worker = 2, client = 3;
 struct books {
   books() { book.worker_known(coordinator, 10, 2, 1); }
   std::uint64_t submit(effect e) {
-    sim::call_record c;
+    harness::call_entry c;
     c.job.id = book.next_job();
     c.client = client;
     c.call = 100 + c.job.id;
@@ -42,7 +42,7 @@ struct books {
   void complete(std::uint64_t job, std::uint64_t execution) {
     control::complete end;
     end.call = 100 + job;
-    end.value = sim::encode(sim::virtual_result{job, execution}, 0);
+    end.value = harness::encode(harness::virtual_result{job, execution}, 0);
     book.completed(client, end, {}, {});
   }
   void complete(std::uint64_t job, errc code) {
@@ -56,8 +56,9 @@ struct books {
       if (v.find(words) != std::string::npos) return true;
     return false;
   }
-  sim::world in{1};
-  sim::ledger& book = in.book;
+  sim::virtual_scheduler clock;
+  sim::trace log{clock};
+  harness::ledger book{clock, log};
 };
 
 }  // namespace
@@ -173,7 +174,7 @@ TEST_CASE("ledger: no_worker sooner than stated after the last worker has left")
   const auto ends_after = [](std::chrono::seconds without) {
     books b;
     const dtask::wire::job_type type{"work/1", 1, "a -> b"};
-    sim::call_record c;
+    harness::call_entry c;
     c.client = client;
     c.call = 100;
     c.no_worker_after = std::chrono::seconds(5);
@@ -181,11 +182,11 @@ TEST_CASE("ledger: no_worker sooner than stated after the last worker has left")
     b.book.submitted(c);
     b.book.session_of(coordinator, 20, client);
     b.book.accepted(coordinator, 20, 100);
-    b.in.clock.run_until(b.in.clock.now() + std::chrono::seconds(4));
+    b.clock.run_until(b.clock.now() + std::chrono::seconds(4));
     b.book.worker_serves(coordinator, 10, {type});
-    b.in.clock.run_until(b.in.clock.now() + std::chrono::seconds(4));
+    b.clock.run_until(b.clock.now() + std::chrono::seconds(4));
     b.book.worker_leaves(coordinator, 10);
-    b.in.clock.run_until(b.in.clock.now() + without);
+    b.clock.run_until(b.clock.now() + without);
     b.book.result_sent(coordinator, 20, 100, 1, errc::no_worker, true);
     return b.noticed("ended no_worker");
   };

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "dtask/sim/network.hpp"
-#include "dtask/sim/virtual_job.hpp"
 #include "dtask/sim/world.hpp"
+#include "virtual_job.hpp"
 
 namespace sim = dtask::sim;
 namespace wire = dtask::wire;
@@ -30,9 +30,15 @@ struct listener final : wire::link_events {
   dtask::error end;
 };
 
+// There is no process that could do wrong.
+struct unconcerned final : sim::observer {
+  void disturbed() override {}
+  void violated(std::string) override {}
+};
+
 /// Two hosts with one connection.
 struct two {
-  explicit two(std::uint64_t seed = 1, const sim::network_traits& traits = {}) : in(seed, traits) {
+  explicit two(std::uint64_t seed = 1, const sim::network_traits& traits = {}) : in(seed, nobody, traits) {
     in.net.listen(1, [this](sim::network::end e) {
       b = std::move(e);
       b->attach(at_b, {});
@@ -49,6 +55,7 @@ struct two {
   }
   void run(dtask::duration time) { in.clock.run_until(in.clock.now() + time); }
   listener at_a, at_b;
+  unconcerned nobody;
   sim::world in;
   sim::network::end a, b;
   dtask::error refused;
@@ -86,7 +93,7 @@ TEST_CASE("virtual_link: no more than a window is on the way; what waits counts 
   two t(3, traits);
   REQUIRE(t.a);
   const std::size_t size = 1u << 20;
-  for (std::uint64_t n = 0; n < 10; ++n) t.a->send(wire::chunk{1, n * size, sim::content(n, size)});
+  for (std::uint64_t n = 0; n < 10; ++n) t.a->send(wire::chunk{1, n * size, harness::content(n, size)});
   t.a->flush();
   CHECK(t.a->on_the_way() <= (64u << 10));
   CHECK(t.a->unsent() >= 10 * size - (64u << 10));
@@ -95,7 +102,7 @@ TEST_CASE("virtual_link: no more than a window is on the way; what waits counts 
   CHECK(t.a->unsent() == 0);
   CHECK(t.at_a.drains == 1);
   REQUIRE(t.at_b.got.size() == 10);
-  for (std::uint64_t n = 0; n < 10; ++n) CHECK(t.at_b.got[n].get_if<wire::chunk>()->data == sim::content(n, size));
+  for (std::uint64_t n = 0; n < 10; ++n) CHECK(t.at_b.got[n].get_if<wire::chunk>()->data == harness::content(n, size));
 }
 
 TEST_CASE("virtual_link: close writes what is queued, then both ends are told") {
@@ -184,7 +191,8 @@ TEST_CASE("virtual_link: a process that dies closes its links; a machine that di
 }
 
 TEST_CASE("virtual_link: nobody listens, nobody answers") {
-  sim::world in(1);
+  unconcerned nobody;
+  sim::world in(1, nobody);
   dtask::error refused, silent;
   in.net.dial(1, 2, [&](sim::network::end e, const dtask::error& why) {
     CHECK(!e);
@@ -205,6 +213,6 @@ TEST_CASE("virtual_link: nobody listens, nobody answers") {
 
 TEST_CASE("virtual_link: a message over the limits is a fault of the simulation, not dropped in silence") {
   two t;
-  t.a->send(wire::chunk{1, 0, sim::content(1, 3u << 20)});
+  t.a->send(wire::chunk{1, 0, harness::content(1, 3u << 20)});
   CHECK(t.in.net.faults().size() == 1);
 }

@@ -135,6 +135,10 @@ struct offline {
   error why;
   bool final = false;
 };
+/// There was room for the call: it is on its way. Not given where it ends before.
+struct accepted {
+  std::uint64_t call = 0;
+};
 /// The one end of a call.
 struct complete {
   std::uint64_t call = 0;
@@ -154,8 +158,6 @@ struct broadcast_complete {
   std::uint64_t number = 0;
   wire::failure why;
 };
-/// `submit` takes calls again.
-struct room {};
 struct status_arrived {
   std::uint64_t request = 0;
   error why;  ///< set where no report came
@@ -164,8 +166,8 @@ struct status_arrived {
 /// The client has ended: every call and broadcast has been completed before it, nothing follows.
 struct closed {};
 
-using client_action = wire::one_of<send, set_limits, close_link, note, dial, online, offline, complete, call_changed,
-                                   broadcast_complete, room, status_arrived, closed>;
+using client_action = wire::one_of<send, set_limits, close_link, note, dial, online, offline, accepted, complete,
+                                   call_changed, broadcast_complete, status_arrived, closed>;
 
 }  // namespace control
 DTASK_END

@@ -7,12 +7,12 @@
 #include <string_view>
 #include <vector>
 
+#include "dtask/base/call_request.hpp"
+#include "dtask/base/call_wishes.hpp"
 #include "dtask/base/config.hpp"
 #include "dtask/base/deadline.hpp"
-#include "dtask/base/effect.hpp"
 #include "dtask/base/error.hpp"
 #include "dtask/base/payload.hpp"
-#include "dtask/base/retry_policy.hpp"
 #include "dtask/control/action.hpp"
 #include "dtask/control/options.hpp"
 #include "dtask/control/send_queue.hpp"
@@ -24,21 +24,10 @@
 DTASK_BEGIN
 namespace control {
 
-/// A call as `client_state::submit` takes it.
-struct call_request {
-  std::uint32_t type = 0;  ///< position in the client's list of jobs
-  effect effect_class = effect::at_most_once;
-  bool watch = false;  ///< report `call_changed`
-  duration deadline = default_deadline;
-  duration no_worker_after = std::chrono::seconds(60);
-  retry_policy retry;
-  payload arguments;
-};
-
 // clang-format off
 /// Where a call is, as its client knows it.
 ///
-///     unsent ── online, and credit for its cost ──▶ sent ── result ──▶ (complete)
+///     waiting ── room ──▶ unsent ── online, and credit for its cost ──▶ sent ── result ──▶ (complete)
 ///     sent ── `overloaded` ──▶ pausing ── back-off over ──▶ unsent
 ///     sent ── the coordinator lost it with a link, or restarted and the job may run twice ──▶ unsent (first)
 ///     sent ── restarted coordinator, at_most_once or no retries left ──▶ (complete: coordinator_lost, session_lost)
@@ -47,13 +36,12 @@ struct call_request {
 /// A call that ended here while the coordinator still has it keeps its place as `zombie`, so that no other call gets
 /// its number, until the coordinator's result comes.
 // clang-format on
-enum class call_phase : std::uint8_t { unsent, sent, pausing, zombie };
+enum class call_phase : std::uint8_t { waiting, unsent, sent, pausing, zombie };
 
 struct call_record {
   std::uint32_t generation = 0;
-  call_phase phase = call_phase::unsent;
-  effect effect_class = effect::at_most_once;
-  bool watch = false;
+  call_phase phase = call_phase::waiting;
+  call_wishes wishes;
   bool cancelled = false;
   bool known = false;  ///< named by the coordinator after a resumed session
   std::uint32_t type = 0;
@@ -64,8 +52,6 @@ struct call_record {
   time_point deadline = never;
   time_point cancel_at = never;  ///< when a cancelled call ends here
   time_point wake = never;
-  duration no_worker_after{};
-  retry_policy retry;
   payload arguments;
   list_node node;
   timer_node timer;
@@ -77,7 +63,8 @@ struct call_record {
 /// The way to the coordinator stands at `uplink`, the life of a call at `call_phase`. Broadcasts are sent one after the
 /// other, so that a call's number of broadcasts says what it must see; the newest value of each name is kept, for a
 /// coordinator that has lost it. Memory: `max_calls` records, their arguments until their ends (they may have to be
-/// sent again), of which at most about `unsent_bytes` wait for credit, or for another try after `overloaded`.
+/// sent again), of which at most about `unsent_bytes` wait for credit, or for another try after `overloaded`. What is
+/// submitted beyond waits for room, in order; whoever submits is meant to wait for `accepted` before it submits more.
 class client_state {
  public:
   client_state(identity who, const client_options& options, std::uint64_t seed);
@@ -97,13 +84,10 @@ class client_state {
   /// broadcast.
   memory_use memory(memory_use process) const;
 
-  /// Whether `submit` takes a call now; where not, the action `room` tells when it does again.
-  bool has_room() const noexcept {
-    return !closing_ && calls_.size() < options_.max_calls && unsent_cost_ < options_.unsent_bytes;
-  }
-  /// A new call; exactly one `complete` with the returned number follows, whatever happens. It waits here for credit.
-  /// Without room it is taken all the same if it must be: whoever submits waits for room first.
-  std::uint64_t submit(call_request request, time_point now);
+  /// A new call; exactly one `complete` with the returned number follows, whatever happens. Where there is room, now or
+  /// later, `accepted` comes before it: then the call waits for credit. `submitted`: when its deadline begins, which
+  /// may be a little before the newest event.
+  std::uint64_t submit(call_request request, time_point submitted);
   /// The result is not wanted any more: `complete` follows, `cancelled` or with what was already there, at most
   /// `cancel_within` later.
   void cancel(std::uint64_t call, time_point now);
@@ -172,8 +156,14 @@ class client_state {
   void violation(std::string_view what, time_point now);
   void link_broken(time_point now);
   void rebroadcast();
+  error why_none() const;
   void new_session(bool same_epoch, time_point now);
   void coordinator_gone(const error& why, bool final, time_point now);
+  bool has_room() const noexcept {
+    return calls_.size() - waiting_.size() < options_.max_calls && unsent_cost_ < options_.unsent_bytes;
+  }
+  void accept(std::uint32_t c);
+  void accept_waiting();
   void requeue(std::uint32_t c, bool front);
   void send_calls(time_point now);
   wire::failure unfit(const std::string& name, std::size_t size, const wire::limits& agreed) const;
@@ -218,15 +208,16 @@ class client_state {
   bool syncing_ = false;  ///< a resumed session has not yet said which calls it holds
   bool was_online_ = false;
   bool gone_ = false;  ///< no coordinator within the stated time: calls end at once
+  error refused_;      ///< why there will never be one
   error last_error_;
 
   slab<call_record> calls_;
+  call_list waiting_;  ///< for room
   call_list unsent_;
   timer_wheel<call_record, &call_record::timer> timers_;
   std::uint64_t open_ = 0;
   std::uint64_t argument_bytes_ = 0;  ///< of all open calls
   std::uint64_t unsent_cost_ = 0;
-  bool was_full_ = false;
   wire::row<incoming> in_;
   std::vector<std::uint64_t> acks_;
   time_point acks_at_ = never;  ///< when they are sent even alone

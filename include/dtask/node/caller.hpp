@@ -8,6 +8,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "dtask/base/call_request.hpp"
 #include "dtask/base/config.hpp"
 #include "dtask/base/effect.hpp"
 #include "dtask/base/payload.hpp"
@@ -105,7 +106,7 @@ class caller {
   }
 
   // What does not depend on the types of a job.
-  detail::call_form form(std::string_view name, effect effect_class) const;
+  call_request form(std::string_view name, effect effect_class) const;
   /// `failed`: why the arguments could not be encoded; then that is the reply.
   task<detail::call_reply> exchange(std::string_view name, effect effect_class, payload arguments,
                                     std::exception_ptr failed) const;

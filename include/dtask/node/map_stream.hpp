@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "dtask/base/call_request.hpp"
 #include "dtask/base/config.hpp"
 #include "dtask/base/payload.hpp"
 #include "dtask/job/outcome.hpp"
@@ -31,7 +32,7 @@ class item_source {
 /// A map without its types.
 class map_core {
  public:
-  map_core(std::shared_ptr<client_port> client, std::unique_ptr<item_source> items, call_form form,
+  map_core(std::shared_ptr<client_port> client, std::unique_ptr<item_source> items, call_request form,
            const map_options& options);
   map_core(map_core&&) noexcept;
   map_core& operator=(map_core&&) = delete;

@@ -7,38 +7,55 @@
 DTASK_BEGIN
 namespace control {
 
-DTASK_INLINE std::uint64_t client_state::submit(call_request request, time_point now) {
+DTASK_INLINE std::uint64_t client_state::submit(call_request request, time_point submitted) {
   const std::uint32_t c = calls_.insert();
   const std::uint64_t id = calls_.id(c);
   call_record& r = calls_[c];
   r.type = request.type;
-  r.effect_class = request.effect_class;
-  r.watch = request.watch;
-  r.deadline = deadline_after(now, request.deadline);
-  r.no_worker_after = request.no_worker_after;
-  r.retry = request.retry;
+  r.wishes = request.wishes;
+  r.deadline = deadline_after(submitted, r.wishes.deadline);
   r.arguments = std::move(request.arguments);
   r.cost = job_cost + r.arguments.size();
   r.broadcasts = needed_broadcast();
   ++open_;
   argument_bytes_ += r.arguments.size();
-  unsent_cost_ += r.cost;
-  unsent_.push_back(calls_, c);
-  if (!has_room()) was_full_ = true;
-  if (ended_ || closing_) {
-    end_here(c, errc::closed, "the client is closed", {});
-  } else if (gone_) {
-    end_here(c, errc::coordinator_lost,
-             last_error_ ? std::string("no coordinator; last: ") + last_error_.what() : std::string("no coordinator"),
-             "start the coordinator; the client connects again by itself");
+  const bool at_once = waiting_.empty() && has_room();
+  waiting_.push_back(calls_, c);
+  if (const error away = why_none()) {
+    end_call(c, {away.code(), {}, away.cause(), away.place(), away.remedy()}, {}, 0, {}, false);
   } else if (request.type >= who_.jobs.size()) {
     end_here(c, errc::unknown_job, "the job is not in this client's registry", "add it to the registry");
   } else if (const error bad = wire::check_payload(r.arguments, options_.limits)) {
     end_here(c, bad.code(), "the arguments: " + bad.cause(), bad.remedy());
   } else {
     arm(c);
+    if (at_once) accept(c);
   }
   return id;
+}
+
+/// Why nothing can be sent, now or ever; else no error.
+DTASK_INLINE error client_state::why_none() const {
+  if (refused_) return refused_;
+  if (ended_ || closing_) return error(errc::closed, "the cluster is closed");
+  if (!gone_) return {};
+  return error(errc::coordinator_lost,
+               last_error_ ? std::string("no coordinator; last: ") + last_error_.what() : std::string("no coordinator"),
+               {}, "start the coordinator; the client connects again by itself");
+}
+
+/// There is room for a call that waits for it.
+DTASK_INLINE void client_state::accept(std::uint32_t c) {
+  call_record& r = calls_[c];
+  waiting_.erase(calls_, c);
+  r.phase = call_phase::unsent;
+  unsent_cost_ += r.cost;
+  unsent_.push_back(calls_, c);
+  actions_.push_back(accepted{calls_.id(c)});
+}
+
+DTASK_INLINE void client_state::accept_waiting() {
+  while (!waiting_.empty() && has_room()) accept(waiting_.front());
 }
 
 DTASK_INLINE void client_state::arm(std::uint32_t c) {
@@ -57,8 +74,9 @@ DTASK_INLINE void client_state::expired(std::uint32_t c, time_point now) {
   const time_point at = r.phase == call_phase::sent ? deadline_after(r.deadline, options_.deadline_slack) : r.deadline;
   if (r.deadline != never && now >= at)
     return end_here(c, errc::deadline_exceeded,
-                    r.phase == call_phase::sent ? "the deadline passed, and the coordinator is silent"
-                                                : "the deadline passed before the job could be sent",
+                    r.phase == call_phase::sent      ? "the deadline passed, and the coordinator is silent"
+                    : r.phase == call_phase::waiting ? "the deadline passed before there was room to send the job"
+                                                     : "the deadline passed before the job could be sent",
                     {});
   if (r.phase == call_phase::pausing && now >= r.wake) {
     r.wake = never;
@@ -72,7 +90,6 @@ DTASK_INLINE void client_state::requeue(std::uint32_t c, bool front) {
   call_record& r = calls_[c];
   if (r.phase != call_phase::pausing) unsent_cost_ += r.cost;  // it has not counted while it was sent
   r.phase = call_phase::unsent;
-  if (!has_room()) was_full_ = true;
   if (front)
     unsent_.push_front(calls_, c);
   else
@@ -104,13 +121,13 @@ DTASK_INLINE void client_state::send_calls(time_point now) {
     wire::submit m;
     m.call = calls_.id(c);
     m.job = r.type;
-    m.effect_class = r.effect_class;
-    m.watch = r.watch;
+    m.effect_class = r.wishes.effect_class;
+    m.watch = r.wishes.watch;
     m.attempts = r.attempts;
     m.broadcasts = r.broadcasts;
     m.remaining = remaining(r.deadline, now);
-    m.no_worker_after = r.no_worker_after;
-    m.retry = r.retry;
+    m.no_worker_after = r.wishes.no_worker_after;
+    m.retry = r.wishes.retry;
     if (r.arguments.size() > send_queue::small || r.arguments.blobs.size() > wire::blobs_in_frame) {
       const std::uint64_t id = m.call;
       out_.push(std::move(m), make_stream(r.arguments), id);
@@ -146,6 +163,7 @@ DTASK_INLINE void client_state::cancel(std::uint64_t call, time_point now) {
 DTASK_INLINE void client_state::end_call(std::uint32_t c, wire::failure why, payload value, std::uint32_t attempts,
                                          std::string worker, bool known_there) {
   call_record& r = calls_[c];
+  if (r.phase == call_phase::waiting) waiting_.erase(calls_, c);
   if (r.phase == call_phase::unsent) unsent_.erase(calls_, c);
   if (r.phase == call_phase::unsent || r.phase == call_phase::pausing) unsent_cost_ -= r.cost;
   timers_.disarm(calls_, c);
@@ -204,13 +222,12 @@ DTASK_INLINE void client_state::resulted(wire::result&& head, payload&& value, t
   out_.remove(head.call, {errc::cancelled, {}, "the call has ended", {}, {}},
               [&](wire::message&& m) { emit(std::move(m)); });
   if (head.why.code == errc::overloaded && head.worker.empty() && !r.cancelled && !closing_ &&
-      r.refusals < r.retry.retries) {
+      r.refusals < r.wishes.retry.retries) {
     // Refused before it was accepted: trying again is safe whatever the effect class.
     ++r.refusals;
     r.phase = call_phase::pausing;
     unsent_cost_ += r.cost;  // its arguments wait here again
-    if (!has_room()) was_full_ = true;
-    r.wake = deadline_after(now, r.retry.pause_before(r.refusals + 1));
+    r.wake = deadline_after(now, r.wishes.retry.pause_before(r.refusals + 1));
     return arm(c);
   }
   end_call(c, std::move(head.why), std::move(value), head.attempts, std::move(head.worker), false);
@@ -262,9 +279,8 @@ DTASK_INLINE std::uint64_t client_state::withdraw(std::string name, time_point n
 DTASK_INLINE std::uint64_t client_state::broadcast(std::string name, bytes value, wire::digest hash, time_point,
                                                    wire::blob_kind kind) {
   const std::uint64_t number = ++last_broadcast_;
-  if (ended_ || closing_ || gone_) {
-    const errc code = gone_ && !closing_ ? errc::coordinator_lost : errc::closed;
-    actions_.push_back(broadcast_complete{number, {code, {}, "the client has no coordinator, or is closed", {}, {}}});
+  if (const error away = why_none()) {
+    actions_.push_back(broadcast_complete{number, {away.code(), {}, away.cause(), away.place(), away.remedy()}});
     return number;
   }
   wire::failure bad = unfit(name, value.size(), options_.limits);
@@ -349,8 +365,8 @@ DTASK_INLINE void client_state::on(wire::broadcast_done&& m, time_point) {
 
 DTASK_INLINE std::uint64_t client_state::query_status(time_point now) {
   const std::uint64_t request = ++last_request_;
-  if (ended_ || closing_ || gone_)
-    actions_.push_back(status_arrived{request, error(errc::closed, "the client has no coordinator, or is closed"), {}});
+  if (error away = why_none())
+    actions_.push_back(status_arrived{request, std::move(away), {}});
   else
     queries_.push_back({request, deadline_after(now, options_.status_within), false});
   return request;
@@ -378,21 +394,23 @@ DTASK_INLINE memory_use client_state::memory(memory_use process) const {
 
 DTASK_INLINE std::string client_state::check() const {
   std::uint64_t open = 0, cost = 0, arguments = 0;
-  std::uint32_t waiting = 0;
+  std::uint32_t waiting = 0, unsent = 0;
   for (std::uint32_t c = 0; c < calls_.bound(); ++c) {
     if (!calls_.live(c)) continue;
     const call_record& r = calls_[c];
     if (r.phase != call_phase::zombie) ++open;
     arguments += r.arguments.size();
-    waiting += r.phase == call_phase::unsent;
+    waiting += r.phase == call_phase::waiting;
+    unsent += r.phase == call_phase::unsent;
     if (r.phase == call_phase::unsent || r.phase == call_phase::pausing) cost += r.cost;
     if (r.phase != call_phase::zombie && r.deadline != never && r.timer.bucket == 0xffff)
       return "an open call with a deadline has no timer";
   }
   if (open != open_) return "open calls are miscounted";
   if (arguments != argument_bytes_) return "bytes of arguments are miscounted";
-  if (waiting != unsent_.size() || cost != unsent_cost_) return "unsent calls are miscounted";
-  if (!closing_ && !has_room() && !was_full_) return "there is no room for calls, and nobody will hear when there is";
+  if (waiting != waiting_.size()) return "calls that wait for room are miscounted";
+  if (unsent != unsent_.size() || cost != unsent_cost_) return "unsent calls are miscounted";
+  if (waiting != 0 && has_room()) return "calls wait though there is room";
   return {};
 }
 

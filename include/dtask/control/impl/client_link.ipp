@@ -134,7 +134,7 @@ DTASK_INLINE void client_state::new_session(bool same_epoch, time_point now) {
     ++r.attempts;
     if (r.cancelled)
       end_call(c, {errc::cancelled, {}, "cancelled, and " + what, {}, {}}, {}, r.attempts, {}, false);
-    else if (!may_run_again(r.effect_class))
+    else if (!may_run_again(r.wishes.effect_class))
       end_call(c,
                {code,
                 {},
@@ -142,7 +142,7 @@ DTASK_INLINE void client_state::new_session(bool same_epoch, time_point now) {
                 {},
                 "make the job idempotent to have it run again"},
                {}, r.attempts, {}, false);
-    else if (r.attempts > r.retry.retries)
+    else if (r.attempts > r.wishes.retry.retries)
       end_call(c, {code, {}, what + ", and the job has no retries left", {}, "raise its retries"}, {}, r.attempts, {},
                false);
     else
@@ -225,6 +225,7 @@ DTASK_INLINE void client_state::coordinator_gone(const error& why, bool final, t
   for (const query& q : queries_) actions_.push_back(status_arrived{q.request, why, {}});
   queries_.clear();
   if (!final) return;
+  refused_ = why;
   closing_ = true;
   close_until_ = now;
   leave();
@@ -331,10 +332,12 @@ DTASK_INLINE void client_state::leave() {
 DTASK_INLINE void client_state::take_actions(std::vector<client_action>& out, time_point now) {
   if (!ended_) {
     if (closing_) finish_close(now);
+    accept_waiting();
     if (up_.ready()) {
       if (!syncing_) {
         send_broadcasts();
         send_calls(now);
+        for (; !waiting_.empty() && has_room(); send_calls(now)) accept_waiting();
       }
       send_queries();
       out_.pump([&](wire::message&& m) { emit(std::move(m)); }, [](std::uint64_t, std::size_t, bool) {});
@@ -349,10 +352,6 @@ DTASK_INLINE void client_state::take_actions(std::vector<client_action>& out, ti
       }
     }
     sending_ = false;
-    if (was_full_ && has_room()) {
-      was_full_ = false;
-      actions_.push_back(room{});
-    }
   }
   out.clear();
   out.swap(actions_);

@@ -9,23 +9,24 @@
 #include "dtask/base/config.hpp"
 #include "dtask/base/error.hpp"
 #include "dtask/control/coordinator_state.hpp"
+#include "dtask/control/machine_driver.hpp"
 #include "dtask/net/link.hpp"
 #include "dtask/net/listener.hpp"
 #include "dtask/net/url.hpp"
-#include "dtask/node/detail/machine_driver.hpp"
+#include "dtask/node/detail/io_process.hpp"
 
 DTASK_BEGIN
 namespace detail {
 
 /// The coordinator's machine with its links. All members on the node's thread.
-class coordinator_node : public std::enable_shared_from_this<coordinator_node>,
-                         machine_driver<coordinator_node, control::coordinator_state, control::coordinator_action> {
-  using base = machine_driver<coordinator_node, control::coordinator_state, control::coordinator_action>;
-  friend base;
+class coordinator_node
+    : public std::enable_shared_from_this<coordinator_node>,
+      control::machine_driver<coordinator_node, control::coordinator_state, control::coordinator_action, io_process> {
+  friend driver;
 
  public:
   coordinator_node(net::executor where, const control::coordinator_options& options, std::uint64_t seed)
-      : base(where, options, seed, base::now()), where_(where) {
+      : driver(where), machine_(options, seed, now()) {
     link_options_.limits = options.limits;
     hello_within_ = options.hello_within;
     max_strangers_ = options.max_strangers;
@@ -37,7 +38,7 @@ class coordinator_node : public std::enable_shared_from_this<coordinator_node>,
     options.hello_within = hello_within_;
     options.max_strangers = max_strangers_;
     options.links = link_options_;
-    auto opened = net::listener::open(where_, at, options,
+    auto opened = net::listener::open(where(), at, options,
                                       [this](std::unique_ptr<net::link> link) { admit(std::move(link), false); });
     if (!opened) return opened.error();
     listener_ = std::move(opened).value();
@@ -50,7 +51,7 @@ class coordinator_node : public std::enable_shared_from_this<coordinator_node>,
     std::string peer = link->peer();
     const control::link_id id = attach(std::move(link));
     machine_.opened(id, std::move(peer), trusted, now());
-    start(id);
+    begin(id);
     settle();
   }
   void process_ended(std::uint32_t pid, std::string how) {
@@ -73,12 +74,12 @@ class coordinator_node : public std::enable_shared_from_this<coordinator_node>,
   void take_down() {
     silence();
     listener_.reset();
-    drop_links();
+    take_links();
     ended_ = nullptr;
   }
 
  private:
-  void perform(control::stopped&) { stopped_ = true; }
+  void act(control::stopped&) { stopped_ = true; }
   void settled() {
     if (!stopped_) return;
     listener_.reset();
@@ -87,7 +88,7 @@ class coordinator_node : public std::enable_shared_from_this<coordinator_node>,
     std::exchange(ended_, nullptr)();
   }
 
-  net::executor where_;
+  control::coordinator_state machine_;
   net::link_options link_options_;
   duration hello_within_{};
   std::uint32_t max_strangers_ = 0;

@@ -47,7 +47,7 @@ task<call_reply> await_end(std::shared_ptr<client_port> client, std::shared_ptr<
 template <class = void>
 task<call_reply> exchange(std::shared_ptr<client_port> client, std::shared_ptr<single_call> call) {
   const environment& env = co_await this_environment();
-  call->request.deadline = std::min(call->request.deadline, env.remaining());
+  call->request.wishes.deadline = std::min(call->request.wishes.deadline, env.remaining());
   client->submit(call);
   auto end = await_end(client, call);
   co_return co_await std::move(end);

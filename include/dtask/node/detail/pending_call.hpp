@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "dtask/base/call_request.hpp"
 #include "dtask/base/config.hpp"
 #include "dtask/base/deadline.hpp"
 #include "dtask/base/job_state.hpp"
@@ -44,12 +45,10 @@ class pending_call {
   /// Its end. Once, on the node's thread; coroutines are resumed through the batch.
   virtual void complete(call_reply&& reply, completion_batch& batch) = 0;
 
-  call_form request;       ///< until it is accepted
+  call_request request;    ///< until the node takes it
   time_point submitted{};  ///< when the caller submitted it
   std::atomic<job_state> state{job_state::unsent};
-  // Of the node's thread:
-  std::uint64_t number = 0;  ///< 0: not yet accepted
-  bool ended = false;
+  std::uint64_t number = 0;  ///< of the node's thread; 0: not yet with its machine
 };
 
 /// A call that one task waits for.

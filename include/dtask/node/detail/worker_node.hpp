@@ -18,18 +18,13 @@
 #include "dtask/net/link.hpp"
 #include "dtask/net/turn.hpp"
 #include "dtask/node/detail/attempt_host.hpp"
+#include "dtask/node/detail/dialing_driver.hpp"
 #include "dtask/node/detail/job_runner.hpp"
-#include "dtask/node/detail/machine_driver.hpp"
 #include "dtask/node/detail/mailbox.hpp"
 #include "dtask/task/one_shot.hpp"
 
 DTASK_BEGIN
 namespace detail {
-
-/// Makes a connection to the coordinator. Called on the node's thread; the answer comes there too, later. Destroying
-/// what it returns gives the attempt up.
-using link_taker = std::function<void(result<std::unique_ptr<net::link>>)>;
-using dialer = std::function<std::shared_ptr<void>(link_taker)>;
 
 inline std::vector<wire::job_type> job_types(std::span<const job_entry> entries) {
   std::vector<wire::job_type> types;
@@ -39,16 +34,16 @@ inline std::vector<wire::job_type> job_types(std::span<const job_entry> entries)
 
 /// The worker's machine with its link and its jobs. All members on the node's thread.
 class worker_node : public std::enable_shared_from_this<worker_node>,
-                    machine_driver<worker_node, control::worker_state, control::worker_action> {
-  using base = machine_driver<worker_node, control::worker_state, control::worker_action>;
+                    dialing_driver<worker_node, control::worker_state, control::worker_action> {
+  using base = dialing_driver<worker_node, control::worker_state, control::worker_action>;
   friend base;
+  friend base::driver;
 
  public:
   worker_node(net::executor where, std::span<const job_entry> entries, control::identity who,
               const control::worker_options& options, dialer dial, std::uint64_t seed)
-      : base(where, who, options, seed),
-        where_(where),
-        dial_(std::move(dial)),
+      : base(where, std::move(dial)),
+        machine_(who, options, seed),
         ends_(std::make_shared<mailbox<attempt_end>>(where)),
         questions_(std::make_shared<mailbox<fetch_letter>>(where)) {
     codec_limits limits;
@@ -99,8 +94,8 @@ class worker_node : public std::enable_shared_from_this<worker_node>,
     silence();
     static_cast<void>(ends_->close());
     end_fetches();
-    dialing_.reset();
-    drop_links();
+    stop_dialing();
+    take_links();
     ended_ = nullptr;
     for (auto& [job, running] : running_) running->stop.request_stop();
     running_.clear();
@@ -108,47 +103,31 @@ class worker_node : public std::enable_shared_from_this<worker_node>,
   }
 
  private:
-  void perform(control::dial&) {
-    dialing_ = dial_([weak = weak_from_this()](result<std::unique_ptr<net::link>> made) {
-      if (const auto self = weak.lock()) self->dialed(std::move(made));
-    });
-  }
-  void dialed(result<std::unique_ptr<net::link>> made) {
-    // Not destroyed here: this is called by it.
-    net::post(where_, [done = std::move(dialing_)] {});
-    if (!made) {
-      machine_.dial_failed(made.error(), now());
-      return settle();
-    }
-    const control::link_id id = attach(std::move(made).value());
-    machine_.connected(id, now());
-    base::start(id);
-    settle();
-  }
-  void perform(control::run_job& a) {
+  using base::act;
+  void act(control::run_job& a) {
     auto which = std::make_shared<attempt>(std::move(a));
     const auto blobs = blobs_.find(which->what.session);
     if (blobs != blobs_.end()) which->blobs = blobs->second;
     running_.insert_or_assign(which->what.job, which);
     ready_.push_back(std::move(which));
   }
-  void perform(control::stop_job& a) {
+  void act(control::stop_job& a) {
     const auto at = running_.find(a.job);
     if (at != running_.end() && at->second->what.fence == a.fence) at->second->stop.request_stop(a.why);
   }
-  void perform(control::blob_available& a) {
+  void act(control::blob_available& a) {
     auto& table = blobs_[a.session];
     table = blob_table::with(table, std::move(a.name), std::move(a.value), a.number);
   }
-  void perform(control::blob_announced& a) {
+  void act(control::blob_announced& a) {
     auto& table = blobs_[a.session];
     table = blob_table::announcing(table, std::move(a.name), a.number);
   }
-  void perform(control::blob_withdrawn& a) {
+  void act(control::blob_withdrawn& a) {
     auto& table = blobs_[a.session];
     table = blob_table::without(table, a.name);
   }
-  void perform(control::fetched& a) {
+  void act(control::fetched& a) {
     const auto at = fetches_.find(a.request);
     if (at == fetches_.end()) return;
     const std::shared_ptr<pending_fetch> which = std::move(at->second);
@@ -161,18 +140,18 @@ class worker_node : public std::enable_shared_from_this<worker_node>,
     blob_source::found found = table == blobs_.end() ? blob_source::found() : table->second->find(a.name);
     which->done.set_in(wakes_, result<blob>(blob{std::move(found.value), found.version}));
   }
-  void perform(control::session_ended& a) {
+  void act(control::session_ended& a) {
     blobs_.erase(a.session);
     if (runner_) runner_->end_session(a.session);
   }
-  void perform(control::exit& a) { exit_ = std::move(a); }
+  void act(control::exit& a) { exit_ = std::move(a); }
 
   void settled() {
     wakes_.flush();
     if (!ready_.empty()) {
       // A job that kills its process must have been reported as started. Its thread wakes up meanwhile.
       for (auto& which : ready_) runner_->start(which);
-      flush_all();
+      flush_links();
       for (auto& which : ready_) which->report();
       ready_.clear();
     }
@@ -217,15 +196,13 @@ class worker_node : public std::enable_shared_from_this<worker_node>,
     settle();
   }
 
-  net::executor where_;
-  dialer dial_;
+  control::worker_state machine_;
   std::string name_;
   std::string device_;
   std::uint32_t slots_ = 0;
   std::span<const job_entry> entries_;
   codec_limits limits_;
   std::shared_ptr<job_runner> runner_;
-  std::shared_ptr<void> dialing_;
   std::shared_ptr<mailbox<attempt_end>> ends_;
   std::vector<attempt_end> arrived_;
   std::shared_ptr<mailbox<fetch_letter>> questions_;

@@ -24,8 +24,8 @@ task<call_reply> not_begun(std::exception_ptr failed) {
 template <class = void>
 task<submitted_call> submit_when_there_is_room(std::shared_ptr<client_port> client, std::shared_ptr<single_call> call) {
   const environment& env = co_await this_environment();
-  call->request.deadline = std::min(call->request.deadline, env.remaining());
-  call->request.watch = true;
+  call->request.wishes.deadline = std::min(call->request.wishes.deadline, env.remaining());
+  call->request.wishes.watch = true;
   call->tell_accepted = true;
   submitted_call handle(client, call);
   client->submit(call);
@@ -45,7 +45,7 @@ DTASK_INLINE caller caller::with(const call_options& options) const {
   return other;
 }
 
-DTASK_INLINE detail::call_form caller::form(std::string_view name, effect effect_class) const {
+DTASK_INLINE call_request caller::form(std::string_view name, effect effect_class) const {
   if (!client_)
     throw error(errc::closed, "this cluster is not connected", {},
                 "use what cluster::connect gave, before it is moved");
@@ -54,12 +54,12 @@ DTASK_INLINE detail::call_form caller::form(std::string_view name, effect effect
   if (at == entries_.size())
     throw error(errc::unknown_job, "the job " + std::string(name) + " is not in this program's registry", {},
                 "add it to dtask::registry<...> of dtask::main or cluster::connect");
-  detail::call_form r;
+  call_request r;
   r.type = at;
-  r.effect_class = effect_class;
-  r.deadline = options_.deadline;
-  r.no_worker_after = options_.no_worker_after;
-  r.retry = {options_.retries, options_.backoff, options_.max_backoff, options_.retry_exceptions};
+  r.wishes.effect_class = effect_class;
+  r.wishes.deadline = options_.deadline;
+  r.wishes.no_worker_after = options_.no_worker_after;
+  r.wishes.retry = {options_.retries, options_.backoff, options_.max_backoff, options_.retry_exceptions};
   return r;
 }
 
@@ -89,12 +89,12 @@ DTASK_INLINE task<detail::submitted_call> caller::hand_over(std::string_view nam
 DTASK_INLINE detail::map_core caller::begin_map(std::string_view name, effect effect_class,
                                                 std::unique_ptr<detail::item_source> items,
                                                 const map_options& options) const {
-  detail::call_form each = form(name, effect_class);
-  each.deadline = options.deadline.value_or(each.deadline);
-  each.no_worker_after = options.no_worker_after.value_or(each.no_worker_after);
-  each.retry = {options.retries.value_or(options_.retries), options.backoff.value_or(options_.backoff),
-                options.max_backoff.value_or(options_.max_backoff),
-                options.retry_exceptions.value_or(options_.retry_exceptions)};
+  call_request each = form(name, effect_class);
+  each.wishes.deadline = options.deadline.value_or(each.wishes.deadline);
+  each.wishes.no_worker_after = options.no_worker_after.value_or(each.wishes.no_worker_after);
+  each.wishes.retry = {options.retries.value_or(options_.retries), options.backoff.value_or(options_.backoff),
+                       options.max_backoff.value_or(options_.max_backoff),
+                       options.retry_exceptions.value_or(options_.retry_exceptions)};
   return detail::map_core(client_, std::move(items), std::move(each), options);
 }
 

@@ -44,7 +44,7 @@ struct map_core::state {
   std::shared_ptr<client_port> client;
   std::unique_ptr<item_source> items;  // until the range is at its end
   std::exception_ptr thrown;           // by the range, until next() throws it
-  call_form form;
+  call_request form;
   map_options options;
   std::shared_ptr<map_arrivals> arrivals = std::make_shared<map_arrivals>();
   std::uint64_t sent = 0;
@@ -89,8 +89,6 @@ struct map_core::state {
     const std::lock_guard hold(guard);
     if (cancelled) return false;
     if (failed) {
-      // Before the node can hear of it: a cancel of what has ended completes nothing a second time.
-      call->ended = true;
       call_reply reply;
       reply.why = encoding_failure(failed);
       completion_batch here;
@@ -138,8 +136,8 @@ struct map_core::state {
   }
 };
 
-DTASK_INLINE map_core::map_core(std::shared_ptr<client_port> client, std::unique_ptr<item_source> items, call_form form,
-                                const map_options& options)
+DTASK_INLINE map_core::map_core(std::shared_ptr<client_port> client, std::unique_ptr<item_source> items,
+                                call_request form, const map_options& options)
     : state_(std::make_unique<state>()) {
   state_->client = std::move(client);
   state_->items = std::move(items);

@@ -8,27 +8,35 @@
 #include <utility>
 #include <vector>
 
-#include "dtask/base/config.hpp"
 #include "dtask/base/error.hpp"
 #include "dtask/control/coordinator_state.hpp"
+#include "dtask/control/machine_driver.hpp"
 #include "dtask/control/options.hpp"
 #include "dtask/sim/process.hpp"
-#include "dtask/sim/virtual_job.hpp"
+#include "ledger.hpp"
+#include "virtual_job.hpp"
 
-DTASK_BEGIN
-namespace sim {
+namespace harness {
+
+using namespace dtask;
+using namespace dtask::sim;
 
 /// A coordinator's process: the real state machine, and the books of what it promises to whom.
-class coordinator_node final : public process<control::coordinator_action> {
+class coordinator_process final : public control::machine_driver<coordinator_process, control::coordinator_state,
+                                                                 control::coordinator_action, process> {
+  friend driver;
+
  public:
-  coordinator_node(world& in, host_id host, const control::coordinator_options& options)
-      : process(in, host, "coordinator" + std::to_string(in.last_process + 1)),
+  coordinator_process(world& in, ledger& book, host_id host, const control::coordinator_options& options)
+      : driver(in, host, "coordinator", options.limits),
+        book_(book),
         options_(with_digest(options)),
         machine_(options_, in.chance.next(), in.clock.now()) {
     in_.net.listen(host, [this](network::end end) {
       when_awake([this, end = std::move(end)] {
-        const std::string peer = end->peer();
-        machine_.opened(adopt(end, options_.limits), peer, false, now());
+        const control::link_id link = attach(end);
+        machine_.opened(link, end->peer(), false, now());
+        begin(link);
         settle();
       });
     });
@@ -64,31 +72,30 @@ class coordinator_node final : public process<control::coordinator_action> {
   void check_every(unsigned turns) noexcept { check_every_ = turns; }
   /// What the machine says about itself against its limits and against the books.
   void check() {
-    if (const std::string wrong = machine_.check(); !wrong.empty()) in_.book.violated(name() + ": " + wrong);
+    if (const std::string wrong = machine_.check(); !wrong.empty()) book_.violated(name() + ": " + wrong);
     const cluster_status r = report();
     if (r.payload_bytes > options_.queue_bytes)
-      in_.book.violated(name() + " holds " + std::to_string(r.payload_bytes) + " bytes of jobs, over its limit of " +
-                        std::to_string(options_.queue_bytes));
+      book_.violated(name() + " holds " + std::to_string(r.payload_bytes) + " bytes of jobs, over its limit of " +
+                     std::to_string(options_.queue_bytes));
     if (r.broadcast_bytes > options_.broadcast_bytes)
-      in_.book.violated(name() + " holds " + std::to_string(r.broadcast_bytes) +
-                        " bytes of broadcasts, over its limit");
+      book_.violated(name() + " holds " + std::to_string(r.broadcast_bytes) + " bytes of broadcasts, over its limit");
     for (const worker_status& w : r.workers)
       if (w.running > w.slots)
-        in_.book.violated(name() + " counts " + std::to_string(w.running) + " running jobs on " +
-                          std::to_string(w.slots) + " slots");
+        book_.violated(name() + " counts " + std::to_string(w.running) + " running jobs on " + std::to_string(w.slots) +
+                       " slots");
   }
   /// Nothing is left of any job, session or broadcast.
   void check_empty() {
     const cluster_status r = report();
     if (r.queued + r.assigned + r.running + r.waiting_retry != 0)
-      in_.book.violated(name() + " still has jobs: " + std::to_string(r.queued) + " queued, " +
-                        std::to_string(r.assigned) + " assigned, " + std::to_string(r.running) + " running, " +
-                        std::to_string(r.waiting_retry) + " waiting");
+      book_.violated(name() + " still has jobs: " + std::to_string(r.queued) + " queued, " +
+                     std::to_string(r.assigned) + " assigned, " + std::to_string(r.running) + " running, " +
+                     std::to_string(r.waiting_retry) + " waiting");
     if (r.payload_bytes + r.result_bytes != 0)
-      in_.book.violated(name() + " still holds " + std::to_string(r.payload_bytes + r.result_bytes) + " bytes of jobs");
+      book_.violated(name() + " still holds " + std::to_string(r.payload_bytes + r.result_bytes) + " bytes of jobs");
     if (r.broadcast_bytes != 0)
-      in_.book.violated(name() + " still holds " + std::to_string(r.broadcast_bytes) + " bytes of broadcasts");
-    if (r.clients != 0) in_.book.violated(name() + " still has " + std::to_string(r.clients) + " clients");
+      book_.violated(name() + " still holds " + std::to_string(r.broadcast_bytes) + " bytes of broadcasts");
+    if (r.clients != 0) book_.violated(name() + " still has " + std::to_string(r.clients) + " clients");
   }
 
  private:
@@ -118,7 +125,7 @@ class coordinator_node final : public process<control::coordinator_action> {
     o.digest = &digest_of;
     return o;
   }
-  void link_received(control::link_id link, wire::message&& m) override {
+  void receive(control::link_id link, wire::message&& m) {
     peer_book& p = peers_[link];
     if (const auto* said = m.get_if<wire::hello>())
       p.said = *said;
@@ -129,37 +136,35 @@ class coordinator_node final : public process<control::coordinator_action> {
     else if (const auto* cut = m.get_if<wire::abort_transfer>())
       p.arguments.erase(cut->transfer);
     else if (const auto* done = m.get_if<wire::done>())
-      in_.book.lease_ended(id(), done->job, done->fence, true);
+      book_.lease_ended(id(), done->job, done->fence, true);
     else if (const auto* back = m.get_if<wire::returned>()) {
-      in_.book.lease_ended(id(), back->job, back->fence, false);
+      book_.lease_ended(id(), back->job, back->fence, false);
       for (auto& [transfer, sent] : p.runs)
         if (sent.job == back->job && sent.fence == back->fence) sent.given_back = true;
     } else if (m.get_if<wire::drain>() != nullptr)
-      in_.book.worker_drains(id(), p.session);
+      book_.worker_drains(id(), p.session);
     const auto* const end = m.get_if<wire::done>();
     const process_id failed_at = end != nullptr && end->why.code != errc::ok ? p.said.pid : 0;
-    machine_.received(link, std::move(m), now());
+    driver::receive(link, std::move(m));
     if (failed_at != 0 && on_failure_) on_failure_(failed_at);
   }
-  void link_closed(control::link_id link, const error& why) override {
+  void lose(control::link_id link, const error& why) {
     forget(link);
-    machine_.closed(link, why, now());
+    driver::lose(link, why);
   }
-  void link_unsent(control::link_id link, std::size_t bytes) override { machine_.unsent(link, bytes, now()); }
-  void link_heard(control::link_id link) override { machine_.heard(link, now()); }
-  void tick() override { machine_.tick(now()); }
-  time_point next_tick() const override { return machine_.next_tick(); }
-  void take_actions(std::vector<control::coordinator_action>& out) override { machine_.take_actions(out, now()); }
-
-  void sees_sent(control::link_id link, const wire::message& m) override {
+  void sees_closing(const control::close_link& a) { forget(a.link); }
+  void each_link(const std::function<void(virtual_link&)>& f) override { driver::each_link(f); }
+  std::shared_ptr<void> drop_links() override { return take_links(); }
+  void rang() override { driver::rang(); }
+  void sees_sent(control::link_id link, const wire::message& m) {
     peer_book& p = peers_[link];
     if (const auto* w = m.get_if<wire::welcome>())
       greet(p, *w);
     else if (const auto* run = m.get_if<wire::run>()) {
-      in_.book.lease_granted(id(), p.session, run->job, run->fence, run->effect_class);
+      book_.lease_granted(id(), p.session, run->job, run->fence, run->effect_class);
       if (run->arguments.transfer != 0) p.runs[run->arguments.transfer] = {run->job, run->fence, false};
     } else if (const auto* stop = m.get_if<wire::stop>())
-      in_.book.lease_ended(id(), stop->job, stop->fence, false);
+      book_.lease_ended(id(), stop->job, stop->fence, false);
     else if (const auto* result = m.get_if<wire::result>())
       count_result(p, link, *result);
     else if (const auto* piece = m.get_if<wire::chunk>())
@@ -170,7 +175,7 @@ class coordinator_node final : public process<control::coordinator_action> {
     }
   }
   void accept(peer_book& p, const wire::submit& m) {
-    in_.book.accepted(id(), p.session, m.call);
+    book_.accepted(id(), p.session, m.call);
     std::uint64_t total = 0;
     for (const std::uint64_t length : m.arguments.lengths) total += length;
     if (m.arguments.transfer != 0 && total != 0) p.arguments[m.arguments.transfer] = {m.call, total};
@@ -185,41 +190,40 @@ class coordinator_node final : public process<control::coordinator_action> {
     std::uint64_t total = 0;
     for (const std::uint64_t length : r.value.lengths) total += length;
     if (r.value.transfer == 0 || total == 0)
-      in_.book.result_sent(id(), p.session, r.call, link, r.why.code, !p.resumed);
+      book_.result_sent(id(), p.session, r.call, link, r.why.code, !p.resumed);
     else
       p.results[r.value.transfer] = {r.call, total};
   }
   void count_chunk(peer_book& p, control::link_id link, const wire::chunk& piece) {
     if (const auto run = p.runs.find(piece.transfer); run != p.runs.end() && run->second.given_back)
-      in_.book.violated(name() + " sends on the arguments of job " + std::to_string(run->second.job) +
-                        ", which was given back");
+      book_.violated(name() + " sends on the arguments of job " + std::to_string(run->second.job) +
+                     ", which was given back");
     const auto at = p.results.find(piece.transfer);
     if (at == p.results.end()) return;  // of a job or a broadcast
     at->second.left -= piece.data.size();
     if (at->second.left != 0) return;
-    in_.book.result_sent(id(), p.session, at->second.call, link, errc::ok);
+    book_.result_sent(id(), p.session, at->second.call, link, errc::ok);
     p.results.erase(at);
   }
   void greet(peer_book& p, const wire::welcome& w) {
-    in_.book.coordinator_known(w.epoch, id());
+    book_.coordinator_known(w.epoch, id());
     p.session = w.session;
     p.welcome = true;
     p.resumed = w.resumed;
-    if (p.said.role == wire::role::client) in_.book.session_of(id(), w.session, p.said.pid);
+    if (p.said.role == wire::role::client) book_.session_of(id(), w.session, p.said.pid);
     if (p.said.role != wire::role::worker) return;
-    in_.book.worker_known(id(), w.session, p.said.slots, options_.prefetch_max);
-    in_.book.worker_serves(id(), w.session, p.said.jobs);
+    book_.worker_known(id(), w.session, p.said.slots, options_.prefetch_max);
+    book_.worker_serves(id(), w.session, p.said.jobs);
     if (!w.resumed) {
-      if (in_.book.coordinator_of(p.said.epoch) == id()) in_.book.leases_void(id(), p.said.session);
+      if (book_.coordinator_of(p.said.epoch) == id()) book_.leases_void(id(), p.said.session);
       return;
     }
-    for (const wire::hello::running_job& r : p.said.running) in_.book.lease_kept(id(), w.session, r.job, r.fence);
+    for (const wire::hello::running_job& r : p.said.running) book_.lease_kept(id(), w.session, r.job, r.fence);
   }
   void forget(control::link_id link) {
     const auto at = peers_.find(link);
     if (at == peers_.end()) return;
-    for (const auto& [transfer, part] : at->second.arguments)
-      in_.book.not_accepted(id(), at->second.session, part.call);
+    for (const auto& [transfer, part] : at->second.arguments) book_.not_accepted(id(), at->second.session, part.call);
     // A worker that came back on another link has taken its leases along.
     if (at->second.welcome && at->second.said.role == wire::role::worker) {
       bool moved = false;
@@ -227,36 +231,29 @@ class coordinator_node final : public process<control::coordinator_action> {
         moved = moved ||
                 (other > link && p.welcome && p.said.role == wire::role::worker && p.session == at->second.session);
       if (!moved) {
-        in_.book.link_of_worker_gone(id(), at->second.session);
-        in_.book.worker_leaves(id(), at->second.session);
+        book_.link_of_worker_gone(id(), at->second.session);
+        book_.worker_leaves(id(), at->second.session);
       }
     }
     peers_.erase(at);
   }
-  void carry_out(control::coordinator_action& what) override {
-    what.visit([this](auto& a) {
-      using action = std::remove_cvref_t<decltype(a)>;
-      if constexpr (std::is_same_v<action, control::stopped>) {
-        stopped_ = true;
-        in_.log.event(name(), "stopped");
-        in_.net.unlisten(host());
-        end_in_order();
-      } else {
-        if constexpr (std::is_same_v<action, control::close_link>) forget(a.link);
-        carry(a);
-      }
-    });
+  void act(control::stopped&) {
+    stopped_ = true;
+    in_.log.event(name(), "stopped");
+    in_.net.unlisten(host());
+    end_in_order();
   }
-  void turn_ended() override {
+  void settled() {
     if (++turns_ < check_every_) return;
     turns_ = 0;
     check();
   }
   void died() override {
     in_.net.unlisten(host());
-    if (!stopped_) in_.book.coordinator_fell();
+    if (!stopped_) book_.coordinator_fell();
   }
 
+  ledger& book_;
   const control::coordinator_options options_;
   control::coordinator_state machine_;
   std::map<control::link_id, peer_book> peers_;
@@ -266,5 +263,4 @@ class coordinator_node final : public process<control::coordinator_action> {
   unsigned turns_ = 0;
 };
 
-}  // namespace sim
-DTASK_END
+}  // namespace harness

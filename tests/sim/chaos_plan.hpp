@@ -8,18 +8,19 @@
 #include <string>
 #include <vector>
 
-#include "dtask/base/config.hpp"
+#include "client_process.hpp"
 #include "dtask/base/effect.hpp"
 #include "dtask/base/error.hpp"
 #include "dtask/control/options.hpp"
-#include "dtask/sim/client_node.hpp"
 #include "dtask/sim/network_traits.hpp"
 #include "dtask/sim/random_source.hpp"
-#include "dtask/sim/virtual_job.hpp"
-#include "dtask/sim/worker_node.hpp"
+#include "virtual_job.hpp"
+#include "worker_process.hpp"
 
-DTASK_BEGIN
-namespace sim {
+namespace harness {
+
+using namespace dtask;
+using namespace dtask::sim;
 
 enum class fault : std::uint8_t {
   break_link,
@@ -67,8 +68,8 @@ class chaos_plan {
     long_jobs = draw.chance(0.4) ? 0.06 : 0.01;
   }
 
-  worker_node::setting worker(random_source& draw, std::uint32_t index) const {
-    worker_node::setting s;
+  worker_process::setting worker(random_source& draw, std::uint32_t index) const {
+    worker_process::setting s;
     s.slots = draw.between32(1, 4);
     s.jobs = {type("work/1", 1)};
     // The first worker knows everything; the others perhaps not.
@@ -81,15 +82,15 @@ class chaos_plan {
     s.options.redial_max = draw.time(std::chrono::milliseconds(100), std::chrono::seconds(1));
     return s;
   }
-  client_node::setting client(random_source& draw) const {
-    client_node::setting s;
+  client_process::setting client(random_source& draw) const {
+    client_process::setting s;
     s.jobs = {type("rare/1", 2), type("work/1", 1), type("odd/1", 4), type("never/1", 5)};
     s.options.limits = limits(draw);
     if (tight) s.options.unsent_bytes = draw.spread(600, std::uint64_t{1} << 20);
     return s;
   }
-  client_node::wish wish(random_source& draw) {
-    client_node::wish w;
+  client_process::wish wish(random_source& draw) {
+    client_process::wish w;
     w.type = draw.chance(0.15) ? 0 : 1;
     const std::uint64_t kind = draw.below(10);
     w.effect_class = kind < 3 ? effect::at_most_once : kind < 7 ? effect::idempotent : effect::pure;
@@ -190,7 +191,7 @@ class chaos_plan {
     l.transfers = draw.between32(1, 8);
     return l;
   }
-  void misbehave(client_node::wish& w, random_source& draw) {
+  void misbehave(client_process::wish& w, random_source& draw) {
     switch (draw.below(7)) {
       case 0:
         w.job.does = behaviour::fail;
@@ -237,5 +238,4 @@ class chaos_plan {
   double long_jobs = 0;
 };
 
-}  // namespace sim
-DTASK_END
+}  // namespace harness

@@ -10,14 +10,15 @@
 #include <vector>
 
 #include "dtask/base/bytes.hpp"
-#include "dtask/base/config.hpp"
 #include "dtask/base/deadline.hpp"
 #include "dtask/base/payload.hpp"
 #include "dtask/sim/random_source.hpp"
 #include "dtask/wire/message.hpp"
 
-DTASK_BEGIN
-namespace sim {
+namespace harness {
+
+using namespace dtask;
+using namespace dtask::sim;
 
 /// What a simulated job does when a worker runs it.
 enum class behaviour : std::uint8_t {
@@ -176,5 +177,4 @@ inline wire::digest digest_of(std::span<const std::span<const std::byte>> runs) 
   return out;
 }
 
-}  // namespace sim
-DTASK_END
+}  // namespace harness

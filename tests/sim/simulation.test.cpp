@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "dtask/sim/cluster.hpp"
+#include "simulation.hpp"
 
 #include <doctest/doctest.h>
 
@@ -26,7 +26,7 @@ struct scene {
     worker.jobs = {{"work/1", 1, "a -> b"}};
     worker.slots = slots;
     for (std::uint32_t i = 0; i < workers; ++i) all.start_worker(worker);
-    sim::client_node::setting how;
+    harness::client_process::setting how;
     how.jobs = worker.jobs;
     client = &all.start_client(how);
     all.run_for(1s);
@@ -34,19 +34,19 @@ struct scene {
   ~scene() {
     for (const std::string& v : all.violations()) CHECK_MESSAGE(false, v);
   }
-  static sim::client_node::wish wish(effect e = effect::idempotent, dtask::duration runs = 10ms) {
-    sim::client_node::wish w;
+  static harness::client_process::wish wish(effect e = effect::idempotent, dtask::duration runs = 10ms) {
+    harness::client_process::wish w;
     w.effect_class = e;
     w.job.runs = runs;
     return w;
   }
-  std::uint64_t call(const sim::client_node::wish& w) {
+  std::uint64_t call(const harness::client_process::wish& w) {
     const std::uint64_t number = all.book().next_job();
     client->call(w);
     REQUIRE(all.book().next_job() == number + 1);
     return number;
   }
-  std::vector<std::uint64_t> calls(std::size_t count, const sim::client_node::wish& w) {
+  std::vector<std::uint64_t> calls(std::size_t count, const harness::client_process::wish& w) {
     std::vector<std::uint64_t> out;
     while (out.size() < count) out.push_back(call(w));
     return out;
@@ -54,19 +54,21 @@ struct scene {
   bool all_end(dtask::duration within) {
     return all.run_until([this] { return all.book().open_calls() == 0; }, within);
   }
-  const sim::call_record& of(std::uint64_t job) const { return *const_cast<sim::cluster&>(all).book().call_of(job); }
+  const harness::call_entry& of(std::uint64_t job) const {
+    return *const_cast<harness::simulation&>(all).book().call_of(job);
+  }
   std::size_t count(const std::vector<std::uint64_t>& jobs, errc code) const {
     std::size_t n = 0;
     for (const std::uint64_t j : jobs) n += of(j).ended && of(j).code == code;
     return n;
   }
   std::size_t executions() { return all.book().executions().size(); }
-  sim::worker_node& worker_at(std::size_t i) { return *all.workers()[i]; }
+  harness::worker_process& worker_at(std::size_t i) { return *all.workers()[i]; }
 
-  sim::cluster all;
+  harness::simulation all;
   control::coordinator_options coordinator_options;
-  sim::worker_node::setting worker;
-  sim::client_node* client = nullptr;
+  harness::worker_process::setting worker;
+  harness::client_process* client = nullptr;
 };
 
 }  // namespace
@@ -86,7 +88,7 @@ TEST_CASE("cluster: both workers get their share") {
   s.calls(100, s.wish());
   CHECK(s.all_end(10s));
   std::size_t first = 0;
-  for (const sim::execution_record& e : s.all.book().executions()) first += e.worker == s.worker_at(0).id();
+  for (const harness::execution_entry& e : s.all.book().executions()) first += e.worker == s.worker_at(0).id();
   CHECK(first > 30);
   CHECK(first < 70);
 }
@@ -138,7 +140,7 @@ TEST_CASE("cluster: a worker is frozen for 6 s; what it says late is fenced") {
   s.all.run_for(1s);
   REQUIRE(s.executions() == 1);
   s.worker_at(0).freeze();
-  sim::worker_node& other = s.all.start_worker(s.worker);
+  harness::worker_process& other = s.all.start_worker(s.worker);
   s.all.run_for(5500ms);
   REQUIRE(s.executions() == 2);  // placed again on the other one
   s.worker_at(0).thaw();         // its result is older than the other's
@@ -167,8 +169,8 @@ TEST_CASE("cluster: a partition shorter than the lease costs nothing") {
   s.all.run_for(500ms);
   for (const auto& w : s.all.workers()) {
     s.all.book().disturbed();
-    s.all.net().block(w->host(), sim::cluster::coordinator_host);
-    s.all.net().block(sim::cluster::coordinator_host, w->host());
+    s.all.net().block(w->host(), harness::simulation::coordinator_host);
+    s.all.net().block(harness::simulation::coordinator_host, w->host());
   }
   s.all.run_for(4s);
   s.all.net().unblock_all();
@@ -182,7 +184,7 @@ TEST_CASE("cluster: a partition longer than the lease: the jobs run elsewhere, t
   const auto jobs = s.calls(4, s.wish(effect::pure, 2s));
   s.all.run_for(500ms);
   s.all.book().disturbed();
-  s.all.net().block(s.worker_at(0).host(), sim::cluster::coordinator_host);  // one way only
+  s.all.net().block(s.worker_at(0).host(), harness::simulation::coordinator_host);  // one way only
   s.all.run_for(8s);
   s.all.net().unblock_all();
   CHECK(s.all_end(30s));
@@ -207,7 +209,7 @@ TEST_CASE("cluster: a client whose link breaks resumes its session within 10 s")
   const auto jobs = s.calls(30, s.wish(effect::at_most_once, 500ms));
   s.all.run_for(1200ms);
   s.all.book().disturbed();
-  s.all.net().block(s.client->host(), sim::cluster::coordinator_host);
+  s.all.net().block(s.client->host(), harness::simulation::coordinator_host);
   s.all.net().break_all(s.client->host());
   s.all.run_for(3s);
   s.all.net().unblock_all();
@@ -266,7 +268,7 @@ TEST_CASE("cluster: all workers die and none comes: no_worker after the stated t
 TEST_CASE("cluster: a poison job is quarantined, the good ones finish") {
   scene s(3, 2);
   auto bad = s.wish();
-  bad.job.does = sim::behaviour::kill_worker;
+  bad.job.does = harness::behaviour::kill_worker;
   bad.retry.retries = 10;
   const std::uint64_t poison = s.call(bad);
   const auto good = s.calls(40, s.wish(effect::idempotent, 200ms));
@@ -362,7 +364,7 @@ TEST_CASE("cluster: deadlines end jobs that wait, that run, and that ignore bein
   CHECK(s.of(b).code == errc::deadline_exceeded);
   CHECK(s.executions() == 1);
   auto deaf = s.wish(effect::idempotent, 1h);
-  deaf.job.does = sim::behaviour::ignore_stop;
+  deaf.job.does = harness::behaviour::ignore_stop;
   deaf.deadline = 1s;
   const std::uint64_t c = s.call(deaf);
   CHECK(s.all_end(2s));
@@ -385,10 +387,10 @@ TEST_CASE("cluster: cancelling ends queued and running calls") {
 TEST_CASE("cluster: a job that throws is answered, and run again only where its policy says so") {
   scene s;
   auto fails = s.wish();
-  fails.job.does = sim::behaviour::fail;
+  fails.job.does = harness::behaviour::fail;
   const std::uint64_t a = s.call(fails);
   auto recovers = s.wish();
-  recovers.job.does = sim::behaviour::fail_at_first;
+  recovers.job.does = harness::behaviour::fail_at_first;
   recovers.job.times = 2;
   recovers.retry.on_exception = true;
   const std::uint64_t b = s.call(recovers);
@@ -444,7 +446,7 @@ TEST_CASE("cluster: workers forget the session of a client that has gone, though
     for (std::size_t i = 0; i < 2; ++i) s.all.net().break_all(s.worker_at(i).host());
     s.all.run_for(5s);
     for (std::size_t i = 0; i < 2; ++i) CHECK(s.worker_at(i).open_sessions() == 0);
-    sim::client_node::setting how;
+    harness::client_process::setting how;
     how.jobs = s.worker.jobs;
     s.client = &s.all.start_client(how);
     s.all.run_for(1s);

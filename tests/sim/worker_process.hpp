@@ -12,18 +12,24 @@
 #include <utility>
 #include <vector>
 
-#include "dtask/base/config.hpp"
 #include "dtask/base/error.hpp"
+#include "dtask/control/machine_driver.hpp"
 #include "dtask/control/options.hpp"
 #include "dtask/control/worker_state.hpp"
 #include "dtask/sim/process.hpp"
-#include "dtask/sim/virtual_job.hpp"
+#include "ledger.hpp"
+#include "virtual_job.hpp"
 
-DTASK_BEGIN
-namespace sim {
+namespace harness {
+
+using namespace dtask;
+using namespace dtask::sim;
 
 /// A worker's process: the real state machine, and an executor that only pretends to compute.
-class worker_node final : public process<control::worker_action> {
+class worker_process final
+    : public control::machine_driver<worker_process, control::worker_state, control::worker_action, process> {
+  friend driver;
+
  public:
   struct setting {
     std::string name = "worker";
@@ -36,8 +42,9 @@ class worker_node final : public process<control::worker_action> {
   /// Called when a job kills its process, before it dies.
   using killed = std::function<void()>;
 
-  worker_node(world& in, host_id host, const setting& how)
-      : process(in, host, how.name + std::to_string(in.last_process + 1)),
+  worker_process(world& in, ledger& book, host_id host, const setting& how)
+      : driver(in, host, how.name, how.options.limits),
+        book_(book),
         how_(with_digest(how)),
         machine_(who(), how_.options, in.chance.next()) {
     in_.log.event(name(), "start", id(), how_.slots);
@@ -74,7 +81,7 @@ class worker_node final : public process<control::worker_action> {
     std::uint64_t fetch = 0;  ///< the request that it waits for, 0: none
     bool due = false;         ///< its time is over, but for that
     errc stop_cause = errc::ok;
-    std::unique_ptr<alarm> ends;
+    std::unique_ptr<sim::alarm> ends;
   };
   using key = std::pair<std::uint64_t, std::uint32_t>;
   struct held_value {
@@ -98,70 +105,42 @@ class worker_node final : public process<control::worker_action> {
     return i;
   }
 
-  void link_received(control::link_id link_number, wire::message&& m) override {
+  void receive(control::link_id from, wire::message&& m) {
     if (const auto* run = m.get_if<wire::run>()) {
       // Which coordinator granted it: the books count leases for each of its lives.
       grants_[{run->job, run->fence}] = coordinator_;
     } else if (const auto* w = m.get_if<wire::welcome>()) {
-      coordinator_ = in_.book.coordinator_of(w->epoch);
+      coordinator_ = book_.coordinator_of(w->epoch);
     }
-    machine_.received(link_number, std::move(m), now());
+    driver::receive(from, std::move(m));
   }
-  void link_closed(control::link_id link_number, const error& why) override {
-    machine_.closed(link_number, why, now());
-  }
-  void link_unsent(control::link_id link_number, std::size_t bytes) override {
-    machine_.unsent(link_number, bytes, now());
-  }
-  void link_heard(control::link_id link) override { machine_.heard(link, now()); }
-  void tick() override {
-    // A real driver measures now and then, and what it finds differs each time.
-    if (in_.chance.chance(0.1)) {
-      memory_use held;
-      held.resident = in_.chance.below(1000);
-      machine_.measured(held, now());
-    }
-    machine_.tick(now());
-  }
-  time_point next_tick() const override { return machine_.next_tick(); }
-  void take_actions(std::vector<control::worker_action>& out) override { machine_.take_actions(out, now()); }
-  void carry_out(control::worker_action& what) override {
-    what.visit([this](auto& a) { this->act(a); });
-  }
-  template <class Common>
-  void act(Common& a) {
-    carry(a);
-  }
+  void each_link(const std::function<void(virtual_link&)>& f) override { driver::each_link(f); }
+  std::shared_ptr<void> drop_links() override { return take_links(); }
+  void rang() override { driver::rang(); }
   void act(control::dial&) {
-    this->dial(how_.coordinator, [this](network::end end, const error& why) {
-      if (end)
-        machine_.connected(adopt(end, how_.options.limits), now());
-      else
-        machine_.dial_failed(why, now());
-      settle();
-    });
+    this->dial(how_.coordinator, [this](result<network::end> made) { dialed(std::move(made)); });
   }
   void act(control::run_job& a) {
     flush_links();
     const auto grant = grants_.find({a.job, a.fence});
     const process_id from = grant == grants_.end() ? 0 : grant->second;
-    if (from != coordinator_) in_.book.violated(name() + " starts a job of a coordinator that is gone");
+    if (from != coordinator_) book_.violated(name() + " starts a job of a coordinator that is gone");
     const std::optional<virtual_job> job = decode_job(a.arguments);
-    if (!job) in_.book.violated(name() + " got damaged arguments of lease " + std::to_string(a.job));
+    if (!job) book_.violated(name() + " got damaged arguments of lease " + std::to_string(a.job));
     const key at{a.job, a.fence};
-    if (running_.contains(at)) in_.book.violated(name() + " was told to run one lease twice");
+    if (running_.contains(at)) book_.violated(name() + " was told to run one lease twice");
     execution& e = running_[at];
     e.job = job.value_or(virtual_job{});
     e.run = std::move(a);
     e.run.arguments = {};
-    e.number = in_.book.started(id(), e.run.slot, how_.slots, job ? job->id : ~std::uint64_t{0}, from, e.run);
+    e.number = book_.started(id(), e.run.slot, how_.slots, job ? job->id : ~std::uint64_t{0}, from, e.run);
     in_.log.event(name(), "run", e.job.id, e.run.fence, e.run.slot);
     check_values(e);
     if (e.job.fetches != 0 && e.job.does != behaviour::ignore_stop) {
       e.fetch = ++last_fetch_;
       fetches_[e.fetch] = at;
     }
-    e.ends = std::make_unique<alarm>(in_.clock, [this, at] { when_awake([this, at] { end_of(at); }); });
+    e.ends = std::make_unique<sim::alarm>(in_.clock, [this, at] { when_awake([this, at] { end_of(at); }); });
     const auto takes = duration(static_cast<std::int64_t>(static_cast<double>(e.job.runs.count()) * how_.slowness));
     e.ends->set(deadline_after(now(), takes));
     // Not from inside the machine's own turn.
@@ -178,7 +157,7 @@ class worker_node final : public process<control::worker_action> {
   }
   void act(control::fetched& a) {
     const auto who = fetches_.find(a.request);
-    if (who == fetches_.end()) return in_.book.violated(name() + " answered a fetch twice, or one that was forgotten");
+    if (who == fetches_.end()) return book_.violated(name() + " answered a fetch twice, or one that was forgotten");
     const key at = who->second;
     fetches_.erase(who);
     execution& e = running_.at(at);
@@ -202,79 +181,79 @@ class worker_node final : public process<control::worker_action> {
   void act(control::blob_available& a) {
     in_.log.event(name(), "blob", a.session, a.number);
     const std::uint64_t number = broadcast_number(a.value);
-    if (number == 0) in_.book.violated(name() + " holds a damaged broadcast " + a.name);
+    if (number == 0) book_.violated(name() + " holds a damaged broadcast " + a.name);
     held_value& held = values_[{a.session, a.name}];
     if (held.here ? number <= held.number : a.number < held.version)
-      in_.book.violated(name() + " replaced broadcast " + a.name + " by an older one or by itself");
+      book_.violated(name() + " replaced broadcast " + a.name + " by an older one or by itself");
     held = {number, a.number, true};
   }
   void act(control::blob_announced& a) {
     in_.log.event(name(), "announced", a.session, a.number);
     held_value& held = values_[{a.session, a.name}];
     if (a.number < held.version || (a.number == held.version && !held.here))
-      in_.book.violated(name() + " was told of an older " + a.name + ", or twice");
+      book_.violated(name() + " was told of an older " + a.name + ", or twice");
     held = {0, a.number, false};
   }
   void act(control::blob_withdrawn& a) {
     in_.log.event(name(), "withdrawn", a.session);
     if (values_.erase({a.session, a.name}) == 0)
-      in_.book.violated(name() + " withdrew " + a.name + ", which was not there");
+      book_.violated(name() + " withdrew " + a.name + ", which was not there");
   }
   void act(control::session_ended& a) {
     std::erase_if(values_, [&](const auto& v) { return v.first.first == a.session; });
     for (const auto& [at, e] : running_)
-      if (e.run.session == a.session) in_.book.violated(name() + " forgot a session that still runs a job");
+      if (e.run.session == a.session) book_.violated(name() + " forgot a session that still runs a job");
   }
   void act(control::exit& a) {
     in_.log.event(name(), "exit", static_cast<std::uint64_t>(a.reason), running_.size(), 0, a.why.what());
     exited_ = a.reason;
     if (a.reason == control::exit_reason::drained)
       for (const auto& [at, e] : running_)
-        if (!e.asked_to_stop) in_.book.violated(name() + " drained and left a job running");
+        if (!e.asked_to_stop) book_.violated(name() + " drained and left a job running");
     if (a.reason == control::exit_reason::refused)
-      in_.book.violated(name() + " was refused by its own coordinator: " + a.why.what());
-    if (a.reason == control::exit_reason::no_slots) in_.book.disturbed();
+      book_.violated(name() + " was refused by its own coordinator: " + a.why.what());
+    if (a.reason == control::exit_reason::no_slots) book_.disturbed();
     if (a.reason == control::exit_reason::no_slots)
       for (std::uint32_t held = static_cast<std::uint32_t>(running_.size()); held < how_.slots; held = how_.slots)
-        in_.book.violated(name() + " gave up with a free slot");
+        book_.violated(name() + " gave up with a free slot");
     end_in_order();
   }
 
   /// What its client had named before must be there, what it had withdrawn must not, but for what it has done since.
   void check_values(const execution& e) {
-    const call_record* const call = in_.book.call_of(e.job.id);
+    const call_entry* const call = book_.call_of(e.job.id);
     if (call == nullptr) return;
     for (const auto& [value_name, known] : call->values) {
       const auto at = values_.find({e.run.session, value_name});
-      const bool superseded = in_.book.superseded(call->client, value_name, known.number);
+      const bool superseded = book_.superseded(call->client, value_name, known.number);
       const std::string what = name() + " started job " + std::to_string(e.job.id);
       if (known.kind == blob_kind::withdrawn) {
         if (at != values_.end() && at->second.here && at->second.number < known.number)
-          in_.book.violated(what + " with " + value_name + ", which was withdrawn before");
+          book_.violated(what + " with " + value_name + ", which was withdrawn before");
       } else if (at == values_.end()) {
-        if (!superseded) in_.book.violated(what + " before it knew " + value_name);
+        if (!superseded) book_.violated(what + " before it knew " + value_name);
       } else if (at->second.here ? at->second.number < known.number
                                  : known.kind == blob_kind::broadcast && !superseded && !limited()) {
-        in_.book.violated(what + " before " + value_name + " number " + std::to_string(known.number));
+        book_.violated(what + " before " + value_name + " number " + std::to_string(known.number));
       }
     }
   }
   void check_fetched(const execution& e, const control::fetched& a) {
-    const call_record* const call = in_.book.call_of(e.job.id);
+    const call_entry* const call = book_.call_of(e.job.id);
     if (call == nullptr) return;
     const auto known = call->values.find(a.name);
     const std::string what = name() + ", job " + std::to_string(e.job.id) + ": the fetch of " + a.name;
     if (a.why.code == errc::ok) {
       const auto at = values_.find({a.session, a.name});
-      if (at == values_.end() || !at->second.here) return in_.book.violated(what + " brought nothing");
+      if (at == values_.end() || !at->second.here) return book_.violated(what + " brought nothing");
       if (known != call->values.end() && at->second.number < known->second.number)
-        in_.book.violated(what + " brought an older value than its client had published");
+        book_.violated(what + " brought an older value than its client had published");
     } else if (a.why.code == errc::not_found) {
       if (known != call->values.end() && known->second.kind != blob_kind::withdrawn &&
-          !in_.book.superseded(call->client, a.name, known->second.number) && in_.book.calm())
-        in_.book.violated(what + " found nothing: " + a.why.message);
-    } else if (a.why.code == errc::too_large ? !limited() : in_.book.calm() && !e.asked_to_stop) {
-      in_.book.violated(what + " failed: " + a.why.message);
+          !book_.superseded(call->client, a.name, known->second.number) && book_.calm())
+        book_.violated(what + " found nothing: " + a.why.message);
+    } else if (a.why.code == errc::too_large ? !limited() : book_.calm() && !e.asked_to_stop) {
+      book_.violated(what + " failed: " + a.why.message);
     }
   }
   /// Whether it may hold fewer values than its clients have.
@@ -292,7 +271,7 @@ class worker_node final : public process<control::worker_action> {
       fetches_.erase(e.fetch);
       machine_.forget_fetch(std::exchange(e.fetch, 0));
     }
-    const std::uint32_t before = in_.book.call_of(e.job.id) != nullptr ? in_.book.call_of(e.job.id)->executions - 1 : 0;
+    const std::uint32_t before = book_.call_of(e.job.id) != nullptr ? book_.call_of(e.job.id)->executions - 1 : 0;
     const bool kills =
         e.job.does == behaviour::kill_worker || (e.job.does == behaviour::kill_at_first && before < e.job.times);
     if (kills && !(e.asked_to_stop && in_.chance.chance(0.5))) {
@@ -315,21 +294,22 @@ class worker_node final : public process<control::worker_action> {
       value = encode(virtual_result{e.job.id, e.number}, e.job.result_bytes);
     }
     in_.log.event(name(), "end", e.job.id, e.run.fence, static_cast<std::uint64_t>(why.code));
-    in_.book.execution_ended(id(), e.run.slot, e.number);
-    std::unique_ptr<alarm> keep = std::move(e.ends);  // it is calling
+    book_.execution_ended(id(), e.run.slot, e.number);
+    std::unique_ptr<sim::alarm> keep = std::move(e.ends);  // it is calling
     running_.erase(found);
     machine_.job_finished(at.first, at.second, std::move(why), std::move(value), now());
     settle();
-    in_.clock.call_after(duration::zero(), [gone = std::shared_ptr<alarm>(std::move(keep))] {});
+    in_.clock.call_after(duration::zero(), [gone = std::shared_ptr<sim::alarm>(std::move(keep))] {});
   }
-  void turn_ended() override {
-    if (const std::string wrong = machine_.check(); !wrong.empty()) in_.book.violated(name() + ": " + wrong);
+  void settled() {
+    if (const std::string wrong = machine_.check(); !wrong.empty()) book_.violated(name() + ": " + wrong);
   }
   void died() override {
     for (auto& [at, e] : running_) e.ends->clear();
-    in_.book.worker_gone(id());
+    book_.worker_gone(id());
   }
 
+  ledger& book_;
   setting how_;
   control::worker_state machine_;
   std::map<key, execution> running_;
@@ -341,5 +321,4 @@ class worker_node final : public process<control::worker_action> {
   std::optional<control::exit_reason> exited_;
 };
 
-}  // namespace sim
-DTASK_END
+}  // namespace harness

@@ -10,13 +10,14 @@
 #include <string>
 #include <vector>
 
-#include "dtask/base/config.hpp"
+#include "chaos_plan.hpp"
 #include "dtask/base/error.hpp"
-#include "dtask/sim/chaos_plan.hpp"
-#include "dtask/sim/cluster.hpp"
+#include "simulation.hpp"
 
-DTASK_BEGIN
-namespace sim {
+namespace harness {
+
+using namespace dtask;
+using namespace dtask::sim;
 
 /// What came out of one random simulation.
 struct chaos_report {
@@ -58,7 +59,7 @@ class chaos {
     const duration healed = all_.now() - calm_again;
     if (!ended && all_.sound()) {
       std::string open;
-      for (const call_record& c : all_.book().calls())
+      for (const call_entry& c : all_.book().calls())
         if (!c.ended && open.size() < 400) open += (open.empty() ? "" : ", ") + all_.book().name(c);
       all_.book().violated(std::to_string(all_.book().open_calls()) + " calls have not ended " +
                            std::to_string(std::chrono::duration_cast<std::chrono::seconds>(plan_.bound()).count()) +
@@ -82,8 +83,8 @@ class chaos {
  private:
   struct place {
     host_id host = 0;
-    worker_node::setting setting;
-    worker_node* now = nullptr;
+    worker_process::setting setting;
+    worker_process* now = nullptr;
     bool replaced = false;  ///< a new process is on its way
   };
 
@@ -132,7 +133,7 @@ class chaos {
     if (!ending_) at(std::chrono::milliseconds(50), [this] { supervise(); });
   }
   void start_client(std::uint32_t calls) {
-    client_node& c = all_.start_client(plan_.client(draw_));
+    client_process& c = all_.start_client(plan_.client(draw_));
     const duration left = plan_.fault_time - (all_.now() - began_);
     for (std::uint32_t i = 0; i < plan_.broadcasts; ++i)
       at(draw_.time(duration::zero(), left), [this, &c] {
@@ -151,10 +152,10 @@ class chaos {
       at(when, [&c, wish = plan_.wish(draw_)] { c.call(wish); });
     }
     if (draw_.chance(0.3)) at(draw_.time(duration::zero(), left), [&c] { c.query_status(); });
-    if (plan_.calls_again != 0) c.on_end([this, &c](const call_record&, const control::complete&) { again(c); });
+    if (plan_.calls_again != 0) c.on_end([this, &c](const call_entry&, const control::complete&) { again(c); });
   }
   /// Some clients make another call whenever one has ended.
-  void again(client_node& c) {
+  void again(client_process& c) {
     if (faults_over_ || plan_.calls_again == 0) return;
     --plan_.calls_again;
     at(duration::zero(), [&c, wish = plan_.wish(draw_)] { c.call(wish); });
@@ -168,7 +169,7 @@ class chaos {
            " waiting to retry, and " + std::to_string(r.result_bytes) + " bytes of results";
   }
   bool nothing_waits() {
-    for (const client_node* c : all_.living_clients())
+    for (const client_process* c : all_.living_clients())
       if (c->open() != 0) return false;
     return true;
   }
@@ -186,17 +187,17 @@ class chaos {
   host_id any_host() {
     std::vector<host_id> hosts;
     for (const place& p : places_) hosts.push_back(p.host);
-    for (const client_node* c : all_.living_clients()) hosts.push_back(c->host());
+    for (const client_process* c : all_.living_clients()) hosts.push_back(c->host());
     return hosts[draw_.below(hosts.size())];
   }
   void one_fault() {
     const std::vector<fault>& kinds = plan_.faults;
     if (kinds.empty()) return;
     ++faults_;
-    const std::vector<worker_node*> workers = all_.living_workers();
-    const std::vector<client_node*> clients = all_.living_clients();
-    worker_node* const w = workers.empty() ? nullptr : workers[draw_.below(workers.size())];
-    client_node* const c = clients.empty() ? nullptr : clients[draw_.below(clients.size())];
+    const std::vector<worker_process*> workers = all_.living_workers();
+    const std::vector<client_process*> clients = all_.living_clients();
+    worker_process* const w = workers.empty() ? nullptr : workers[draw_.below(workers.size())];
+    client_process* const c = clients.empty() ? nullptr : clients[draw_.below(clients.size())];
     const duration shorter = draw_.time(std::chrono::milliseconds(50), std::chrono::seconds(3));
     const duration longer = draw_.time(std::chrono::seconds(3), std::chrono::seconds(14));
     const duration lasts = draw_.chance(0.5) ? shorter : longer;
@@ -227,7 +228,7 @@ class chaos {
         if (w != nullptr) kill(*w);
         break;
       case fault::kill_all_workers:
-        for (worker_node* each : workers) each->kill(draw_.chance(0.7), false);
+        for (worker_process* each : workers) each->kill(draw_.chance(0.7), false);
         break;
       case fault::drain_worker:
         if (w != nullptr) w->drain();
@@ -279,11 +280,11 @@ class chaos {
   void partition(host_id host, duration time) {
     all_.book().disturbed();
     const bool to = draw_.chance(0.7), from = !to || draw_.chance(0.7);
-    if (to) all_.net().block(host, cluster::coordinator_host);
-    if (from) all_.net().block(cluster::coordinator_host, host);
+    if (to) all_.net().block(host, simulation::coordinator_host);
+    if (from) all_.net().block(simulation::coordinator_host, host);
     at(time, [this, host] {
-      all_.net().unblock(host, cluster::coordinator_host);
-      all_.net().unblock(cluster::coordinator_host, host);
+      all_.net().unblock(host, simulation::coordinator_host);
+      all_.net().unblock(simulation::coordinator_host, host);
     });
   }
   void restart_coordinator() {
@@ -296,7 +297,7 @@ class chaos {
   /// attempt again, perhaps when the next attempt runs there.
   void break_after_failure(process_id worker) {
     if (faults_over_ || plan_.calm || !draw_.chance(0.3)) return;
-    for (const worker_node* w : all_.living_workers())
+    for (const worker_process* w : all_.living_workers())
       if (w->id() == worker) {
         ++faults_;
         const host_id host = w->host();
@@ -307,11 +308,11 @@ class chaos {
   }
   void heal() {
     all_.net().unblock_all();
-    for (worker_node* w : all_.living_workers()) {
+    for (worker_process* w : all_.living_workers()) {
       w->thaw();
       w->set_slowness(1);
     }
-    for (client_node* c : all_.living_clients()) c->thaw();
+    for (client_process* c : all_.living_clients()) c->thaw();
     if (all_.coordinator_up()) all_.coordinator().thaw();
     restart_coordinator();
   }
@@ -321,7 +322,7 @@ class chaos {
     // Jobs that a client gave up by itself end at the coordinator a little later.
     all_.run_for(std::chrono::seconds(12));
     all_.book().check_all_answered(all_.coordinator().id());
-    for (client_node* c : all_.living_clients()) c->close(draw_.chance(0.2));
+    for (client_process* c : all_.living_clients()) c->close(draw_.chance(0.2));
     const auto all_closed = [this] { return all_.living_clients().empty(); };
     if (!all_.run_until(all_closed, std::chrono::seconds(20)) && all_.sound())
       all_.book().violated("a client does not close");
@@ -335,14 +336,14 @@ class chaos {
     if (!all_.sound()) return;
     all_.coordinator().check_empty();
     const auto forgotten = [this] {
-      for (const worker_node* w : all_.living_workers())
+      for (const worker_process* w : all_.living_workers())
         if (w->open_sessions() != 0) return false;
       return true;
     };
     if (!all_.run_until(forgotten, std::chrono::seconds(10)) && all_.sound())
       all_.book().violated("a worker keeps the session of a client that is gone");
     ending_ = true;
-    for (worker_node* w : all_.living_workers())
+    for (worker_process* w : all_.living_workers())
       if (draw_.chance(0.5)) w->drain();
     if (draw_.chance(0.5)) all_.run_for(draw_.time(duration::zero(), std::chrono::seconds(2)));
     all_.coordinator().drain();
@@ -358,7 +359,7 @@ class chaos {
   const std::uint64_t seed_;
   random_source draw_;
   chaos_plan plan_;
-  cluster all_;
+  simulation all_;
   time_point began_{};
   std::vector<place> places_;
   std::uint64_t faults_ = 0;
@@ -372,5 +373,4 @@ inline chaos_report run_chaos(std::uint64_t seed, std::FILE* trace_to = nullptr,
   return chaos(seed, trace_to).run(check_every);
 }
 
-}  // namespace sim
-DTASK_END
+}  // namespace harness

@@ -12,22 +12,22 @@
 #include <vector>
 
 #include "dtask/base/blob_kind.hpp"
-#include "dtask/base/config.hpp"
 #include "dtask/base/deadline.hpp"
 #include "dtask/base/effect.hpp"
 #include "dtask/base/error.hpp"
 #include "dtask/base/retry_policy.hpp"
 #include "dtask/control/action.hpp"
 #include "dtask/control/client_state.hpp"
+#include "dtask/sim/observer.hpp"
 #include "dtask/sim/trace.hpp"
-#include "dtask/sim/virtual_job.hpp"
 #include "dtask/sim/virtual_scheduler.hpp"
+#include "dtask/sim/world.hpp"
+#include "virtual_job.hpp"
 
-DTASK_BEGIN
-namespace sim {
+namespace harness {
 
-/// A process of the simulation: every start gives a new number.
-using process_id = std::uint32_t;
+using namespace dtask;
+using namespace dtask::sim;
 
 /// What a client last did with a name.
 struct named_value {
@@ -36,7 +36,7 @@ struct named_value {
 };
 
 /// What has to be known about a call to judge its end.
-struct call_record {
+struct call_entry {
   virtual_job job;
   process_id client = 0;
   std::uint64_t call = 0;  ///< the client machine's number
@@ -59,7 +59,7 @@ struct call_record {
 };
 
 /// One execution of a job on a virtual worker.
-struct execution_record {
+struct execution_entry {
   std::uint64_t job = 0;
   process_id worker = 0;
   process_id coordinator = 0;
@@ -70,11 +70,11 @@ struct execution_record {
 
 /// The simulation's own books, kept from what the drivers see and from nothing that the machines say about themselves.
 /// It knows what must hold at every step and writes down each breach.
-class ledger {
+class ledger final : public observer {
  public:
   ledger(const virtual_scheduler& clock, trace& log) : clock_(clock), log_(log) {}
 
-  void violated(const std::string& what) {
+  void violated(std::string what) override {
     log_.event("LEDGER", "violated", 0, 0, 0, what);
     if (violations_.size() < 32)
       violations_.push_back("at " + seconds_text(clock_.now().time_since_epoch()) + " s: " + what);
@@ -83,7 +83,7 @@ class ledger {
 
   // ---- faults; in a calm simulation less is allowed ----
 
-  void disturbed() noexcept { calm_ = false; }
+  void disturbed() noexcept override { calm_ = false; }
   bool calm() const noexcept { return calm_; }
   void coordinator_fell() noexcept { ++coordinator_falls_; }
   void may_overload() noexcept { overload_allowed_ = true; }
@@ -96,7 +96,7 @@ class ledger {
 
   /// The number of a new job.
   std::uint64_t next_job() const noexcept { return calls_.size(); }
-  void submitted(call_record call) {
+  void submitted(call_entry call) {
     call.submitted = clock_.now();
     call.freezes = freezes_[call.client];
     by_call_[{call.client, call.call}] = call.job.id;
@@ -104,23 +104,23 @@ class ledger {
     ++open_;
   }
   void sent(process_id client, std::uint64_t call, process_id coordinator) {
-    if (call_record* c = find(client, call)) {
+    if (call_entry* c = find(client, call)) {
       c->sent_to = coordinator;
       if (c->ended) violated(name(*c) + " was sent after its end");
     }
   }
   void cancelled(process_id client, std::uint64_t call) {
-    if (call_record* c = find(client, call); c && !c->cancelled) c->cancelled = clock_.now();
+    if (call_entry* c = find(client, call); c && !c->cancelled) c->cancelled = clock_.now();
   }
   /// The client cancels everything that it has open.
   void client_closing(process_id client) {
-    for (call_record& c : calls_)
+    for (call_entry& c : calls_)
       if (c.client == client && !c.ended && !c.cancelled) c.cancelled = clock_.now();
   }
   /// `away`: how long the client has heard nothing of its coordinator.
   void completed(process_id client, const control::complete& end, const control::client_options& options,
                  duration away) {
-    call_record* c = find(client, end.call);
+    call_entry* c = find(client, end.call);
     if (c == nullptr)
       return violated("client " + std::to_string(client) + " completed call " + std::to_string(end.call) +
                       " that it never made");
@@ -136,7 +136,7 @@ class ledger {
   /// The client's process is gone: nobody waits for its calls any more.
   void client_gone(process_id client) {
     clients_gone_.insert(client);
-    for (call_record& c : calls_)
+    for (call_entry& c : calls_)
       if (c.client == client && !c.ended) {
         c.ended = true;
         c.code = errc::closed;
@@ -144,16 +144,16 @@ class ledger {
       }
   }
   std::uint64_t open_calls() const noexcept { return open_; }
-  const std::vector<call_record>& calls() const noexcept { return calls_; }
-  const std::vector<execution_record>& executions() const noexcept { return executions_; }
-  const call_record* call_of(std::uint64_t job) const noexcept { return job < calls_.size() ? &calls_[job] : nullptr; }
-  const call_record* call_of(process_id client, std::uint64_t call) const {
+  const std::vector<call_entry>& calls() const noexcept { return calls_; }
+  const std::vector<execution_entry>& executions() const noexcept { return executions_; }
+  const call_entry* call_of(std::uint64_t job) const noexcept { return job < calls_.size() ? &calls_[job] : nullptr; }
+  const call_entry* call_of(process_id client, std::uint64_t call) const {
     const auto at = by_call_.find({client, call});
     return at == by_call_.end() ? nullptr : &calls_[at->second];
   }
   const std::map<errc, std::uint64_t>& ends() const noexcept { return ends_; }
   std::size_t submitted_calls() const noexcept { return calls_.size(); }
-  std::string name(const call_record& c) const {
+  std::string name(const call_entry& c) const {
     return "job " + std::to_string(c.job.id) + " (client " + std::to_string(c.client) + " call " +
            std::to_string(c.call) + ", " + std::string(to_string(c.effect_class)) + ", behaviour " +
            std::to_string(static_cast<int>(c.job.does)) + ")";
@@ -312,7 +312,7 @@ class ledger {
       violated("worker " + std::to_string(worker) + " runs a job that nobody submitted");
       return number;
     }
-    call_record& c = calls_[job];
+    call_entry& c = calls_[job];
     ++c.executions;
     if (c.effect_class != run.effect_class) violated(name(c) + " runs with another effect class");
     if (c.effect_class == effect::at_most_once && c.executions > 1) violated(name(c) + " runs twice");
@@ -332,7 +332,7 @@ class ledger {
   }
   void worker_gone(process_id worker) {
     busy_.erase(worker);
-    for (execution_record& e : executions_)
+    for (execution_entry& e : executions_)
       if (e.worker == worker && e.running) {
         e.running = false;
         if (e.job < calls_.size()) ++calls_[e.job].fatal;
@@ -367,13 +367,12 @@ class ledger {
     errc code = errc::ok;
   };
 
-  call_record* find(process_id client, std::uint64_t call) {
+  call_entry* find(process_id client, std::uint64_t call) {
     const auto at = by_call_.find({client, call});
     return at == by_call_.end() ? nullptr : &calls_[at->second];
   }
 
-  void judge(const call_record& c, const control::complete& end, const control::client_options& options,
-             duration away) {
+  void judge(const call_entry& c, const control::complete& end, const control::client_options& options, duration away) {
     const time_point now = clock_.now();
     const duration took = now - c.submitted;
     const auto allow = [&](bool may) {
@@ -427,7 +426,7 @@ class ledger {
   }
   /// The stated time without a worker has passed since the last one that could run the job was heard.
   void judge_no_worker(process_id coordinator, std::uint64_t session, std::uint64_t call) {
-    const call_record* const c = find(sessions_[{coordinator, session}], call);
+    const call_entry* const c = find(sessions_[{coordinator, session}], call);
     if (c == nullptr) return;
     const auto at = services_.find({coordinator, c->type.name, c->type.schema});
     if (at == services_.end()) return;
@@ -436,14 +435,14 @@ class ledger {
       violated(name(*c) + " ended no_worker " + seconds_text(without) + " s after there was one, not " +
                seconds_text(c->no_worker_after) + " s");
   }
-  void judge_value(const call_record& c, const control::complete& end) {
+  void judge_value(const call_entry& c, const control::complete& end) {
     const auto value = decode_result(end.value, c.job.result_bytes);
     if (!value || value->id != c.job.id) return violated(name(c) + " got a value that is not its own or was damaged");
     if (value->execution >= executions_.size() || executions_[value->execution].job != c.job.id)
       return violated(name(c) + " got the value of an execution that never was");
     if (c.job.does == behaviour::fail || c.job.does == behaviour::kill_worker || c.job.does == behaviour::cannot_encode)
       violated(name(c) + " has a value though it never returns one");
-    const execution_record& e = executions_[value->execution];
+    const execution_entry& e = executions_[value->execution];
     if (e.coordinator != c.sent_to) violated(name(c) + " got a value from before the coordinator's restart");
     const auto at = leases_.find({e.coordinator, e.lease});
     if (at == leases_.end()) return violated(name(c) + " got the value of an execution without a lease");
@@ -465,11 +464,11 @@ class ledger {
   std::map<std::uint64_t, process_id> epochs_;
   std::uint64_t broadcasts_ = 0;
   std::map<std::pair<process_id, std::string>, std::uint64_t> last_value_;
-  std::vector<call_record> calls_;
+  std::vector<call_entry> calls_;
   std::map<std::pair<process_id, std::uint64_t>, std::uint64_t> by_call_;
   std::uint64_t open_ = 0;
   std::map<errc, std::uint64_t> ends_;
-  std::vector<execution_record> executions_;
+  std::vector<execution_entry> executions_;
   std::map<process_id, std::set<std::uint32_t>> busy_;
   std::set<std::tuple<process_id, process_id, std::uint64_t, std::uint32_t>> run_leases_;
   std::map<std::pair<process_id, std::uint64_t>, worker_book> workers_;
@@ -482,5 +481,4 @@ class ledger {
   std::map<std::pair<process_id, process_id>, std::uint64_t> newest_session_;  ///< by coordinator and client
 };
 
-}  // namespace sim
-DTASK_END
+}  // namespace harness
