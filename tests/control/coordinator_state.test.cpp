@@ -281,6 +281,9 @@ TEST_CASE("a worker that dies: by the effect class of its jobs") {
     const auto call = c.submit(0, effect::pure, text("a"), std::move(r));
     c.coordinator->process_ended(101, "killed by signal 11; stderr: boom", c.now);
     c.settle();
+    CHECK(!c.is_done(0, call));
+    c.kill(0);
+    c.pass(1ms);
     CHECK(code(c, 0, call) == errc::worker_lost);
     CHECK(c.result(0, call).why.message.find("signal 11") != std::string::npos);
   }
@@ -582,14 +585,119 @@ TEST_CASE("the coordinator drains") {
   const auto call = c.submit(0);
   c.coordinator->drain(c.now);
   c.settle();
-  const auto late = c.submit(0);
-  CHECK(code(c, 0, late) == errc::closed);
+  const auto late = c.submit(0, effect::at_most_once);
+  const auto unwanted = c.submit(0);
+  CHECK(!c.is_done(0, late));
   CHECK(!c.stopped);
+  c.clients[0].state->cancel(unwanted, c.now);
+  c.settle();
+  CHECK(code(c, 0, unwanted) == errc::cancelled);
   SUBCASE("when its jobs have ended") { c.finish(0); }
   SUBCASE("when its time is over") { c.pass(31s); }
   c.pass(1s);
   CHECK(c.stopped);
-  (void)call;
+  CHECK_FALSE(c.workers[0].ended);
+  CHECK(!c.is_done(0, late));
+  // Everybody goes on with the next one.
+  c.start_coordinator(2);
+  c.pass(5s);
+  for (int i = 0; i < 3 && !c.workers[0].running.empty(); ++i) {
+    c.finish(0);
+    c.pass(1s);
+  }
+  CHECK(code(c, 0, call) == errc::ok);
+  CHECK(code(c, 0, late) == errc::ok);
+  CHECK(c.violation == "");
+}
+
+TEST_CASE("the coordinator drains and gives back what nobody has begun") {
+  cluster c;
+  c.options.prefetch_max = 0;
+  c.start_coordinator();
+  c.add_worker(1);
+  c.add_client();
+  const auto running = c.submit(0, effect::at_most_once);
+  const auto waiting = c.submit(0, effect::at_most_once);
+  c.coordinator->drain(c.now);
+  c.settle();
+  c.pass(31s);
+  REQUIRE(c.stopped);
+  c.start_coordinator(2);
+  c.pass(5s);
+  CHECK(code(c, 0, running) == errc::coordinator_lost);
+  c.finish(0);  // nobody wants it any more
+  c.pass(1s);
+  REQUIRE(c.workers[0].running.size() == 1);
+  c.finish(0);
+  CHECK(code(c, 0, waiting) == errc::ok);
+  CHECK(c.violation == "");
+}
+
+TEST_CASE("the coordinator drains and sends the workers home where it is told to") {
+  cluster c;
+  c.options.send_home = true;
+  c.start_coordinator();
+  c.add_worker(1);
+  c.coordinator->drain(c.now);
+  c.settle();
+  c.pass(1s);
+  REQUIRE(c.workers[0].ended);
+  CHECK(c.workers[0].ended->reason == control::exit_reason::drained);
+  CHECK(c.violation == "");
+}
+
+TEST_CASE("the end of a process waits for what it had sent: three deaths quarantine, whichever is heard first") {
+  bare c;
+  c.start();
+  c.join(1, wire::role::client);
+  wire::submit job = c.submit(0);
+  job.effect_class = effect::pure;
+  job.retry = {.retries = 5, .backoff = 1ms, .max_backoff = 1ms, .on_exception = false};
+  c.get(1, std::move(job));
+  for (control::link_id link = 2; link < 5; ++link) {
+    wire::hello who;
+    who.pid = static_cast<std::uint32_t>(100 + link);
+    c.join(link, wire::role::worker, 1, {type("job/1")}, who);
+    REQUIRE(c.all<wire::run>(link).size() == 1);
+    const wire::run run = c.all<wire::run>(link)[0];
+    c.state->process_ended(who.pid, "killed by signal 11", c.now);
+    c.take();
+    CHECK(c.state->report(c.now).running + c.state->report(c.now).assigned == 1);  // not yet lost
+    c.get(link, wire::started{run.job, run.fence});
+    c.state->closed(link, error(errc::closed, "closed by the peer"), c.now);
+    c.take();
+    c.now += 10ms;
+    c.state->tick(c.now);
+    c.take();
+  }
+  REQUIRE(c.all<wire::result>(1).size() == 1);
+  CHECK(c.all<wire::result>(1)[0].why.code == errc::quarantined);
+  CHECK(c.violation == "");
+}
+
+TEST_CASE("the end of a process is not waited for longer than a second") {
+  bare c;
+  c.start();
+  c.join(1, wire::role::client);
+  wire::hello who;
+  who.pid = 102;
+  c.join(2, wire::role::worker, 1, {type("job/1")}, who);
+  c.get(1, c.submit(0));
+  REQUIRE(c.all<wire::run>(2).size() == 1);
+  c.state->process_ended(who.pid, "killed by signal 9", c.now);
+  c.take();
+  who.pid = 103;
+  c.join(3, wire::role::worker, 1, {type("job/1")}, who);
+  CHECK(c.all<wire::run>(3).empty());
+  const time_point ended = c.now;
+  while (c.all<wire::run>(3).empty() && c.now < ended + 10s) {
+    c.now = std::max(c.now, c.state->next_tick());
+    c.state->heard(3, c.now);
+    c.state->heard(1, c.now);
+    c.state->tick(c.now);
+    c.take();
+  }
+  CHECK(c.now == ended + control::last_words_within);
   CHECK(c.violation == "");
 }
 

@@ -271,6 +271,19 @@ TEST_CASE("values that jobs fetch") {
     w.get(value(3, "a", 10));
     CHECK(w.fetches.size() == 1);
   }
+  SUBCASE("broadcast on the way: the answer brings nothing new, and the value stays one that does not make room") {
+    fetch(1, "a");
+    w.get(blob_of(3, "a", std::string(600, 'n')));
+    CHECK(w.fetches.size() == 1);
+    w.get(blob_of(3, "a", std::string(600, 'n'), blob_kind::fetched));
+    CHECK(w.blobs.size() == 1);
+    fetch(2, "b");
+    w.get(value(2, "b", 500));
+    CHECK(w.fetches.back().why.code == errc::too_large);
+    fetch(3, "a");
+    CHECK(w.fetches.back().why.code == errc::ok);
+    CHECK(w.all<wire::fetch>().size() == 2);
+  }
   SUBCASE("make room for each other, the least recently used first") {
     fetch(1, "a");
     w.get(value(1, "a", 600));

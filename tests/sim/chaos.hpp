@@ -242,6 +242,16 @@ class chaos {
           at(lasts, [this] { restart_coordinator(); });
         }
         break;
+      case fault::end_coordinator:
+        if (all_.coordinator_up()) {
+          all_.book().disturbed();
+          if (draw_.chance(0.8))
+            all_.coordinator().drain();
+          else
+            all_.coordinator().stop();
+          follow_coordinator(lasts);
+        }
+        break;
       case fault::kill_client:
         if (c != nullptr && clients.size() > 1) {
           kill(*c);
@@ -286,6 +296,14 @@ class chaos {
       all_.net().unblock(host, simulation::coordinator_host);
       all_.net().unblock(simulation::coordinator_host, host);
     });
+  }
+  /// Another one takes its place some time after it has ended.
+  void follow_coordinator(duration later) {
+    if (all_.coordinator_up())
+      return at(std::chrono::milliseconds(20), [this, later] {
+        if (!ending_) follow_coordinator(later);
+      });
+    at(faults_over_ ? std::chrono::milliseconds(200) : later, [this] { restart_coordinator(); });
   }
   void restart_coordinator() {
     if (!all_.coordinator_up() && !ending_) start_coordinator();

@@ -34,10 +34,11 @@ enum class fault : std::uint8_t {
   drain_worker,
   slow_worker,
   kill_coordinator,
+  end_coordinator,
   kill_client,
   close_client,
 };
-inline constexpr std::uint8_t fault_kinds = 13;
+inline constexpr std::uint8_t fault_kinds = 14;
 
 /// The shape of one random simulation, drawn from its seed: how large, how fast, how tight, and what goes wrong.
 class chaos_plan {
@@ -127,8 +128,8 @@ class chaos_plan {
   }
 
   /// How long after the last fault all calls have ended: a minute to notice and repair what was broken, and twice the
-  /// work on one slot, if it is not done before.
-  duration bound() const { return std::chrono::seconds(90) + 2 * work; }
+  /// work on one slot, if it is not done before; and a coordinator may just have begun to drain.
+  duration bound() const { return std::chrono::seconds(90) + coordinator.drain_within + 2 * work; }
 
   bool calm = false;
   duration fault_time{};
@@ -171,6 +172,8 @@ class chaos_plan {
     coordinator.prefetch_min = std::min(coordinator.prefetch_min, coordinator.prefetch_max);
     if (draw.chance(0.3)) coordinator.prefetch_time = draw.time(duration::zero(), std::chrono::milliseconds(200));
     if (draw.chance(0.3)) coordinator.reattach_within = draw.time(duration::zero(), std::chrono::seconds(4));
+    if (draw.chance(0.5)) coordinator.drain_within = draw.time(duration::zero(), std::chrono::seconds(30));
+    coordinator.send_home = draw.chance(0.3);
     small_frames = draw.chance(0.3);
     tight = draw.chance(0.2);
     if (tight) {

@@ -32,13 +32,15 @@ class coordinator_process final : public control::machine_driver<coordinator_pro
         book_(book),
         options_(with_digest(options)),
         machine_(options_, in.chance.next(), in.clock.now()) {
-    in_.net.listen(host, [this](network::end end) {
-      when_awake([this, end = std::move(end)] {
-        const control::link_id link = attach(end);
-        machine_.opened(link, end->peer(), false, now());
-        begin(link);
-        settle();
-      });
+    in_.net.listen(host, [this](const network::end& end) {
+      when_awake(
+          [this, end] {
+            const control::link_id link = attach(end);
+            machine_.opened(link, end->peer(), false, now());
+            begin(link);
+            settle();
+          },
+          [end] { end->process_died(true); });  // its system closes what it has not taken
     });
     in_.log.event(name(), "start", id());
     settle();
@@ -250,7 +252,7 @@ class coordinator_process final : public control::machine_driver<coordinator_pro
   }
   void died() override {
     in_.net.unlisten(host());
-    if (!stopped_) book_.coordinator_fell();
+    book_.coordinator_fell();
   }
 
   ledger& book_;

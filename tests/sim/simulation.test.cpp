@@ -402,7 +402,9 @@ TEST_CASE("cluster: a job that throws is answered, and run again only where its 
 }
 
 TEST_CASE("cluster: an orderly end leaves nothing behind") {
-  scene s;
+  control::coordinator_options options;
+  options.send_home = true;
+  scene s(2, 2, options);
   s.calls(20, s.wish());
   CHECK(s.all_end(10s));
   s.client->close();

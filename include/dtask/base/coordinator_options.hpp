@@ -30,6 +30,9 @@ struct coordinator_options {
   /// A connection that has said nothing valid for this long is closed.
   duration hello_within = std::chrono::seconds(5);
   duration drain_within = std::chrono::seconds(30);  ///< an orderly end waits this long for jobs
+  /// An orderly end sends the workers home. Otherwise they and the clients wait for another coordinator at the address,
+  /// as they do after its death.
+  bool send_home = false;
   /// Work that a worker should hold in advance, measured by its own speed.
   duration prefetch_time = std::chrono::milliseconds(5);
   std::uint32_t prefetch_min = 1;    ///< jobs per slot held in advance, at least

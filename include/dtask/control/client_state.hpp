@@ -29,6 +29,7 @@ namespace control {
 ///
 ///     waiting ── room ──▶ unsent ── online, and credit for its cost ──▶ sent ── result ──▶ (complete)
 ///     sent ── `overloaded` ──▶ pausing ── back-off over ──▶ unsent
+///     sent ── given back by a coordinator that ends ──▶ unsent (first)
 ///     sent ── the coordinator lost it with a link, or restarted and the job may run twice ──▶ unsent (first)
 ///     sent ── restarted coordinator, at_most_once or no retries left ──▶ (complete: coordinator_lost, session_lost)
 ///     any ── no coordinator for coordinator_wait; deadline plus slack; cancel_within after a cancel ──▶ (complete)
@@ -206,6 +207,7 @@ class client_state {
   std::int64_t credit_ = 0;
   std::uint64_t window_ = 0;
   bool syncing_ = false;  ///< a resumed session has not yet said which calls it holds
+  bool going_ = false;    ///< the coordinator ends: it takes no calls any more
   bool was_online_ = false;
   bool gone_ = false;  ///< no coordinator within the stated time: calls end at once
   error refused_;      ///< why there will never be one

@@ -79,13 +79,14 @@ class coordinator_state {
   /// What the process holds: `blocks`, `idle`, `links` and `resident`; for the status.
   void measured(const memory_use& process, time_point) { measured_ = process; }
   /// A launcher saw the process of a worker of this host end; `how`: `killed by signal 9`, with the tail of its stderr
-  /// where known. Its jobs are placed again at once. While no worker joins, jobs that end for want of one tell it.
+  /// where known. Its jobs are placed again as soon as its link has ended too, which brings what it had still sent, at
+  /// the latest after `last_words_within`. While no worker joins, jobs that end for want of one tell it.
   void process_ended(std::uint32_t pid, std::string how, time_point now);
 
-  /// Orderly end: no new jobs, the accepted ones may end within `drain_within`, workers are told to leave; then
-  /// `stopped`.
+  /// Orderly end: the accepted jobs may end within `drain_within`, new ones wait for its end; then `stop`.
   void drain(time_point now);
-  /// At once: goodbye to all, `stopped`.
+  /// At once: calls that no worker has begun are given back to their clients (`closed`), goodbye to all, `stopped`.
+  /// Peers go on as after its death, but for workers that a drain sends home (`send_home`).
   void stop(time_point now);
 
   void tick(time_point now);
@@ -148,6 +149,7 @@ class coordinator_state {
   void violation(peer& p, std::string_view what);
   void scan(time_point now);
   void finish_drain(time_point now);
+  void give_back_calls(peer& p);
 
   void on(peer& p, wire::hello&& m, time_point now);
   void on(peer& p, wire::goodbye&& m, time_point now);

@@ -62,6 +62,9 @@ inline constexpr std::size_t acknowledge_at_once = 64;
 inline constexpr std::size_t acknowledge_in_frame = 4096;
 inline constexpr std::uint64_t acknowledge_large = std::uint64_t{64} << 10;
 
+/// What a process had sent before it ended may come for so long after its end was seen.
+inline constexpr duration last_words_within = std::chrono::seconds(1);
+
 /// What a job costs of its client's credit beside its payload: about what the coordinator's record of it takes.
 inline constexpr std::uint64_t job_cost = 256;
 

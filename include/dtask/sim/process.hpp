@@ -123,9 +123,17 @@ class process {
   /// The process is over, however it ended.
   virtual void died() = 0;
 
-  /// Runs `what` now, or at the end of the freeze; never after the end of the process.
+  /// Runs `what` now, or at the end of the freeze; never after the end of the process: then `if_ended`.
   void when_awake(std::function<void()> what) {
     when_awake(std::move(what), [] {});
+  }
+  void when_awake(std::function<void()> what, std::function<void()> if_ended) {
+    if (!alive_)
+      if_ended();
+    else if (frozen_)
+      late_.emplace_back(std::move(what), std::move(if_ended));
+    else
+      what();
   }
   /// Connects to `to`, if it listens, and says how that went. Where the process has ended before it could take the
   /// connection, its system closes it.
@@ -162,14 +170,6 @@ class process {
     if (now() != last_tick_) same_instant_ = 0;
     last_tick_ = now();
     rang();
-  }
-  void when_awake(std::function<void()> what, std::function<void()> if_ended) {
-    if (!alive_)
-      if_ended();
-    else if (frozen_)
-      late_.emplace_back(std::move(what), std::move(if_ended));
-    else
-      what();
   }
   void finish() {
     alive_ = false;

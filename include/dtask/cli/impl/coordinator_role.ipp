@@ -57,6 +57,8 @@ DTASK_INLINE int coordinator_role(int argc, const char* const* argv) {
   detail::add_seconds(app, "--hello-within", options.hello_within,
                       "a connection that has not said hello for this long is closed");
   detail::add_seconds(app, "--drain-within", options.drain_within, "an orderly end waits this long for jobs");
+  app.add_flag("--send-home", options.send_home,
+               "an orderly end sends the workers home, instead of leaving them to the next coordinator");
   detail::add_bytes(app, "--queue-bytes", options.queue_bytes, 64 << 10,
                     "memory for all jobs; above it new ones are answered 'overloaded'");
   detail::add_bytes(app, "--session-bytes", options.session_bytes, 64 << 10,

@@ -98,7 +98,7 @@ DTASK_INLINE void client_state::requeue(std::uint32_t c, bool front) {
 }
 
 DTASK_INLINE void client_state::send_calls(time_point now) {
-  while (!unsent_.empty()) {
+  while (!going_ && !unsent_.empty()) {
     const std::uint32_t c = unsent_.front();
     call_record& r = calls_[c];
     // A sixteenth of the credit may lie with the coordinator, to be given back in one piece.
@@ -221,6 +221,12 @@ DTASK_INLINE void client_state::resulted(wire::result&& head, payload&& value, t
   // The coordinator has answered: what is left of the arguments need not go.
   out_.remove(head.call, {errc::cancelled, {}, "the call has ended", {}, {}},
               [&](wire::message&& m) { emit(std::move(m)); });
+  if (head.why.code == errc::closed && head.worker.empty()) {
+    // The coordinator ends and gives back what nobody has begun: the next one gets it, and this link no more.
+    if (r.cancelled) return end_call(c, {errc::cancelled, {}, "cancelled before it ran", {}, {}}, {}, 0, {}, false);
+    going_ = true;
+    return requeue(c, true);
+  }
   if (head.why.code == errc::overloaded && head.worker.empty() && !r.cancelled && !closing_ &&
       r.refusals < r.wishes.retry.retries) {
     // Refused before it was accepted: trying again is safe whatever the effect class.

@@ -63,6 +63,7 @@ DTASK_INLINE void client_state::link_broken(time_point now) {
   acks_.clear();
   acks_at_ = never;
   syncing_ = false;
+  going_ = false;
   broadcasting_ = false;
   for (query& q : queries_) q.sent = false;
 }

@@ -32,12 +32,13 @@ DTASK_INLINE void coordinator_state::on(peer& p, wire::submit&& m, time_point no
     end.attempts = m.attempts;
     emit(p, std::move(end));
   };
-  if (draining_) return answer(errc::closed, "the coordinator is shutting down", {});
   if (cost > options_.session_bytes)
     return answer(errc::too_large,
                   "the arguments take " + std::to_string(size) + " bytes, a client may have " +
                       std::to_string(options_.session_bytes) + " queued",
                   "raise the coordinator's --session-bytes (session_bytes)");
+  // Answered at the end, since until then there is nobody else to send it to.
+  if (draining_) return r.turned_away.push_back(m.call);
   // A position costs memory in the session's index, so it has the limit of the jobs.
   if (jobs_.size() >= options_.max_jobs || position >= options_.max_jobs || held_bytes_ + cost > options_.queue_bytes ||
       r.held + cost > options_.session_bytes)
@@ -92,7 +93,12 @@ DTASK_INLINE void coordinator_state::on(peer& p, wire::submit&& m, time_point no
 DTASK_INLINE void coordinator_state::on(peer& p, wire::cancel&& m, time_point now) {
   if (p.role != kind::client) return violation(p, "a cancel, without being a client");
   const std::uint32_t j = job_of(sessions_[p.index], m.call);
-  if (j != none) withdraw(j, now);
+  if (j != none) return withdraw(j, now);
+  if (std::erase(sessions_[p.index].turned_away, m.call) == 0) return;
+  wire::result end;
+  end.call = m.call;
+  end.why = {errc::cancelled, {}, "cancelled before it ran", "coordinator", {}};
+  emit(p, std::move(end));
 }
 
 DTASK_INLINE void coordinator_state::on(peer& p, wire::acknowledge&& m, time_point) {

@@ -108,6 +108,7 @@ DTASK_INLINE void coordinator_state::closed(link_id link, const error& why, time
       w.held.detach(now);
       for (const incoming& i : p->in) drop_arriving(i);
       p->out.clear([](std::uint64_t) {});
+      if (!w.process_end.empty()) return lose(p->index, std::string(w.process_end), true, now);
       reload(p->index);
       say(log_level::warning, "worker_detached", w.label + ": " + why.what());
       break;
@@ -226,6 +227,7 @@ DTASK_INLINE void coordinator_state::welcome_client(peer& p, wire::hello&& m, ti
       p.index = s;
       r.link = p.link;
       r.owed_credit = 0;
+      r.turned_away.clear();  // the client sends them again
       send_welcome(p, m, sessions_.id(s), r.key, true,
                    options_.session_bytes > r.held ? options_.session_bytes - r.held : 0, options_.session_bytes);
       say(log_level::info, "client_resumed", r.label);

@@ -218,7 +218,7 @@ DTASK_INLINE void coordinator_state::reload(std::uint32_t w) {
   worker_record& r = workers_[w];
   const std::uint32_t used = r.jobs.size();
   const bool takes = !r.gone && r.link != 0 && r.held.state == lease_state::up && !r.draining &&
-                     r.reserved_for == none && r.usable != 0;
+                     r.process_end.empty() && r.reserved_for == none && r.usable != 0;
   std::uint16_t level = 0xffff;
   if (takes && used < window(r))
     level = static_cast<std::uint16_t>(

@@ -108,6 +108,11 @@ DTASK_INLINE void coordinator_state::scan(time_point now) {
     worker_record& r = workers_[w];
     if (peer* const p = r.ended.empty() ? nullptr : worker_peer(w))
       emit(*p, wire::ping{r.ends_confirmed + r.ended.size()});
+    if (now >= r.link_ends_by) {
+      lost.push_back(w);
+      continue;
+    }
+    next_scan_ = std::min(next_scan_, r.link_ends_by);
     if (!r.held.advance(now, options_)) continue;
     if (r.held.state == lease_state::suspect) say(log_level::warning, "worker_suspect", r.label + " is silent");
     if (r.held.state == lease_state::lost) lost.push_back(w);
@@ -117,7 +122,11 @@ DTASK_INLINE void coordinator_state::scan(time_point now) {
     const bool was_detached = workers_[w].link == 0;
     if (peer* const p = worker_peer(w))
       drop_link(*p, error(errc::worker_lost, "the worker is silent", workers_[w].label), true);
-    lose(w, was_detached ? "its connection broke and it did not come back" : "it was silent for too long", true, now);
+    lose(w,
+         !workers_[w].process_end.empty() ? std::string(workers_[w].process_end)
+         : was_detached                   ? "its connection broke and it did not come back"
+                                          : "it was silent for too long",
+         true, now);
   }
   std::vector<std::uint32_t> over;
   for (std::uint32_t s = 0; s < sessions_.bound(); ++s)
@@ -156,11 +165,32 @@ DTASK_INLINE void coordinator_state::finish_drain(time_point now) {
   if ((open_jobs_ == 0 && !sending) || now >= drain_until_) stop(now);
 }
 
+/// What no worker has begun is given back (`closed`): its client sends it to the next coordinator, whatever its effect
+/// class.
+DTASK_INLINE void coordinator_state::give_back_calls(peer& p) {
+  const auto refused = [&](std::uint64_t call, std::uint32_t attempts) {
+    wire::result end;
+    end.call = call;
+    end.attempts = attempts;
+    end.why = {errc::closed, {}, "the coordinator ended before the job was begun", "coordinator", {}};
+    emit(p, std::move(end));
+  };
+  session_record& r = sessions_[p.index];
+  for (const std::uint32_t j : r.by_call.jobs()) {
+    const job& each = jobs_[j];
+    const bool waits =
+        each.phase == job_phase::blocked || each.phase == job_phase::queued || each.phase == job_phase::alone;
+    if (waits && each.attempts == 0 && !each.cancelled) refused(each.call, 0);
+  }
+  for (const std::uint64_t call : std::exchange(r.turned_away, {})) refused(call, 0);
+}
+
 DTASK_INLINE void coordinator_state::stop(time_point) {
   if (stopped_) return;
   for (auto& [link, p] : peers_) {
     if (p->role == kind::closing) continue;
-    if (p->role == kind::worker && draining_) emit(*p, wire::drain{});
+    if (p->role == kind::client) give_back_calls(*p);
+    if (p->role == kind::worker && draining_ && options_.send_home) emit(*p, wire::drain{});
     emit(*p, wire::goodbye{"the coordinator ends"});
     drop_link(*p, error(errc::closed, "the coordinator ends", p->address), false);
   }

@@ -399,9 +399,14 @@ DTASK_INLINE void coordinator_state::remove_worker(std::uint32_t w, time_point) 
 DTASK_INLINE void coordinator_state::process_ended(std::uint32_t pid, std::string how, time_point now) {
   process_end_ = how;
   for (std::uint32_t w = 0; w < workers_.bound(); ++w) {
-    if (!workers_.live(w) || workers_[w].gone || workers_[w].pid != pid) continue;
-    if (peer* const p = worker_peer(w)) drop_link(*p, error(errc::worker_lost, how, workers_[w].label), true);
-    return lose(w, how, true, now);
+    worker_record& r = workers_[w];
+    if (!workers_.live(w) || r.gone || r.pid != pid || !r.process_end.empty()) continue;
+    if (r.link == 0) return lose(w, how, true, now);
+    // Which jobs it had started decides who is suspected of its death, and that may still be on the way.
+    r.process_end = std::move(how);
+    r.link_ends_by = deadline_after(now, last_words_within);
+    next_scan_ = std::min(next_scan_, r.link_ends_by);
+    return reload(w);
   }
 }
 

@@ -58,6 +58,7 @@ class cluster_core final : public cluster_backend {
                       "use dtask::main, or name it in cluster_options::command");
         options.coordinator.cookie = options.cookie = random_number() | 1;
       } else if (!options.listen.empty()) {
+        options.coordinator.send_home = true;
         options.coordinator.cookie = options.cookie;
       }
       if (const error bad = check_options(options.coordinator)) throw bad;
