@@ -72,7 +72,7 @@ TEST_CASE("header-only and compiled units in one program share its objects and u
 }
 
 TEST_CASE("hello: client, coordinator and workers as processes; status in words and JSON; orderly ends") {
-  process coordinator({tool(), "coordinator", "--listen", "127.0.0.1:0"});
+  process coordinator({tool(), "coordinator", "--listen", "127.0.0.1:0", "--send-home"});
   const std::string url = address_of(coordinator);
   process first({hello(), "worker", "--connect", url, "--slots", "1", "--name", "first"});
   process second({hello(), "worker", "--connect", url, "--slots", "2", "--name", "second"});

@@ -97,7 +97,7 @@ TEST_CASE("a worker without a coordinator ends by itself, with a line that says 
   CHECK_MESSAGE(end->code != 0, worker.report());
 }
 
-TEST_CASE("a coordinator asked to leave: running jobs end, the worker is told") {
+TEST_CASE("a coordinator asked to leave: running jobs end, the others and the worker go on with the next one") {
   site s;
   process& worker = s.add_worker();
   command what = s.meeting();
@@ -105,6 +105,10 @@ TEST_CASE("a coordinator asked to leave: running jobs end, the worker is told") 
   process& client = s.add_client(what);
   s.started("a");
   s.coordinator().signal(SIGTERM);
+  REQUIRE_MESSAGE(s.coordinator().wait_for(process::err, "draining"), s.coordinator().report());
+  command once = s.meeting();
+  once.insert(once.end(), {"--job", "hold_once:b"});
+  process& late = s.add_client(once);
   s.open_gate();
   const std::optional<ending> end = client.wait();
   REQUIRE_MESSAGE(end, client.report());
@@ -112,7 +116,10 @@ TEST_CASE("a coordinator asked to leave: running jobs end, the worker is told") 
   const std::optional<ending> gone = s.coordinator().wait();
   REQUIRE_MESSAGE(gone, s.coordinator().report());
   CHECK_MESSAGE(gone->code == 0, s.coordinator().report());
-  REQUIRE_MESSAGE(worker.wait(), worker.report());
+  s.restart_coordinator();
+  REQUIRE_MESSAGE(late.wait(), late.report());
+  CHECK_MESSAGE(by_job(late)["hold_once:b"].code == "ok", late.report());
+  CHECK(worker.running());
 }
 
 TEST_CASE("SIGSTOP of the coordinator: its clients give it up in time, and it serves again when it goes on") {

@@ -28,7 +28,7 @@ def run(*command):
 
 def installed(source, name):
     """Configures a source folder in a tree of its own, without tools and examples, and installs it."""
-    run("cmake", "-S", source, "-B", WORK / name / "build", f"-DCMAKE_CXX_COMPILER={COMPILER}", "-DDTASK_BUILD_TOOLS=OFF",
+    run("cmake", "-G", "Ninja", "-S", source, "-B", WORK / name / "build", f"-DCMAKE_CXX_COMPILER={COMPILER}", "-DDTASK_BUILD_TOOLS=OFF",
         "-DDTASK_BUILD_EXAMPLES=OFF")
     run("cmake", "--install", WORK / name / "build", "--prefix", WORK / name / "prefix")
     return WORK / name / "prefix"

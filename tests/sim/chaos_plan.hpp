@@ -116,6 +116,7 @@ class chaos_plan {
     if (draw.chance(misbehaving)) misbehave(w, draw);
     if (draw.chance(poison)) {
       w.job.does = draw.chance(0.5) ? behaviour::kill_worker : behaviour::kill_at_first;
+      if (draw.chance(0.5)) w.retry.retries = draw.between32(4, 16);
       w.job.times = draw.between32(1, 2);
     }
     if (broadcasts != 0 && draw.chance(0.4))

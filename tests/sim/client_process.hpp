@@ -137,6 +137,8 @@ class client_process final
   struct open_call {
     bool watch = false;
     bool accepted = false;
+    bool sent = false;
+    std::uint64_t cost = 0;
     std::uint32_t attempt = 0;
     process_id under = 0;  ///< the coordinator that reported it
   };
@@ -175,19 +177,26 @@ class client_process final
     request.wishes.no_worker_after = what.no_worker_after;
     request.wishes.retry = what.retry;
     request.arguments = encode(record.job);
+    const std::uint64_t cost = control::job_cost + request.arguments.size();
     const std::uint64_t number = machine_.submit(std::move(request), now());
     in_.log.event(name(), "call", number, record.job.id, static_cast<std::uint64_t>(what.job.does),
                   to_string(what.effect_class));
     record.call = number;
-    if (!calls_.insert({number, {what.watch, false, 0, 0}}).second)
+    if (!calls_.insert({number, {what.watch, false, false, cost, 0, 0}}).second)
       book_.violated(name() + " gave a number of a call twice");
+    waiting_.push_back(number);
     book_.submitted(std::move(record));
     if (what.cancel_after != no_deadline) in_.clock.call_after(what.cancel_after, [this, number] { cancel(number); });
   }
 
   void receive(control::link_id from, wire::message&& m) {
     if (const auto* w = m.get_if<wire::welcome>()) {
-      coordinator_ = book_.coordinator_of(w->epoch);
+      // A session outlives its link for as long as was said, unless this client had given the coordinator up.
+      const process_id from_now = book_.coordinator_of(w->epoch);
+      if (times_online_ != 0 && online_ && !w->resumed && from_now == coordinator_ && book_.fast() &&
+          !book_.was_frozen(id()) && now() < heard_ + grace / 2)
+        book_.violated(name() + " lost its session " + seconds_text(now() - heard_) + " s after it was last heard");
+      coordinator_ = from_now;
       book_.welcomed(id(), coordinator_, w->session);
     }
     heard_ = now();
@@ -203,6 +212,8 @@ class client_process final
     const auto at = calls_.find(submitted->call);
     if (at == calls_.end() || !at->second.accepted)
       book_.violated(name() + " sends call " + std::to_string(submitted->call) + ", which it has not accepted");
+    else
+      at->second.sent = true;
   }
   void act(control::dial&) {
     this->dial(how_.coordinator, [this](result<network::end> made) { dialed(std::move(made)); });
@@ -211,6 +222,15 @@ class client_process final
     const auto at = calls_.find(a.call);
     if (at == calls_.end() || std::exchange(at->second.accepted, true))
       return book_.violated(name() + " accepted call " + std::to_string(a.call) + " twice, or after its end");
+    while (!waiting_.empty() && !calls_.contains(waiting_.front())) waiting_.pop_front();
+    if (waiting_.empty() || waiting_.front() != a.call)
+      return book_.violated(name() + " accepted call " + std::to_string(a.call) + " before an older one");
+    waiting_.pop_front();
+    std::uint64_t ahead = 0;
+    for (const auto& [number, each] : calls_)
+      if (number != a.call && each.accepted && !each.sent) ahead += each.cost;
+    if (ahead >= how_.options.unsent_bytes)
+      book_.violated(name() + " has accepted " + std::to_string(ahead) + " bytes ahead of its credit");
   }
   void act(control::online& a) {
     in_.log.event(name(), "online", a.resumed);
@@ -286,6 +306,7 @@ class client_process final
   setting how_;
   control::client_state machine_;
   std::map<std::uint64_t, open_call> calls_;
+  std::deque<std::uint64_t> waiting_;  ///< to be accepted, in the order of their submission
   std::map<std::uint64_t, std::pair<std::string, named_value>> broadcasts_;
   std::map<std::string, named_value> complete_values_;
   std::map<std::uint64_t, time_point> statuses_;
@@ -298,6 +319,7 @@ class client_process final
   bool final_ = false;
   time_point closing_since_{};
   std::uint64_t times_online_ = 0;
+  static constexpr duration grace = dtask::coordinator_options().session_grace;
   ended on_end_;
 };
 

@@ -91,6 +91,10 @@ class ledger final : public observer {
   void slow_network() noexcept { fast_ = false; }
   bool fast() const noexcept { return fast_; }
   void client_frozen(process_id client) { ++freezes_[client]; }
+  bool was_frozen(process_id client) const {
+    const auto at = freezes_.find(client);
+    return at != freezes_.end() && at->second != 0;
+  }
 
   // ---- calls, as the client's driver sees them ----
 
@@ -316,6 +320,9 @@ class ledger final : public observer {
     ++c.executions;
     if (c.effect_class != run.effect_class) violated(name(c) + " runs with another effect class");
     if (c.effect_class == effect::at_most_once && c.executions > 1) violated(name(c) + " runs twice");
+    // Six losses without a word, after which it runs alone, and three deaths alone.
+    if (c.fatal >= 9 && coordinator_falls_ == 0)
+      violated(name(c) + " runs again after " + std::to_string(c.fatal) + " deaths");
     if (const auto at = leases_.find({coordinator, run.job}); at != leases_.end()) {
       at->second.started = true;
       if (run.fence > at->second.fence) violated(name(c) + " runs under a lease that was never granted");

@@ -48,16 +48,16 @@ struct session_record {
   std::uint64_t key = 0;
   std::string label;
   time_point detached_at{};
-  std::vector<std::uint16_t> types;  ///< by position in the client's hello
-  std::unique_ptr<lane[]> lanes;     ///< by position
-  call_index by_call;                ///< position of a call → its job
-  job_list blocked;                  ///< jobs that wait for a broadcast
-  std::uint32_t jobs = 0;            ///< records of this session, finished ones among them
-  std::uint64_t held = 0;            ///< cost of those
-  std::uint64_t results = 0;         ///< bytes of the values that it has not acknowledged
-  bool suspended = false;            ///< those are too many: its queued jobs wait
-  std::uint64_t owed_credit = 0;     ///< cost to give back with the next `credit`
-  std::uint64_t turn = 0;            ///< when it was last served
+  std::vector<std::uint16_t> types;        ///< by position in the client's hello
+  std::unique_ptr<lane[]> lanes;           ///< by position
+  call_index by_call;                      ///< position of a call → its job
+  job_list blocked;                        ///< jobs that wait for a broadcast
+  std::uint32_t jobs = 0;                  ///< records of this session, finished ones among them
+  std::uint64_t held = 0;                  ///< cost of those
+  std::uint64_t results = 0;               ///< bytes of the values that it has not acknowledged
+  bool suspended = false;                  ///< those are too many: its queued jobs wait
+  std::uint64_t owed_credit = 0;           ///< cost to give back with the next `credit`
+  std::uint64_t turn = 0;                  ///< when it was last served
   std::vector<std::uint64_t> turned_away;  ///< calls that came during the drain; no more than its credit allows
   broadcast_cache broadcasts;
   std::uint64_t receiving = 0;  ///< number of the broadcast that is on its way in, 0: none

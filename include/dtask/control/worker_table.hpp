@@ -44,10 +44,10 @@ struct worker_record {
   std::uint32_t usable = 0;  ///< that can take jobs
   std::uint32_t lost = 0;    ///< held by jobs that ignore stop
   bool draining = false;
-  bool gone = false;           ///< only results still name it
-  std::string process_end;     ///< how its process ended, while what it had sent may still be on the way,
+  bool gone = false;                ///< only results still name it
+  std::string process_end;          ///< how its process ended, while what it had sent may still be on the way,
   time_point link_ends_by = never;  ///< which is until then
-  std::uint32_t named_by = 0;  ///< finished jobs whose result names it
+  std::uint32_t named_by = 0;       ///< finished jobs whose result names it
   std::vector<std::pair<std::uint16_t, std::uint32_t>>
       positions;  ///< type and its position in the worker's hello, sorted
   worker_class* kind = nullptr;

@@ -29,8 +29,8 @@ class coordinator {
   /// Where it listens, with the port that it got, as workers and clients write it: `tcp://HOST:PORT`.
   std::string url();
   /// Lets the accepted jobs end within `drain_within` and begins no new ones; then `wait` returns. Clients and workers
-  /// go on with another coordinator at the same address, if one comes in time: what was not begun and what may run twice
-  /// is run there. With `send_home` the workers leave instead.
+  /// go on with another coordinator at the same address, if one comes in time: what was not begun and what may run
+  /// twice is run there. With `send_home` the workers leave instead.
   void drain();
   /// Ends without waiting for jobs; otherwise like `drain`, but that the workers stay.
   void stop();
