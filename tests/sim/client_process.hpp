@@ -226,9 +226,11 @@ class client_process final
     if (waiting_.empty() || waiting_.front() != a.call)
       return book_.violated(name() + " accepted call " + std::to_string(a.call) + " before an older one");
     waiting_.pop_front();
+    // Large ones have their credit when they queue up at the link.
+    constexpr std::uint64_t large = control::job_cost + control::send_queue::small;
     std::uint64_t ahead = 0;
     for (const auto& [number, each] : calls_)
-      if (number != a.call && each.accepted && !each.sent) ahead += each.cost;
+      if (number != a.call && each.accepted && !each.sent && each.cost <= large) ahead += each.cost;
     if (ahead >= how_.options.unsent_bytes)
       book_.violated(name() + " has accepted " + std::to_string(ahead) + " bytes ahead of its credit");
   }
