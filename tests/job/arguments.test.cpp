@@ -79,6 +79,8 @@ TEST_CASE("arguments: the limits are those of the call") {
   dtask::codec_limits small;
   small.payload = 100;
   CHECK_NOTHROW(dtask::encode_arguments<label_job>(small, std::string(50, 'x'), size{}));
+  const picture large{std::string(200, 'x'), {}};
+  CHECK_THROWS_WITH_AS(dtask::encode_arguments<label_job>(small, large), doctest::Contains("100 bytes"), dtask::error);
   try {
     dtask::encode_arguments<label_job>(small, std::string(200, 'x'), size{});
     FAIL("encoded");

@@ -118,6 +118,10 @@ TEST_CASE("decoder: elements inside the body are charged, those in a block are p
   CHECK(there.data() == apart.blobs[0].data());
   CHECK(there.size() == 10);
   blocks.finish();
+  dtask::payload odd = apart;
+  odd.blobs[0] = bytes::copy("0123456789+");  // five elements, and half of one
+  decoder half(odd);
+  CHECK(refused([&] { half.elements(2, itself); }).find("as many elements") != std::string::npos);
   for (const std::size_t each : {std::size_t{1}, std::size_t{3}, std::size_t{4}}) {
     decoder other(apart);
     CHECK(refused([&] { other.elements(each, itself); }).find("as many elements") != std::string::npos);
