@@ -157,7 +157,7 @@ setup() {
           libcli11-dev doctest-dev libjpeg-dev libpng-dev libexif-dev zlib1g-dev
         ;;
       torch) need_libtorch ;;
-      clang) need_packages clang-19 libclang-rt-19-dev llvm-19 ;;
+      clang) need_packages clang-19 libclang-rt-19-dev llvm-19 clang-tidy-19 ;;
       lint) need_packages clang-format-19 doxygen ;;
       # Started by tests, on loopback; nothing that is built needs them.
       launchers)

@@ -23,3 +23,4 @@
 #include "dtask/control/impl/worker_jobs.ipp"
 #include "dtask/control/impl/worker_link.ipp"
 #include "dtask/control/impl/worker_table.ipp"
+#include "dtask/control/impl/worker_values.ipp"

@@ -24,7 +24,8 @@ SECTIONS = [
     ("Data and training", ["loading", "recognise", "training", "cuda"]),
     ("Facts", ["benchmarks", "wire-format"]),
 ]
-TOP = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
+TOP = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md",
+       "SECURITY.md": "security.md"}
 LANGUAGES = {".cpp": "cpp", ".hpp": "cpp", ".ipp": "cpp", ".py": "python", ".json": "json", ".cmake": "cmake"}
 FENCE = re.compile(r"^[ \t]*(```+|~~~+)")
 LINK = re.compile(r"(?<!!)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^()\s]+)\)")
@@ -121,7 +122,7 @@ def navigation(pages, rooms):
                                                       for room, of in rooms)]})
     design = sorted(p for p in pages.where.values() if p.startswith("design/") and not p.endswith("README.md"))
     nav.append({"Design": ["design/README.md", *design]})
-    nav.append({"Project": [p for p in ("contributing.md", "changelog.md") if p in pages.where.values()]})
+    nav.append({"Project": [p for p in ("contributing.md", "changelog.md", "security.md") if p in pages.where.values()]})
     return nav
 
 

@@ -721,3 +721,69 @@ TEST_CASE("more attempts than a hello holds: it names those that have run, and f
   CHECK(ran == h.running.size());
   CHECK(w.state.check() == "");
 }
+
+TEST_CASE("a job number that the worker does not have is an answer, and takes no slot") {
+  lone w(1);
+  w.join();
+  wire::run r;
+  r.job = 1;
+  r.fence = 4;
+  r.session = 5;
+  r.type = 2;  // it has 0 and 1
+  w.get(r);
+  CHECK(w.runs.empty());
+  REQUIRE(w.all<wire::done>().size() == 1);
+  CHECK(w.all<wire::done>()[0].job == 1);
+  CHECK(w.all<wire::done>()[0].fence == 4);
+  CHECK(w.all<wire::done>()[0].why.code == errc::unknown_job);
+  CHECK(!w.all<wire::done>()[0].why.place.empty());
+  w.run(2);
+  CHECK(w.runs.size() == 1);
+}
+
+TEST_CASE("what the coordinator takes back in the middle: arguments, a broadcast, a fetched value") {
+  lone w(1);
+  w.join();
+  w.get(wire::abort_transfer{77, {}});  // of nothing that is on its way
+  CHECK(w.closes == 0);
+  SUBCASE("arguments: the job goes back, and the rest of its bytes is ignored") {
+    wire::run r;
+    r.job = 1;
+    r.fence = 1;
+    r.session = 5;
+    r.arguments = wire::announce({0, 4}, 9);
+    w.get(r);
+    w.get(wire::chunk{9, 0, bytes::copy("ab")});
+    w.get(wire::abort_transfer{9, {}});
+    REQUIRE(w.all<wire::returned>().size() == 1);
+    CHECK(w.all<wire::returned>()[0].job == 1);
+    w.get(wire::chunk{9, 2, bytes::copy("cd")});
+    CHECK(w.runs.empty());
+    CHECK(w.closes == 0);
+  }
+  SUBCASE("a broadcast: the jobs that waited for it run without it") {
+    wire::blob head = blob_of(1, "weights", "abcd");
+    head.value = wire::announce({0, 4}, 9);
+    w.get(head);
+    w.run(1);
+    CHECK(w.runs.empty());
+    w.get(wire::abort_transfer{9, {}});
+    CHECK(w.runs.size() == 1);
+    CHECK(w.blobs.empty());
+  }
+  SUBCASE("a fetched value: it is asked for again") {
+    w.get(about(1, "a", blob_kind::published));
+    w.state.fetch(1, 5, "a", w.now);
+    w.take();
+    REQUIRE(w.all<wire::fetch>().size() == 1);
+    wire::blob head = blob_of(1, "a", "abcd", blob_kind::fetched);
+    head.value = wire::announce({0, 4}, 9);
+    w.get(head);
+    w.get(wire::abort_transfer{9, {}});
+    CHECK(w.fetches.empty());
+    REQUIRE(w.all<wire::fetch>().size() == 2);
+    w.get(blob_of(1, "a", "abcd", blob_kind::fetched));
+    REQUIRE(w.fetches.size() == 1);
+    CHECK(w.fetches[0].why.code == errc::ok);
+  }
+}

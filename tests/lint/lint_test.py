@@ -7,6 +7,7 @@ import unittest
 import co_await
 import form
 import format as layout
+import nouns
 import plain_text
 import rooms
 
@@ -108,6 +109,36 @@ class PlainText(unittest.TestCase):
         self.assertEqual(plain_text.check_text('int a;\n\nstd::printf("%f", x);\n')[0][0], 3)
 
 
+class Nouns(unittest.TestCase):
+    def problems(self, files, without=None):
+        with tempfile.TemporaryDirectory() as folder:
+            for name, text in files.items():
+                path = pathlib.Path(folder) / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text)
+            return nouns.check(folder, without or {})
+
+    def test_nouns(self):
+        header = {"include/dtask/job/a.hpp": "#pragma once\n"}
+        good = '#include "dtask/job/a.hpp"\nTEST_CASE("a") {}\n'
+        for ending in ("test.cpp", "process.test.cpp"):
+            self.assertEqual(self.problems({**header, f"tests/job/a.{ending}": good}), [])
+        self.assertEqual(self.problems(header), ["job/a: tests/job/a.test.cpp is missing"])
+        self.assertIn("missing", self.problems({**header, "tests/node/a.test.cpp": good, "tests/job/a_b.test.cpp": good})[0])
+        self.assertIn("tests nothing", self.problems({**header, "tests/job/a.test.cpp": good.replace("TEST_CASE", "// TEST_CASE")})[0])
+        self.assertIn("does not include", self.problems({**header, "tests/job/a.test.cpp": good.replace("/a.hpp", "/b.hpp")})[0])
+        # What is private, and what lies in other rooms, is not asked for.
+        self.assertEqual(self.problems({"include/dtask/job/detail/a.hpp": "", "include/dtask/net/a.hpp": "", "include/dtask/job.hpp": ""}), [])
+
+    def test_exceptions(self):
+        header = {"include/dtask/job/a.hpp": "#pragma once\n"}
+        self.assertEqual(self.problems(header, {"job/a": "an interface"}), [])
+        self.assertIn("without a reason", self.problems(header, {"job/a": " "})[0])
+        self.assertIn("no such header", self.problems({}, {"job/a": "an interface"})[0])
+        test = {"tests/job/a.test.cpp": '#include "dtask/job/a.hpp"\nTEST_CASE("a") {}\n'}
+        self.assertIn("no exception", self.problems({**header, **test}, {"job/a": "an interface"})[0])
+
+
 class Rooms(unittest.TestCase):
     def problems(self, files):
         with tempfile.TemporaryDirectory() as folder:
@@ -135,6 +166,22 @@ class Rooms(unittest.TestCase):
         self.assertIn("umbrella", graph[0])
         graph, _ = self.problems({"dtask/node/a.hpp": '#include "dtask/task/b.hpp"\n#include <vector>\n', "dtask/task/b.hpp": one})
         self.assertEqual(graph, [])
+
+    def test_length(self):
+        def found(name, lines):
+            with tempfile.TemporaryDirectory() as folder:
+                path = pathlib.Path(folder) / "include" / name
+                path.parent.mkdir(parents=True)
+                path.write_text("#pragma once\n" * lines)
+                return [p for p in form.check_length(folder) if p.startswith(name)]
+        self.assertEqual(found("dtask/net/a.hpp", 400), [])
+        self.assertIn("401 lines", found("dtask/net/a.hpp", 401)[0])
+        self.assertIn("401 lines", found("dtask/net/impl/a.ipp", 401)[0])
+        long = next(iter(form.LONG))
+        self.assertEqual(found(long, 401), [])
+        self.assertIn("no exception any more", found(long, 400)[0])
+        with tempfile.TemporaryDirectory() as folder:
+            self.assertEqual(len([p for p in form.check_length(folder) if "no such header" in p]), len(form.LONG))
 
     def test_internal_namespaces(self):
         shows = "#pragma once\nwire::link f();\n"

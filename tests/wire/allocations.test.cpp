@@ -6,7 +6,6 @@
 
 #include <atomic>
 #include <cstdlib>
-#include <memory>
 #include <new>
 #include <utility>
 
@@ -62,9 +61,8 @@ void fail_next() { fails = true; }
 TEST_CASE("allocations are counted") {
   test::reset_peak();
   const std::size_t before = test::live_bytes();
-  {
-    const auto block = std::make_unique<char[]>(1000);
-  }
+  // A call of the function: an optimiser may leave out a new that nobody uses.
+  ::operator delete(::operator new(1000));
   CHECK(test::peak_bytes() >= before + 1000);
   CHECK(test::live_bytes() == before);
 }

@@ -33,7 +33,6 @@ constexpr bool may_retry(errc why, effect effect_class, std::uint32_t retries, b
   if (attempts > retries) return false;
   switch (why) {
     case errc::worker_lost:
-      return may_run_again(effect_class);
     case errc::overloaded:
       return may_run_again(effect_class);
     case errc::job_failed:

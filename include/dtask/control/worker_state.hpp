@@ -269,4 +269,5 @@ DTASK_END
 #ifndef DTASK_SEPARATE_COMPILATION
 #include "dtask/control/impl/worker_jobs.ipp"
 #include "dtask/control/impl/worker_link.ipp"
+#include "dtask/control/impl/worker_values.ipp"
 #endif

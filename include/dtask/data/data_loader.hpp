@@ -21,6 +21,7 @@
 #include "dtask/data/dataset.hpp"
 #include "dtask/data/detail/background.hpp"
 #include "dtask/data/detail/loader_cell.hpp"
+#include "dtask/data/detail/loader_progress.hpp"
 #include "dtask/data/detail/loader_run.hpp"
 #include "dtask/data/loader_options.hpp"
 #include "dtask/data/loader_report.hpp"
@@ -65,7 +66,7 @@ class data_loader {
   /// not fit the dataset (see `batch_plan`) or bounds of nothing. `data` is shared: several loaders may use one.
   explicit data_loader(std::shared_ptr<const Dataset> data, const loader_options& options = {})
       : plan_(plan_options(data, options)), state_(std::make_unique<inner>(std::move(data), checked(options))) {
-    note_plan();
+    state_->at.go_to(plan_, 0, 0, {});
   }
   /// The same with a dataset of its own.
   explicit data_loader(Dataset data, const loader_options& options = {})
@@ -91,12 +92,7 @@ class data_loader {
   const batch_plan& plan() const noexcept { return plan_; }
   /// Batches that are left of this epoch, those that bad samples may leave empty included. The same for all ranks, but
   /// for `uneven::exact`, where a rank's last one may be missing.
-  std::uint64_t steps() const noexcept {
-    const std::uint64_t left = plan_.steps(state_->position) - state_->ahead.size();
-    if (plan_.options().rest != uneven::exact || left == 0) return left;
-    const std::uint64_t last = state_->position + (plan_.steps(state_->position) - 1) * plan_.step_size();
-    return plan_.options().samples - last > plan_.options().rank ? left : left - 1;
-  }
+  std::uint64_t steps() const noexcept { return state_->at.steps(plan_); }
 
   /// The next batch; nothing at the end of the epoch, until `start_epoch` or `restore`.
   ///
@@ -121,20 +117,7 @@ class data_loader {
   }
 
   /// Where the loader stands: what was handed out counts, what was loaded ahead does not.
-  loader_state state() const {
-    const batch_plan_options& p = plan_.options();
-    loader_state at;
-    at.samples = p.samples;
-    at.fingerprint = data().fingerprint();
-    at.seed = p.seed;
-    at.epoch = state_->epoch;
-    at.position = state_->position;
-    at.shuffle = p.shuffle;
-    at.batch = p.batch;
-    at.ranks = p.ranks;
-    at.ahead = state_->ahead;
-    return at;
-  }
+  loader_state state() const { return state_->at.state(plan_, data().fingerprint()); }
 
   /// Goes on from where another loader of the same dataset stood, in its order (seed and shuffle are those of `from`),
   /// with this loader's batch and ranks. Takes the same time wherever that is. What is loaded ahead stays where the
@@ -144,8 +127,8 @@ class data_loader {
     check_restorable(from, plan_, data().fingerprint());
     batch_plan_options p = plan_.options();
     const bool same_order = p.seed == from.seed && p.shuffle == from.shuffle;
-    if (same_order && state_->epoch == from.epoch && state_->position == from.position && state_->ahead == from.ahead)
-      return;
+    const detail::loader_progress& at = state_->at;
+    if (same_order && at.epoch == from.epoch && at.position == from.position && at.ahead == from.ahead) return;
     p.seed = from.seed;
     p.shuffle = from.shuffle;
     plan_ = batch_plan(p);
@@ -157,7 +140,7 @@ class data_loader {
 
   /// What was done since the epoch was started or restored.
   loader_report report() const {
-    loader_report out = state_->report;
+    loader_report out = state_->at.report;
     if (state_->run) add_times(out, state_->run->times());
     out.peak_bytes = state_->shared->budget.peak();
     return out;
@@ -174,14 +157,11 @@ class data_loader {
     inner(std::shared_ptr<const Dataset> data, const loader_options& options)
         : shared(std::make_shared<shared_type>(std::move(data), options)) {}
     std::shared_ptr<shared_type> shared;
-    std::uint64_t epoch = 0;
-    std::uint64_t position = 0;
-    std::vector<std::uint64_t> ahead;  ///< sorted positions of steps beyond that were handed out
+    detail::loader_progress at;
     std::shared_ptr<run_type> run;
     std::shared_ptr<detail::background> stages;                ///< of `run`
     std::vector<std::shared_ptr<detail::background>> leaving;  ///< stopped and perhaps not ended
     bool closed = false;
-    loader_report report;
     time_point first_call{};
     bool called = false;
   };
@@ -212,13 +192,7 @@ class data_loader {
     if (scheduler* const own = options().scheduler) return *own;
     return work_pool::shared();
   }
-  const batch_plan_options& planned() const noexcept { return plan_.options(); }
 
-  void note_plan() {
-    state_->report.epoch = state_->epoch;
-    state_->report.padded = plan_.padded(state_->position);
-    state_->report.dropped = plan_.dropped(state_->position);
-  }
   static void add_times(loader_report& to, const detail::stage_times& from) noexcept {
     const auto seconds = [](const std::atomic<std::int64_t>& ns) {
       return 1e-9 * static_cast<double>(ns.load(std::memory_order_relaxed));
@@ -232,20 +206,17 @@ class data_loader {
 
   void go_to(std::uint64_t epoch, std::uint64_t position, std::vector<std::uint64_t> ahead) {
     leave();
-    state_->epoch = epoch;
-    state_->position = position;
-    state_->ahead = std::move(ahead);
-    state_->report = loader_report();
+    state_->at.go_to(plan_, epoch, position, std::move(ahead));
     state_->called = false;
     state_->shared->budget.reset_peak();
-    note_plan();
   }
   /// Starts the stages at the position. Only when all that were stopped have ended.
   void begin() {
     if (state_->closed || steps() == 0) return;
     scheduler& place = where();
     state_->leaving.reserve(state_->leaving.size() + 1);  // for leave(), which must not fail
-    auto run = std::make_shared<run_type>(state_->shared, place, plan_, state_->epoch, state_->position, state_->ahead);
+    const detail::loader_progress& at = state_->at;
+    auto run = std::make_shared<run_type>(state_->shared, place, plan_, at.epoch, at.position, at.ahead);
     state_->stages = detail::background::start(place, run_type::work(run));
     state_->run = std::move(run);
   }
@@ -254,7 +225,7 @@ class data_loader {
     inner& s = *state_;
     std::erase_if(s.leaving, [](const auto& b) { return b->ended().is_set(); });
     if (!s.stages) return;
-    add_times(s.report, s.run->times());
+    add_times(s.at.report, s.run->times());
     s.leaving.push_back(s.stages);
     s.stages->request_stop();
     s.stages.reset();
@@ -288,50 +259,10 @@ class data_loader {
     if (!std::exchange(state_->called, true)) state_->first_call = now;
   }
   void call_ends(time_point began, time_point now) noexcept {
-    state_->report.stall_seconds += seconds(now - began);
-    state_->report.seconds = seconds(now - state_->first_call);
+    state_->at.report.stall_seconds += seconds(now - began);
+    state_->at.report.seconds = seconds(now - state_->first_call);
   }
 
-  /// The step at `position` is done with.
-  void advance(std::uint64_t position) {
-    inner& s = *state_;
-    if (position != s.position) {
-      s.ahead.insert(std::upper_bound(s.ahead.begin(), s.ahead.end(), position), position);
-      return;
-    }
-    s.position = plan_.after(s.position);
-    while (!s.ahead.empty() && s.ahead.front() == s.position) {
-      s.ahead.erase(s.ahead.begin());
-      s.position = plan_.after(s.position);
-    }
-  }
-  /// The end of the epoch. An exact plan's last step may have had nothing for this rank: only the call that finds
-  /// nothing counts it, so that after as many calls all ranks stand at the same position.
-  void finish() noexcept {
-    state_->position = planned().samples;
-    state_->ahead.clear();
-  }
-  /// Counts the bad samples of a batch; throws for one too many, and then counts none of them.
-  void count_bad(std::vector<detail::sample_failure>& failures) {
-    if (failures.empty()) return;
-    loader_report& r = state_->report;
-    std::sort(failures.begin(), failures.end(), [](const auto& a, const auto& b) { return a.at < b.at; });
-    if (r.bad_samples + failures.size() > options().bad_samples) {
-      const auto& over = failures[static_cast<std::size_t>(options().bad_samples - r.bad_samples)];
-      const std::uint64_t limit = options().bad_samples;
-      throw error(over.why.code(), over.why.cause(), over.why.place(),
-                  limit == 0 ? "mend or remove it, or let the loader leave out bad samples (bad_samples)"
-                             : "it is one more than the limit of " + std::to_string(limit) + " (bad_samples)");
-    }
-    r.bad_samples += failures.size();
-    for (const auto& f : failures)
-      if (r.named.size() < loader_report::most_named) r.named.push_back({f.sample, f.why.place(), f.why.cause()});
-  }
-  void count(bool batch, std::uint64_t images) noexcept {
-    loader_report& r = state_->report;
-    r.images += images;
-    ++(batch ? r.batches : r.lost_batches);
-  }
   void check_open() const {
     if (state_->closed) throw error(errc::closed, "the loader is closed", "data_loader::next");
   }
@@ -344,16 +275,16 @@ class data_loader {
     inner& s = *self->state_;
     std::optional<batch_type> out;
     while (!out && self->steps() != 0) {
-      std::vector<std::uint64_t> samples = self->plan_.batch_at(s.epoch, s.position);
+      std::vector<std::uint64_t> samples = self->plan_.batch_at(s.at.epoch, s.at.position);
       std::vector<detail::sample_failure> bad;
       self->gather_from(out, samples, bad);
-      self->count_bad(bad);
-      self->count(out.has_value(), samples.size());
-      self->advance(s.position);
+      s.at.count_bad(bad, self->options().bad_samples);
+      s.at.count(out.has_value(), samples.size());
+      s.at.advance(self->plan_, s.at.position);
     }
-    if (!out) self->finish();
+    if (!out) s.at.finish(self->plan_);
     const time_point now = env.where->now();
-    s.report.gather_seconds += seconds(now - began);
+    s.at.report.gather_seconds += seconds(now - began);
     self->call_ends(began, now);
     co_return out;
   }
@@ -362,7 +293,7 @@ class data_loader {
                    std::vector<detail::sample_failure>& bad) {
     static_assert(!detail::gathers_in_memory<Dataset> || gathering_dataset<Dataset>,
                   "dtask: a dataset in memory gathers whole batches");
-    const sample_keys keys{planned().seed, state_->epoch};
+    const sample_keys keys{plan_.options().seed, state_->at.epoch};
     while (!samples.empty()) {
       try {
         out.emplace(data().gather(std::span<const std::uint64_t>(samples), keys));
@@ -423,14 +354,14 @@ class data_loader {
         continue;
       }
       if (const detail::sample_failure* const fatal = cell->fatal()) throw fatal->why;
-      self->count_bad(cell->failures());
-      self->count(cell->batch.has_value(), cell->images);
+      s.at.count_bad(cell->failures(), self->options().bad_samples);
+      s.at.count(cell->batch.has_value(), cell->images);
       if (cell->batch) out->emplace(std::move(*cell->batch));
-      self->advance(cell->position);
+      s.at.advance(self->plan_, cell->position);
       run.give_back(*cell);
     }
     if (*out) co_return;
-    self->finish();
+    s.at.finish(self->plan_);
     if (s.stages) {
       // They have nothing left to do; joined, so that the next epoch can begin at once.
       self->leave();

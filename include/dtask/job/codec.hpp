@@ -37,7 +37,7 @@ template <class T>
 payload encode(T&& value, const codec_limits& limits = {}) {
   if constexpr (require_travels<T>()) {
     encoder to(limits);
-    detail::shape<T>::write(to, std::move(value));
+    detail::shape<T>::write(to, std::forward<T>(value));
     return std::move(to).finish();
   } else {
     return {};

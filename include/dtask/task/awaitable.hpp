@@ -35,7 +35,7 @@ decltype(auto) as_task(A&& awaitable) {
   if constexpr (is_task<std::remove_cvref_t<A>>)
     return static_cast<A&&>(awaitable);
   else
-    return await_it(std::move(awaitable));
+    return await_it(static_cast<A&&>(awaitable));
 }
 template <class A>
 using task_result = typename std::remove_cvref_t<decltype(as_task(std::declval<A>()))>::value_type;

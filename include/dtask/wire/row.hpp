@@ -27,7 +27,7 @@ class row {
   row& operator=(row&& other) noexcept {
     if (this == &other) return *this;
     clear();
-    ::operator delete(store_);
+    ::operator delete(static_cast<void*>(store_));
     store_ = other.store_;
     first_ = other.first_;
     size_ = other.size_;
@@ -37,7 +37,7 @@ class row {
   }
   ~row() {
     clear();
-    ::operator delete(store_);
+    ::operator delete(static_cast<void*>(store_));
   }
 
   T* begin() noexcept { return store_ + first_; }
@@ -114,7 +114,7 @@ class row {
       ::new (static_cast<void*>(to + i)) T(static_cast<T&&>(store_[first_ + i]));
       store_[first_ + i].~T();
     }
-    if (!enough) ::operator delete(store_);
+    if (!enough) ::operator delete(static_cast<void*>(store_));
     store_ = to;
     capacity_ = larger;
     first_ = 0;

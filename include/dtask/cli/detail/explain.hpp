@@ -18,7 +18,7 @@ DTASK_BEGIN
 namespace detail {
 
 /// Says in one line why the program ends, and gives the exit code for it.
-inline int explain(std::string_view program, std::exception_ptr why) {
+inline int explain(std::string_view program, const std::exception_ptr& why) {
   try {
     std::rethrow_exception(why);
   } catch (const error& e) {

@@ -206,6 +206,7 @@ DTASK_INLINE void worker_state::forget_everything(time_point now) {
                                 who_.host + "/" + who_.name,
                                 {}}});
   std::vector<std::uint64_t> all;
+  all.reserve(sessions_.size());
   for (auto& [id, s] : sessions_) all.push_back(id);
   for (const std::uint64_t s : all) {
     sessions_[s].ended = true;

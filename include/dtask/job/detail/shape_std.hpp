@@ -47,7 +47,7 @@ bytes lend_elements(V&& value) {
   const std::size_t size = value.size() * sizeof(T);
   if constexpr (given_away<V> && std::is_same_v<typename C::allocator_type, std::allocator<T>>) {
     if (value.capacity() / 2 <= value.size()) {
-      auto owner = std::make_shared<const C>(std::move(value));
+      auto owner = std::make_shared<const C>(std::forward<V>(value));
       const auto* at = reinterpret_cast<const std::byte*>(owner->data());
       return bytes(std::move(owner), at, size);
     }

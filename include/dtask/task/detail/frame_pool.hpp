@@ -15,7 +15,7 @@ class frame_pool {
  public:
   static constexpr std::size_t granule = 64;
   static constexpr std::size_t classes = 33;
-  static constexpr std::size_t kept_bytes = 256 * 1024;
+  static constexpr std::size_t kept_bytes = std::size_t{256} * 1024;
 
   frame_pool() noexcept { this_thread().frames = this; }
   frame_pool(const frame_pool&) = delete;
