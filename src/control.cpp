@@ -5,6 +5,7 @@
 #include "dtask/control/impl/broadcast_cache.ipp"
 #include "dtask/control/impl/client_calls.ipp"
 #include "dtask/control/impl/client_link.ipp"
+#include "dtask/control/impl/client_values.ipp"
 #include "dtask/control/impl/coordinator_check.ipp"
 #include "dtask/control/impl/coordinator_jobs.ipp"
 #include "dtask/control/impl/coordinator_links.ipp"

@@ -244,4 +244,5 @@ DTASK_END
 #ifndef DTASK_SEPARATE_COMPILATION
 #include "dtask/control/impl/client_calls.ipp"
 #include "dtask/control/impl/client_link.ipp"
+#include "dtask/control/impl/client_values.ipp"
 #endif
