@@ -23,7 +23,6 @@ LONG = {
     "dtask/job/detail/shape_std.hpp": "the shapes of containers and those of optional, variant and tuple",
     "dtask/sim/ledger.hpp": "is no part of the library, and moves to the tests",
     "dtask/torch/trainer.hpp": "the parts of a round, and what is done with them",
-    "dtask/torch/training.hpp": "what is sent and answered, the replica, and the job",
 }
 
 
