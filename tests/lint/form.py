@@ -20,7 +20,6 @@ LONG = {
     "dtask/control/impl/coordinator_jobs.ipp": "goes with coordinator_state, which is cut into tables and deciders",
     "dtask/control/impl/coordinator_workers.ipp": "goes with coordinator_state, which is cut into tables and deciders",
     "dtask/data/detail/loader_run.hpp": "the queues between the stages are a noun of their own",
-    "dtask/job/detail/shape_std.hpp": "the shapes of containers and those of optional, variant and tuple",
     "dtask/sim/ledger.hpp": "is no part of the library, and moves to the tests",
     "dtask/torch/trainer.hpp": "the parts of a round, and what is done with them",
 }
