@@ -20,9 +20,7 @@ LONG = {
     "dtask/control/impl/coordinator_jobs.ipp": "goes with coordinator_state, which is cut into tables and deciders",
     "dtask/control/impl/coordinator_workers.ipp": "goes with coordinator_state, which is cut into tables and deciders",
     "dtask/data/detail/loader_run.hpp": "the queues between the stages are a noun of their own",
-    "dtask/job/detail/shape_std.hpp": "the shapes of containers and those of optional, variant and tuple",
     "dtask/torch/trainer.hpp": "the parts of a round, and what is done with them",
-    "dtask/torch/training.hpp": "what is sent and answered, the replica, and the job",
 }
 
 

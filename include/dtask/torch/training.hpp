@@ -1,20 +1,14 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <ATen/Parallel.h>
-#include <ATen/autocast_mode.h>
 #include <ATen/core/grad_mode.h>
-#include <c10/util/Exception.h>
 
 #include <algorithm>
-#include <chrono>
-#include <cmath>
 #include <cstdint>
 #include <exception>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -23,13 +17,16 @@
 
 #include "dtask/base/config.hpp"
 #include "dtask/base/error.hpp"
-#include "dtask/base/number.hpp"
 #include "dtask/data/data_loader.hpp"
 #include "dtask/job/job.hpp"
 #include "dtask/torch/aggregate.hpp"
 #include "dtask/torch/cpu_device.hpp"
 #include "dtask/torch/detail/packed.hpp"
 #include "dtask/torch/detail/random_use.hpp"
+#include "dtask/torch/detail/rank_loaders.hpp"
+#include "dtask/torch/detail/replica.hpp"
+#include "dtask/torch/detail/training_part.hpp"
+#include "dtask/torch/detail/training_step.hpp"
 #include "dtask/torch/flat_model.hpp"
 #include "dtask/torch/gradient_norm.hpp"
 #include "dtask/torch/learning_rate.hpp"
@@ -42,240 +39,6 @@
 #include "dtask/torch/training_state.hpp"
 
 DTASK_BEGIN
-namespace detail {
-
-/// What stays the same for all parts of a training: broadcast once.
-template <class Recipe>
-struct training_plan {
-  Recipe recipe;
-  strategy how;
-  std::int32_t ranks = 1;
-  std::uint64_t seed = 0;
-  std::uint8_t rest = 0;
-  learning_rate rate;
-  double clip_norm = 0;
-  bool bf16 = false;
-  std::int32_t threads = 1;
-  std::int64_t evaluation_batch = 1;
-  std::uint64_t bad_samples = 0;
-};
-
-enum class part_kind : std::uint8_t { survey, train, evaluate };
-
-/// One part of a round.
-struct part_order {
-  std::string run;  ///< the names of the training's broadcasts begin with it
-  part_kind kind = part_kind::survey;
-  std::int64_t epoch = 0;
-  std::int64_t round = 0;  ///< of which the state must be
-  std::int32_t rank = 0;
-  std::uint64_t position = 0;  ///< of the epoch's order, where the round begins
-  std::int64_t batches = 0;
-  std::int64_t step = 0;         ///< of the training, where the round begins
-  std::int64_t total_steps = 0;  ///< of the training
-};
-
-/// What a part gives back; what it has nothing to say about stays empty.
-struct part_answer {
-  std::vector<at::Tensor> gradients;
-  training_state state;
-  std::int64_t samples = 0;
-  double loss = 0;  ///< summed over the samples
-  tally counted;
-  double rate = 0;
-  double stall_seconds = 0;
-  std::uint64_t bad_samples = 0;
-  std::vector<std::string> bad;
-  std::string processor;
-  bool random_disturbed = false;
-  std::uint64_t train_size = 0, train_fingerprint = 0, test_size = 0, test_fingerprint = 0;
-};
-
-/// The loaders that wait in a worker for the next round of their ranks.
-template <class Dataset>
-class rank_loaders {
- public:
-  static constexpr std::size_t limit = 64;
-
-  std::optional<data_loader<Dataset>> take(std::int32_t rank) {
-    const std::lock_guard hold(guard_);
-    const auto at = waiting_.find(rank);
-    if (at == waiting_.end()) return std::nullopt;
-    std::optional<data_loader<Dataset>> out(std::move(at->second));
-    waiting_.erase(at);
-    return out;
-  }
-  void put(std::int32_t rank, data_loader<Dataset> loader) {
-    std::optional<data_loader<Dataset>> gone;  // destroyed without the lock
-    const std::lock_guard hold(guard_);
-    if (waiting_.size() >= limit && !waiting_.contains(rank)) {
-      gone.emplace(std::move(waiting_.begin()->second));
-      waiting_.erase(waiting_.begin());
-    }
-    waiting_.insert_or_assign(rank, std::move(loader));
-  }
-
- private:
-  std::mutex guard_;
-  std::map<std::int32_t, data_loader<Dataset>> waiting_;
-};
-
-/// The trainings of one client that have loaded something in a worker.
-struct known_runs {
-  std::mutex guard;
-  std::set<std::string> names;
-};
-
-/// Forward passes within its scope, on devices of one kind, run in bfloat16 where that is exact enough. No `co_await`
-/// within.
-class bf16_scope {
- public:
-  bf16_scope(bool on, at::DeviceType kind) : on_(on), kind_(kind) {
-    if (!on_) return;
-    was_on_ = at::autocast::is_autocast_enabled(kind_);
-    was_ = at::autocast::get_autocast_dtype(kind_);
-    at::autocast::set_autocast_enabled(kind_, true);
-    at::autocast::set_autocast_dtype(kind_, at::kBFloat16);
-    at::autocast::increment_nesting();
-  }
-  bf16_scope(const bf16_scope&) = delete;
-  bf16_scope& operator=(const bf16_scope&) = delete;
-  ~bf16_scope() {
-    if (!on_) return;
-    if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
-    at::autocast::set_autocast_enabled(kind_, was_on_);
-    at::autocast::set_autocast_dtype(kind_, was_);
-  }
-
- private:
-  bool on_;
-  at::DeviceType kind_;
-  bool was_on_ = false;
-  at::ScalarType was_ = at::kBFloat16;
-};
-
-/// Calls `f`; what LibTorch throws in it arrives as an `error` with its first lines alone, since the stack that it
-/// appends is of this machine's addresses and buries the sentence.
-template <class F>
-decltype(auto) tell_libtorch(F&& f) {
-  try {
-    return std::forward<F>(f)();
-  } catch (const c10::Error& e) {
-    throw error(errc::job_failed, std::string("LibTorch: ") + e.what_without_backtrace());
-  }
-}
-
-/// Throws `error(bad_data)` where a parameter that is trained, or with `gradients` its gradient, has an element that is
-/// not finite; the parameter is named. Such a round must not count: the state and its checkpoints would never recover.
-/// `segments`: of the model's layout, on the CPU.
-inline void require_finite(const flat_model& model, const std::vector<at::Tensor>& segments, bool gradients) {
-  const at::NoGradGuard guard;
-  // A sum costs least, and is finite only where all is; where it is not, it may have overflowed.
-  bool finite = true;
-  for (const at::Tensor& s : segments)
-    if (s.is_floating_point() && s.numel() != 0) finite = finite && std::isfinite(s.sum().item<double>());
-  if (finite) return;
-  const segment_plan plan = plan_segments(model.layout());
-  for (std::size_t i = 0; i < model.tensors().size(); ++i) {
-    const tensor_entry& entry = model.layout().entries[i];
-    if (!model.tensors()[i].requires_grad()) continue;
-    if (!view_of(segments[plan.places[i].segment], plan.places[i], entry).isfinite().all().item<bool>())
-      throw error(
-          errc::bad_data,
-          (gradients ? "the gradient of " : "the parameter ") + entry.name + " is not finite, although the loss is", {},
-          "look for square roots, logarithms and divisions in the loss; a smaller learning rate");
-  }
-}
-
-/// A model with its optimizer, as a recipe makes them.
-template <class Recipe>
-struct replica {
-  using module_type = recipe_module<Recipe>;
-
-  explicit replica(const Recipe& recipe, at::Device device = at::kCPU)
-      : module(moved(recipe.model(), device)), model(module), optimizer(make(recipe, *module)), rates(*optimizer) {}
-
-  static std::shared_ptr<module_type> moved(std::shared_ptr<module_type> module, at::Device device) {
-    if (module && !device.is_cpu()) module->to(device);
-    return module;
-  }
-
-  static std::unique_ptr<recipe_optimizer<Recipe>> make(const Recipe& recipe, module_type& module) {
-    std::unique_ptr<recipe_optimizer<Recipe>> made = recipe.optimizer(module.parameters());
-    if (!made) throw error(errc::invalid_argument, "the recipe makes no optimizer", "recipe");
-    return made;
-  }
-
-  std::shared_ptr<module_type> module;
-  flat_model model;
-  std::unique_ptr<recipe_optimizer<Recipe>> optimizer;
-  learning_rate_scale rates;
-};
-
-/// The losses of a part's steps, in their order. On a device they are read together at the end: reading one waits for
-/// all that was enqueued before.
-class step_losses {
- public:
-  /// `finite`: one that is not is refused with `error(bad_data)`, when it is read.
-  explicit step_losses(bool finite) noexcept : finite_(finite) {}
-  void add(const at::Tensor& loss, std::int64_t samples, bool later) {
-    const std::int64_t batch = count_++;
-    if (later)
-      waiting_.push_back({loss.detach().reshape({}).to(at::kDouble), samples, batch});
-    else
-      take(loss.item<double>(), samples, batch);
-  }
-  void settle() {
-    if (waiting_.empty()) return;
-    std::vector<at::Tensor> each;
-    for (const late& l : waiting_) each.push_back(l.value);
-    const at::Tensor all = at::stack(each).cpu();
-    for (std::size_t i = 0; i < waiting_.size(); ++i)
-      take(all.const_data_ptr<double>()[i], waiting_[i].samples, waiting_[i].batch);
-    waiting_.clear();
-  }
-  double sum() const noexcept { return sum_; }
-
- private:
-  struct late {
-    at::Tensor value;
-    std::int64_t samples, batch;
-  };
-  void take(double value, std::int64_t samples, std::int64_t batch) {
-    if (finite_ && !std::isfinite(value))
-      throw error(errc::bad_data,
-                  "the loss is " + number_text(value) + " in batch " + std::to_string(batch) + " of the part", {},
-                  "a smaller learning rate, clip_norm, or look at the data");
-    sum_ += value * static_cast<double>(samples);
-  }
-  bool finite_;
-  std::vector<late> waiting_;
-  std::int64_t count_ = 0;
-  double sum_ = 0;
-};
-
-template <class Recipe>
-double rate_of(const Recipe& recipe, const learning_rate& schedule, std::int64_t step, std::int64_t total) {
-  const double progress = total <= 0 ? 0 : std::min(1.0, static_cast<double>(step) / static_cast<double>(total));
-  if constexpr (requires { recipe.rate(progress); })
-    return rate_at([&recipe](double at) { return static_cast<double>(recipe.rate(at)); }, progress);
-  else
-    return rate_at(schedule, progress);
-}
-
-/// One number of several, for a generator (Steele, Lea, Flood: SplitMix).
-inline std::uint64_t mix_seed(std::uint64_t seed, std::uint64_t a, std::uint64_t b) noexcept {
-  std::uint64_t z = seed;
-  for (const std::uint64_t next : {a, b}) {
-    z += 0x9e3779b97f4a7c15u + next;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    z ^= z >> 31;
-  }
-  return z;
-}
-
-}  // namespace detail
 
 /// A recipe as a job: what workers of a `trainer` run. `using train = dtask::training<"fashion/1", fashion>;` goes into
 /// the registry of the program.
