@@ -724,6 +724,27 @@ TEST_CASE("a full queue answers overloaded, and the client tries again") {
   CHECK(c.violation == "");
 }
 
+TEST_CASE("arguments that can never fit the queue are too_large, with the number and its option") {
+  cluster c;
+  c.options.queue_bytes = 4 * control::job_cost;
+  c.options.session_bytes = 64 * control::job_cost;
+  c.start_coordinator();
+  c.add_client();
+  const std::uint64_t most = c.options.queue_bytes - control::job_cost;
+  control::call_request r;
+  r.retry = {.retries = 2, .backoff = 1s, .max_backoff = 10s};
+  const auto call = c.submit(0, effect::pure, text(std::string(most + 1, 'a')), std::move(r));
+  CHECK(code(c, 0, call) == errc::too_large);
+  CHECK(c.result(0, call).why.message.find(std::to_string(most) + " ") != std::string::npos);
+  CHECK(c.result(0, call).why.remedy.find("--queue-bytes") != std::string::npos);
+  CHECK(c.result(0, call).why.remedy.find("--session-bytes") == std::string::npos);
+  // What just fits waits for a worker.
+  const auto fits = c.submit(0, effect::pure, text(std::string(most, 'a')));
+  c.pass(1s);
+  CHECK(!c.is_done(0, fits));
+  CHECK(c.violation == "");
+}
+
 TEST_CASE("credits: a client sends as much as the coordinator takes, and goes on when jobs end") {
   cluster c;
   c.options.session_bytes = 16 * (control::job_cost + 100);

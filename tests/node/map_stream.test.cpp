@@ -102,6 +102,8 @@ class echo final : public dtask::detail::client_port {
 
 int same(int n) { return n; }
 using same_job = dtask::function_job<"same/1", &same, dtask::pure>;
+std::string words(std::string s) { return s; }
+using words_job = dtask::function_job<"words/1", &words, dtask::pure>;
 
 template <class J, class Range>
 auto mapped(const std::shared_ptr<echo>& client, Range range, const dtask::map_options& options) {
@@ -293,6 +295,40 @@ TEST_CASE("map: an item that cannot be encoded is its own outcome, whatever its 
     }
     CHECK_FALSE(dtask::sync_wait(out.next()));
   }
+}
+
+TEST_CASE("map: the window in bytes counts arguments under way and results not yet taken") {
+  constexpr std::size_t large = 1000;
+  for (const dtask::map_order order : {dtask::ordered, dtask::unordered}) {
+    CAPTURE(order == dtask::ordered);
+    const auto client = std::make_shared<echo>();
+    client->at_once = false;
+    const std::vector<std::string> items(8, std::string(large, 'a'));
+    auto out = mapped<words_job>(client, items, {.order = order, .window = 8, .window_bytes = 2 * large + 1});
+    // Two with their headers are over the window: no third is taken, nor while the results wait.
+    CHECK_THROWS_AS(dtask::sync_wait(dtask::with_timeout(out.next(), 1ms)), dtask::error);
+    CHECK(client->deadlines.size() == 2);
+    client->answer();
+    CHECK(dtask::sync_wait(out.next())->value().size() == large);
+    CHECK(client->deadlines.size() == 2);
+    // One is taken, so that one more may go.
+    CHECK(dtask::sync_wait(out.next())->value().size() == large);
+    CHECK(client->deadlines.size() == 3);
+    client->at_once = true;
+    client->answer();
+    for (int i = 2; i < 8; ++i) CHECK(dtask::sync_wait(out.next())->value().size() == large);
+    CHECK_FALSE(dtask::sync_wait(out.next()));
+  }
+}
+
+TEST_CASE("map: an item larger than the window in bytes goes alone") {
+  const auto client = std::make_shared<echo>();
+  auto out = mapped<words_job>(client, std::vector<std::string>(3, std::string(1000, 'a')), {.window_bytes = 0});
+  for (std::size_t i = 1; i <= 3; ++i) {
+    CHECK(dtask::sync_wait(out.next())->value().size() == 1000);
+    CHECK(client->deadlines.size() == i);
+  }
+  CHECK_FALSE(dtask::sync_wait(out.next()));
 }
 
 TEST_CASE("map: a stop of next() ends the wait alone") {

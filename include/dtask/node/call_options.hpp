@@ -48,6 +48,9 @@ inline constexpr map_order unordered = map_order::unordered;  ///< results as th
 struct map_options {
   map_order order = map_order::ordered;  ///< of the outcomes
   std::size_t window = 256;  ///< items sent and not yet taken by `next()`, at most: the back-pressure. At least 1
+  /// No item is taken from the range while the encoded arguments of open items and the results that wait for `next()`
+  /// are this many bytes or more; one item is always under way.
+  std::uint64_t window_bytes = std::uint64_t{256} << 20;
   std::optional<duration> deadline = std::nullopt;         ///< of each item, from its own submission
   std::optional<std::uint32_t> retries = std::nullopt;     ///< as in `call_options`, for each item
   std::optional<duration> no_worker_after = std::nullopt;  ///< as in `call_options`, for each item

@@ -78,7 +78,8 @@ class [[nodiscard("dtask: next() does nothing until it is awaited")]] next_op {
 
 /// The outcomes of a `map`, taken one by one. `while (auto r = co_await out.next()) use(**r);`
 ///
-/// Items are taken from the range, encoded and sent inside `next()`, so that never more than the window are under way.
+/// Items are taken from the range, encoded and sent inside `next()`, so that never more than the window are under way,
+/// nor more than one item beyond `window_bytes`.
 /// The range is used by the task that awaits `next()` only, and destroyed at its end, also where that is an exception.
 /// An item that cannot be encoded is that item's outcome. Destroying the stream cancels what is under way. Move-only,
 /// one consumer. Thread safety: `cancel` from any thread; the rest from one task at a time.

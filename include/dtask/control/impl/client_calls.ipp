@@ -102,10 +102,10 @@ DTASK_INLINE void client_state::send_calls(time_point now) {
     const std::uint32_t c = unsent_.front();
     call_record& r = calls_[c];
     // A sixteenth of the credit may lie with the coordinator, to be given back in one piece.
-    if (r.cost > window_ - window_ / 16) {
+    if (const std::uint64_t most = window_ - window_ / 16; r.cost > most) {
       end_here(c, errc::too_large,
                "the arguments take " + std::to_string(r.cost - job_cost) + " bytes, the coordinator takes at most " +
-                   std::to_string(window_ - window_ / 16 - job_cost) + " from one client",
+                   std::to_string(most - std::min<std::uint64_t>(most, job_cost)) + " from one client",
                "raise the coordinator's --session-bytes (session_bytes), or split the value");
       continue;
     }

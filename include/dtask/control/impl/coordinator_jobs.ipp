@@ -32,11 +32,15 @@ DTASK_INLINE void coordinator_state::on(peer& p, wire::submit&& m, time_point no
     end.attempts = m.attempts;
     emit(p, std::move(end));
   };
-  if (cost > options_.session_bytes)
+  // What never fits is no full queue: trying again would not help.
+  const bool by_session = options_.session_bytes <= options_.queue_bytes;
+  if (const std::uint64_t most = by_session ? options_.session_bytes : options_.queue_bytes; cost > most)
     return answer(errc::too_large,
-                  "the arguments take " + std::to_string(size) + " bytes, a client may have " +
-                      std::to_string(options_.session_bytes) + " queued",
-                  "raise the coordinator's --session-bytes (session_bytes)");
+                  "the arguments take " + std::to_string(size) + " bytes, the coordinator takes at most " +
+                      std::to_string(most - std::min<std::uint64_t>(most, job_cost)) +
+                      (by_session ? " from one client" : " for all jobs"),
+                  by_session ? "raise the coordinator's --session-bytes (session_bytes), or split the value"
+                             : "raise the coordinator's --queue-bytes (queue_bytes), or split the value");
   // Answered at the end, since until then there is nobody else to send it to.
   if (draining_) return r.turned_away.push_back(m.call);
   // A position costs memory in the session's index, so it has the limit of the jobs.

@@ -19,17 +19,23 @@ namespace detail {
 struct map_arrivals {
   std::mutex guard;
   std::map<std::uint64_t, call_reply> ready;  // by position
+  std::uint64_t bytes = 0;                    // arguments of open calls, results that are ready
   /// Apart, since the end of a batch sets it when the stream may be gone.
   std::shared_ptr<event> arrived = std::make_shared<event>();
 };
 
 class map_call final : public pending_call {
  public:
-  map_call(std::shared_ptr<map_arrivals> to, std::uint64_t position) noexcept
-      : to_(std::move(to)), position_(position) {}
+  map_call(std::shared_ptr<map_arrivals> to, std::uint64_t position, std::uint64_t arguments)
+      : to_(std::move(to)), position_(position), arguments_(arguments) {
+    const std::lock_guard hold(to_->guard);
+    to_->bytes += arguments_;
+  }
   void complete(call_reply&& reply, completion_batch& batch) override {
     {
       const std::lock_guard hold(to_->guard);
+      to_->bytes += reply.value.size();
+      to_->bytes -= arguments_;
       to_->ready.emplace(position_, std::move(reply));
     }
     batch.set_later(to_->arrived);
@@ -38,6 +44,7 @@ class map_call final : public pending_call {
  private:
   std::shared_ptr<map_arrivals> to_;
   std::uint64_t position_;
+  std::uint64_t arguments_;
 };
 
 struct map_core::state {
@@ -62,7 +69,9 @@ struct map_core::state {
   }
   bool takes_more() {
     const std::lock_guard hold(guard);
-    return items && !cancelled && open.size() < options.window;
+    if (!items || cancelled || open.size() >= options.window) return false;
+    const std::lock_guard hold_bytes(arrivals->guard);
+    return open.empty() || arrivals->bytes < options.window_bytes;
   }
   bool at_end() {
     const std::lock_guard hold(guard);
@@ -85,9 +94,9 @@ struct map_core::state {
     payload arguments;
     std::exception_ptr failed;
     if (!items->next(arguments, failed)) return false;
-    auto call = std::make_shared<map_call>(arrivals, sent);
     const std::lock_guard hold(guard);
     if (cancelled) return false;
+    auto call = std::make_shared<map_call>(arrivals, sent, failed ? 0 : arguments.size());
     if (failed) {
       call_reply reply;
       reply.why = encoding_failure(failed);
@@ -111,6 +120,7 @@ struct map_core::state {
     if (options.order == map_order::ordered && first->first != taken) return reply;
     last = first->first;
     ++taken;
+    arrivals->bytes -= first->second.value.size();
     reply = std::move(first->second);
     open.erase(first->first);
     arrivals->ready.erase(first);
