@@ -13,6 +13,7 @@
 #include "dtask/control/impl/coordinator_turns.ipp"
 #include "dtask/control/impl/coordinator_workers.ipp"
 #include "dtask/control/impl/held_payload.ipp"
+#include "dtask/control/impl/job_table.ipp"
 #include "dtask/control/impl/lease.ipp"
 #include "dtask/control/impl/ready_queue.ipp"
 #include "dtask/control/impl/retry.ipp"

@@ -18,7 +18,6 @@
 #include "dtask/control/ready_queue.hpp"
 #include "dtask/control/send_queue.hpp"
 #include "dtask/control/session_table.hpp"
-#include "dtask/control/timer_wheel.hpp"
 #include "dtask/control/type_table.hpp"
 #include "dtask/control/worker_table.hpp"
 #include "dtask/wire/row.hpp"
@@ -180,7 +179,6 @@ class coordinator_state {
   // impl/coordinator_jobs.ipp
   void enqueue(std::uint32_t j, bool front, time_point now);
   void leave(std::uint32_t j);
-  void arm(std::uint32_t j);
   void expired(std::uint32_t j, time_point now);
   void finish(std::uint32_t j, wire::failure why, time_point now);
   void succeed(std::uint32_t j, time_point now);
@@ -258,8 +256,6 @@ class coordinator_state {
   worker_classes classes_;
   session_table sessions_;
   ready_queue ready_{jobs_, types_};
-  job_list alone_;
-  timer_wheel<job, &job::timer> timers_;
 
   std::uint64_t turn_ = 0;
   std::uint64_t worker_number_ = 0;
@@ -268,13 +264,8 @@ class coordinator_state {
   std::uint64_t result_bytes_ = 0;
   std::uint64_t broadcast_bytes_ = 0;
   memory_use measured_;
-  std::uint64_t open_jobs_ = 0;  ///< accepted and not finished
-  std::uint64_t pausing_ = 0;
-  std::uint64_t blocked_ = 0;
   std::uint32_t idle_workers_ = 0;
   std::uint64_t backlog_ = 0;
-  std::uint32_t recalls_ = 0;  ///< asked for and not answered
-  std::uint64_t succeeded_ = 0, failed_ = 0, cancelled_ = 0, placed_again_ = 0, fenced_ = 0;
 
   time_point next_scan_;
   time_point recall_at_ = never;

@@ -8,31 +8,16 @@ DTASK_BEGIN
 namespace control {
 
 DTASK_INLINE std::string coordinator_state::check() const {
-  const auto at = [&](std::uint32_t j) {
-    return " (job " + std::to_string(jobs_.id(j)) + ", phase " + std::to_string(static_cast<int>(jobs_[j].phase)) + ")";
-  };
+  if (std::string bad = jobs_.check(); !bad.empty()) return bad;
+  const auto at = [&](std::uint32_t j) { return jobs_.name(j); };
   const auto at_link = [&](link_id link) {
     const auto found = peers_.find(link);
     return found == peers_.end() ? nullptr : found->second.get();
   };
-  std::uint64_t open = 0, pausing = 0, blocked = 0, queued = 0, alone = 0, live = 0, held = 0;
-  std::uint32_t recalled = 0;
+  std::uint64_t held = 0;
   for (std::uint32_t j = 0; j < jobs_.bound(); ++j) {
     if (!jobs_.live(j)) continue;
     const job& r = jobs_[j];
-    if (r.phase == job_phase::accepted) return "a job is nowhere" + at(j);
-    if (r.phase != job_phase::finished) {
-      ++open;
-      if (r.session == none) return "an open job has no session" + at(j);
-      if (!r.attempt_live && r.phase == job_phase::placed) return "a placed job has no worker" + at(j);
-      if (r.attempt_live && r.phase != job_phase::placed) return "a job waits while a worker holds it" + at(j);
-      if (r.deadline != never && r.timer.bucket == 0xffff) return "an open job with a deadline has no timer" + at(j);
-    } else {
-      if (r.timer.bucket != 0xffff) return "a finished job has a timer" + at(j);
-      if (r.accepted && !r.attempt_live) return "a record is kept for nothing" + at(j);
-      if (!r.answered && (!r.rarely || r.rarely->why.code == errc::ok))
-        return "a finished job has neither a value nor a cause" + at(j);
-    }
     if (r.session != none) {
       if (!sessions_.live(r.session)) return "a job of a session that is gone" + at(j);
       held += r.cost;
@@ -45,22 +30,12 @@ DTASK_INLINE std::string coordinator_state::check() const {
         for (const incoming& i : from->in) comes = comes || i.from == r.rarely->answer;
       if (!comes) return "a job waits for a result that does not come" + at(j);
     }
-    pausing += r.phase == job_phase::pausing;
-    blocked += r.phase == job_phase::blocked;
-    queued += r.phase == job_phase::queued;
-    alone += r.phase == job_phase::alone;
-    live += r.attempt_live;
-    recalled += r.recalled;
     if (r.attempt_live && (!workers_.live(r.worker) || workers_[r.worker].gone))
       return "a lease on a worker that is gone" + at(j);
   }
-  if (open != open_jobs_) return "open jobs: counted " + std::to_string(open_jobs_) + ", found " + std::to_string(open);
-  if (pausing != pausing_ || blocked != blocked_ || queued != ready_.size() || alone != alone_.size())
-    return "the sums of waiting jobs are wrong";
+  if (jobs_.count(job_phase::queued) != ready_.size()) return "the sum of queued jobs is wrong";
   if (held != held_bytes_)
     return "held bytes: counted " + std::to_string(held_bytes_) + ", found " + std::to_string(held);
-  if (recalled != recalls_)
-    return "recalls: counted " + std::to_string(recalls_) + ", found " + std::to_string(recalled);
   std::uint64_t leases = 0, backlog = 0;
   std::uint32_t idle = 0;
   for (std::uint32_t w = 0; w < workers_.bound(); ++w) {
@@ -92,7 +67,8 @@ DTASK_INLINE std::string coordinator_state::check() const {
     backlog += r.backlog;
     idle += r.idle ? 1U : 0U;
   }
-  if (leases != live) return "leases: " + std::to_string(leases) + " in lists, " + std::to_string(live) + " in records";
+  if (leases != jobs_.held())
+    return "leases: " + std::to_string(leases) + " in lists, " + std::to_string(jobs_.held()) + " in records";
   if (backlog != backlog_ || idle != idle_workers_) return "the sums over the workers are wrong";
   std::uint64_t values = 0, results = 0;
   for (std::uint32_t s = 0; s < sessions_.bound(); ++s) {

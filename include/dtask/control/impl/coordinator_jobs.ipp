@@ -78,12 +78,10 @@ DTASK_INLINE void coordinator_state::on(peer& p, wire::submit&& m, time_point no
   ++r.jobs;
   r.held += cost;
   held_bytes_ += cost;
-  ++open_jobs_;
   if (made.broadcasts > r.broadcasts.settled()) {
-    made.phase = job_phase::blocked;
+    jobs_.enter(j, job_phase::blocked);
     r.blocked.push_back(jobs_, j);
-    ++blocked_;
-    arm(j);
+    jobs_.arm(j);
     return;
   }
   enqueue(j, false, now);
@@ -113,23 +111,17 @@ DTASK_INLINE void coordinator_state::enqueue(std::uint32_t j, bool front, time_p
     r.wake = never;
   }
   if (r.by_itself) {
-    r.phase = job_phase::alone;
-    alone_.push_back(jobs_, j);
+    jobs_.queue_alone(j);
   } else {
-    r.phase = job_phase::queued;
+    jobs_.enter(j, job_phase::queued);
     session_record& s = sessions_[r.session];
     if (front)
       ready_.push_front(s.lanes[r.position], j);
     else
       ready_.push_back(s.lanes[r.position], j);
   }
-  arm(j);
+  jobs_.arm(j);
   report_state(j, wire::job_state::queued);
-}
-
-DTASK_INLINE void coordinator_state::arm(std::uint32_t j) {
-  const time_point at = std::min(jobs_[j].deadline, jobs_[j].wake);
-  timers_.arm(jobs_, j, at);
 }
 
 /// Takes a job out of whatever it waits in.
@@ -138,24 +130,21 @@ DTASK_INLINE void coordinator_state::leave(std::uint32_t j) {
   switch (r.phase) {
     case job_phase::blocked:
       sessions_[r.session].blocked.erase(jobs_, j);
-      --blocked_;
       break;
     case job_phase::queued:
       ready_.erase(sessions_[r.session].lanes[r.position], j);
       break;
     case job_phase::alone:
       unreserve(j);
-      alone_.erase(jobs_, j);
+      jobs_.leave_alone(j);
       break;
     case job_phase::pausing:
-      --pausing_;
-      break;
     case job_phase::accepted:
     case job_phase::placed:
     case job_phase::finished:
       break;
   }
-  r.phase = job_phase::accepted;
+  jobs_.enter(j, job_phase::accepted);
   r.wake = never;
 }
 
@@ -194,7 +183,7 @@ DTASK_INLINE void coordinator_state::expired(std::uint32_t j, time_point now) {
                   now);
   }
   if (now >= r.wake) r.wake = never;
-  arm(j);
+  jobs_.arm(j);
 }
 
 /// Why there is no worker at all, as far as it is known.
@@ -208,9 +197,7 @@ DTASK_INLINE void coordinator_state::finish(std::uint32_t j, wire::failure why, 
   job& r = jobs_[j];
   leave(j);
   if (why.place.empty()) why.place = place_of(j);
-  (why.code == errc::cancelled ? cancelled_ : failed_) += 1;
-  r.rare().why = std::move(why);
-  r.answered = false;
+  jobs_.fail(j, std::move(why));
   forget_arguments(j, now);
   drop_answer(j);
   r.held.clear();
@@ -221,8 +208,7 @@ DTASK_INLINE void coordinator_state::finish(std::uint32_t j, wire::failure why, 
 DTASK_INLINE void coordinator_state::succeed(std::uint32_t j, time_point now) {
   job& r = jobs_[j];
   leave(j);
-  ++succeeded_;
-  r.answered = true;
+  jobs_.succeed(j);
   end_attempt(j);
   const std::uint64_t size = r.held.size();
   sessions_[r.session].results += size;
@@ -246,9 +232,7 @@ DTASK_INLINE void coordinator_state::limit_results(std::uint32_t s) {
 
 DTASK_INLINE void coordinator_state::settled(std::uint32_t j, time_point) {
   job& r = jobs_[j];
-  r.phase = job_phase::finished;
-  timers_.disarm(jobs_, j);
-  --open_jobs_;
+  jobs_.settle(j);
   if (r.worker != none) ++workers_[r.worker].named_by;
   if (r.session == none)
     r.accepted = true;
@@ -289,12 +273,10 @@ DTASK_INLINE void coordinator_state::retry(std::uint32_t j, wire::failure why, t
   job& r = jobs_[j];
   if (r.cancelled || !may_retry(why.code, r.effect_class, r.retry.retries, r.retry.on_exception, r.attempts))
     return finish(j, std::move(why), now);
-  ++placed_again_;
-  r.worker = none;
-  r.phase = job_phase::pausing;
-  ++pausing_;
+  jobs_.place_again(j);
+  jobs_.enter(j, job_phase::pausing);
   r.wake = deadline_after(now, r.retry.unpacked().pause_before(r.attempts + 1));
-  arm(j);
+  jobs_.arm(j);
   report_state(j, wire::job_state::queued);
 }
 
@@ -441,7 +423,7 @@ DTASK_INLINE std::vector<std::uint32_t> coordinator_state::waiting_jobs(std::uin
         out.push_back(j);
     }
   }
-  for (std::uint32_t j = alone_.front(); j != none; j = job_list::next(jobs_, j))
+  for (std::uint32_t j = jobs_.alone().front(); j != none; j = job_list::next(jobs_, j))
     if (jobs_[j].type == t) out.push_back(j);
   return out;
 }
@@ -458,7 +440,7 @@ DTASK_INLINE void coordinator_state::type_without_workers(std::uint16_t t, time_
     }
     // Counted from now: a time that was set before there was a worker is void.
     jobs_[j].wake = deadline_after(now, std::chrono::milliseconds(jobs_[j].no_worker_ms));
-    arm(j);
+    jobs_.arm(j);
   }
 }
 

@@ -16,10 +16,9 @@ DTASK_INLINE coordinator_state::coordinator_state(const coordinator_options& opt
       epoch_(random_.next_key()),
       began_(now),
       // Ids of an earlier coordinator, which workers may still run jobs of, mean nothing here.
-      jobs_(static_cast<std::uint32_t>(epoch_ >> 32)),
+      jobs_(static_cast<std::uint32_t>(epoch_ >> 32), now),
       workers_(static_cast<std::uint32_t>(epoch_ >> 24)),
       sessions_(static_cast<std::uint32_t>(epoch_ >> 16)),
-      timers_(now),
       next_scan_(now + options.heartbeat / 4) {}
 
 DTASK_INLINE coordinator_state::peer* coordinator_state::find(link_id link) noexcept {

@@ -10,7 +10,7 @@ namespace control {
 /// Hands out queued jobs for as long as a worker has room for one, and there is room for their results.
 DTASK_INLINE void coordinator_state::place(time_point now) {
   if (result_bytes_ >= options_.queue_bytes) return;
-  if (!alone_.empty()) place_alone(now);
+  if (!jobs_.alone().empty()) place_alone(now);
   while (ready_.size() != 0) {
     std::uint32_t best_job = none, best_worker = none;
     std::uint64_t best_turn = 0;
@@ -66,13 +66,9 @@ DTASK_INLINE void coordinator_state::dispatch(std::uint32_t j, std::uint32_t w, 
         now);
   }
   if (to.jobs.empty()) to.pace.begin(now);
-  r.phase = job_phase::placed;
-  r.worker = w;
-  ++r.fence;
-  r.attempt_live = true;
-  r.started = r.stop_sent = r.recalled = false;
+  jobs_.begin_attempt(j, w);
   to.jobs.push_back(jobs_, j);
-  arm(j);
+  jobs_.arm(j);
   reload(w);
   if (sessions_[r.session].broadcasts.verified() != 0) serve(w, r.session);
   wire::run run;
@@ -111,7 +107,7 @@ DTASK_INLINE void coordinator_state::dispatch(std::uint32_t j, std::uint32_t w, 
 DTASK_INLINE void coordinator_state::place_alone(time_point now) {
   std::vector<std::uint16_t>
       without;  // types that have no worker to spare: looked for once, not for each of their jobs
-  for (std::uint32_t j = alone_.front(); j != none;) {
+  for (std::uint32_t j = jobs_.alone().front(); j != none;) {
     const std::uint32_t following = job_list::next(jobs_, j);
     job& r = jobs_[j];
     if (r.worker == none && std::find(without.begin(), without.end(), r.type) == without.end()) {
@@ -130,8 +126,7 @@ DTASK_INLINE void coordinator_state::place_alone(time_point now) {
       const std::uint32_t w = r.worker;
       const worker_record& to = workers_[w];
       if (to.jobs.empty() && to.link != 0 && to.held.state == lease_state::up && to.usable != 0 && !to.draining) {
-        alone_.erase(jobs_, j);
-        r.phase = job_phase::accepted;
+        jobs_.leave_alone(j);
         r.wake = never;
         dispatch(j, w, now);
       }
@@ -169,7 +164,7 @@ DTASK_INLINE void coordinator_state::call_back(time_point now) {
   std::uint32_t wanted = 0;
   for (std::uint32_t w = 0; w < workers_.bound(); ++w)
     if (workers_.live(w) && workers_[w].idle) wanted += workers_[w].usable - workers_[w].jobs.size();
-  wanted -= std::min(wanted, recalls_);
+  wanted -= std::min(wanted, jobs_.recalls());
   for (std::uint32_t w = 0; w < workers_.bound() && wanted != 0; ++w) {
     worker_record& r = workers_[w];
     if (!workers_.live(w) || r.gone || r.link == 0 || r.backlog == 0) continue;
@@ -197,8 +192,7 @@ DTASK_INLINE void coordinator_state::recall(std::uint32_t j) {
   if (!r.attempt_live || r.started || r.recalled || r.stop_sent || r.phase != job_phase::placed) return;
   peer* const p = worker_peer(r.worker);
   if (p == nullptr) return;
-  r.recalled = true;
-  ++recalls_;
+  jobs_.recall(j);
   emit(*p, wire::recall{jobs_.id(j), r.fence});
 }
 

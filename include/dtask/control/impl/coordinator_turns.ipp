@@ -80,7 +80,7 @@ DTASK_INLINE void coordinator_state::take_actions(std::vector<coordinator_action
 
 DTASK_INLINE void coordinator_state::tick(time_point now) {
   if (stopped_) return;
-  timers_.advance(jobs_, now, [&](std::uint32_t j) { expired(j, now); });
+  jobs_.advance(now, [&](std::uint32_t j) { expired(j, now); });
   if (now >= recall_at_) recall_at_ = never;
   if (now >= acks_at_) {
     acks_at_ = never;
@@ -95,7 +95,7 @@ DTASK_INLINE void coordinator_state::tick(time_point now) {
 
 DTASK_INLINE time_point coordinator_state::next_tick() const noexcept {
   if (stopped_) return never;
-  return std::min({timers_.next_time(), next_scan_, recall_at_, acks_at_, drain_until_});
+  return std::min({jobs_.next_time(), next_scan_, recall_at_, acks_at_, drain_until_});
 }
 
 /// Silence is looked for four times per heartbeat, over all links: what a message costs stays the same whatever the
@@ -145,7 +145,7 @@ DTASK_INLINE void coordinator_state::drain(time_point now) {
   if (draining_ || stopped_) return;
   draining_ = true;
   drain_until_ = deadline_after(now, options_.drain_within);
-  say(log_level::info, "draining", std::to_string(open_jobs_) + " jobs are open");
+  say(log_level::info, "draining", std::to_string(jobs_.open()) + " jobs are open");
 }
 
 DTASK_INLINE void coordinator_state::finish_drain(time_point now) {
@@ -153,7 +153,7 @@ DTASK_INLINE void coordinator_state::finish_drain(time_point now) {
   const bool sending = std::any_of(peers_.begin(), peers_.end(), [](const auto& entry) {
     return entry.second->role == kind::client && !entry.second->out.empty();
   });
-  if ((open_jobs_ == 0 && !sending) || now >= drain_until_) stop(now);
+  if ((jobs_.open() == 0 && !sending) || now >= drain_until_) stop(now);
 }
 
 DTASK_INLINE void coordinator_state::stop(time_point) {
@@ -173,12 +173,12 @@ DTASK_INLINE cluster_status coordinator_state::report(time_point now) const {
   r.epoch = epoch_;
   r.up = now - began_;
   r.clients = sessions_.size();
-  r.queued = ready_.size() + blocked_ + alone_.size();
-  r.waiting_retry = pausing_;
-  r.succeeded = succeeded_;
-  r.failed = failed_;
-  r.cancelled = cancelled_;
-  r.placed_again = placed_again_;
+  r.queued = ready_.size() + jobs_.count(job_phase::blocked) + jobs_.alone().size();
+  r.waiting_retry = jobs_.count(job_phase::pausing);
+  r.succeeded = jobs_.succeeded();
+  r.failed = jobs_.failed();
+  r.cancelled = jobs_.cancelled();
+  r.placed_again = jobs_.placed_again();
   r.payload_bytes = held_bytes_;
   r.payload_limit = options_.queue_bytes;
   r.result_bytes = result_bytes_;

@@ -97,7 +97,7 @@ DTASK_INLINE void coordinator_state::reattach(std::uint32_t w, const wire::hello
     }
     if (at->started && !jobs_[j].started) count_started(j);
     if (jobs_[j].phase == job_phase::finished || jobs_[j].cancelled) emit(p, wire::stop{id, jobs_[j].fence});
-    if (std::exchange(jobs_[j].recalled, false)) --recalls_;
+    jobs_.end_recall(j);
   }
   for (const wire::hello::running_job& have : m.running) {
     const std::uint32_t j = jobs_.find(have.job);
@@ -129,10 +129,8 @@ DTASK_INLINE std::uint32_t coordinator_state::attempt(peer& p, std::uint64_t id,
 
 DTASK_INLINE void coordinator_state::count_started(std::uint32_t j) {
   job& r = jobs_[j];
-  r.started = true;
-  ++r.attempts;
+  jobs_.start_attempt(j);
   ++workers_[r.worker].running;
-  if (std::exchange(r.recalled, false)) --recalls_;
   // It has all its arguments, and they will not be needed for another attempt.
   if (!may_run_again(r.effect_class) && r.phase == job_phase::placed) r.held.clear();
 }
@@ -152,9 +150,8 @@ DTASK_INLINE void coordinator_state::end_attempt(std::uint32_t j) {
   worker_record& w = workers_[r.worker];
   w.jobs.erase(jobs_, j);
   if (r.started) --w.running;
-  if (r.recalled) --recalls_;
   if (w.reserved_for == j) w.reserved_for = none;
-  r.attempt_live = r.started = r.stop_sent = r.recalled = false;
+  jobs_.end_attempt(j);
   reload(r.worker);
 }
 
@@ -163,7 +160,6 @@ DTASK_INLINE void coordinator_state::on(peer& p, wire::done&& m, time_point now)
   const std::uint32_t j = attempt(p, m.job, m.fence);
   worker_record& w = workers_[p.index];
   if (j == none) {  // an old fence: dropped, but acknowledged, so that the worker forgets it
-    ++fenced_;
     w.owed_credit += m.value.whole.size();
     p.acks.push_back(m.job);
     return touch(p);
@@ -262,8 +258,7 @@ DTASK_INLINE void coordinator_state::given_back(std::uint32_t j, time_point now)
   if (r.phase == job_phase::finished) return reclaim(j);
   leave(j);
   if (r.cancelled) return finish(j, {errc::cancelled, {}, "cancelled before it ran", {}, {}}, now);
-  r.worker = none;
-  ++placed_again_;
+  jobs_.place_again(j);
   enqueue(j, true, now);
 }
 
@@ -374,8 +369,7 @@ DTASK_INLINE void coordinator_state::lost_attempt(std::uint32_t j, const std::st
   if (ran)
     return retry(j, {errc::worker_lost, {}, "the worker is gone: " + how, at, "its host's log and stderr say more"},
                  now);
-  r.worker = none;
-  ++placed_again_;
+  jobs_.place_again(j);
   enqueue(j, true, now);
 }
 
