@@ -206,15 +206,11 @@ class coordinator_state {
   void dispatch(std::uint32_t j, std::uint32_t w, time_point now);
   std::uint32_t choose(std::uint16_t t, effect effect_class) const noexcept;
   std::uint32_t choose_for_alone(std::uint16_t t) const noexcept;
-  void unreserve(std::uint32_t j);
   void call_back(time_point now);
   void recall(std::uint32_t j);
-  void reload(std::uint32_t w);
-  std::uint32_t window(const worker_record& r) const noexcept;
 
   // impl/coordinator_workers.ipp
   std::uint32_t attempt(peer& p, std::uint64_t job, std::uint32_t fence) const noexcept;
-  void end_attempt(std::uint32_t j);
   void drop_run(peer& p, std::uint32_t j);
   void count_started(std::uint32_t j);
   void answered(std::uint32_t j, wire::failure&& why, time_point now);
@@ -222,11 +218,9 @@ class coordinator_state {
   void lose(std::uint32_t w, const std::string& how, bool died, time_point now);
   void lost_attempt(std::uint32_t j, const std::string& label, const std::string& how, bool died, time_point now);
   void stop_taking(std::uint32_t w, time_point now);
-  void remove_worker(std::uint32_t w, time_point now);
   void serve(std::uint32_t w, std::uint32_t s);
   void tell(peer& p, served_session& served, const cached_value& v);
   void reattach(std::uint32_t w, const wire::hello& m, time_point now);
-  worker_status describe(std::uint32_t w, time_point now) const;
 
   // impl/coordinator_sessions.ipp
   std::uint32_t job_of(const session_record& s, std::uint64_t call) const noexcept;
@@ -253,19 +247,15 @@ class coordinator_state {
   job_table jobs_;
   type_table types_;
   worker_table workers_;
-  worker_classes classes_;
   session_table sessions_;
   ready_queue ready_{jobs_, types_};
 
   std::uint64_t turn_ = 0;
-  std::uint64_t worker_number_ = 0;
   std::string process_end_;  ///< how the last process of a launcher ended, where no worker has joined since
   std::uint64_t held_bytes_ = 0;
   std::uint64_t result_bytes_ = 0;
   std::uint64_t broadcast_bytes_ = 0;
   memory_use measured_;
-  std::uint32_t idle_workers_ = 0;
-  std::uint64_t backlog_ = 0;
 
   time_point next_scan_;
   time_point recall_at_ = never;

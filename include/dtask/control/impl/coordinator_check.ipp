@@ -9,6 +9,7 @@ namespace control {
 
 DTASK_INLINE std::string coordinator_state::check() const {
   if (std::string bad = jobs_.check(); !bad.empty()) return bad;
+  if (std::string bad = workers_.check(); !bad.empty()) return bad;
   const auto at = [&](std::uint32_t j) { return jobs_.name(j); };
   const auto at_link = [&](link_id link) {
     const auto found = peers_.find(link);
@@ -30,28 +31,13 @@ DTASK_INLINE std::string coordinator_state::check() const {
         for (const incoming& i : from->in) comes = comes || i.from == r.rarely->answer;
       if (!comes) return "a job waits for a result that does not come" + at(j);
     }
-    if (r.attempt_live && (!workers_.live(r.worker) || workers_[r.worker].gone))
-      return "a lease on a worker that is gone" + at(j);
   }
   if (jobs_.count(job_phase::queued) != ready_.size()) return "the sum of queued jobs is wrong";
   if (held != held_bytes_)
     return "held bytes: counted " + std::to_string(held_bytes_) + ", found " + std::to_string(held);
-  std::uint64_t leases = 0, backlog = 0;
-  std::uint32_t idle = 0;
   for (std::uint32_t w = 0; w < workers_.bound(); ++w) {
     if (!workers_.live(w)) continue;
     const worker_record& r = workers_[w];
-    if (r.gone && (!r.jobs.empty() || r.named_by == 0)) return "a worker that is gone is kept for nothing: " + r.label;
-    std::uint32_t running = 0, once = 0;
-    for (std::uint32_t j = r.jobs.front(); j != none; j = job_list::next(jobs_, j)) {
-      if (jobs_[j].worker != w || !jobs_[j].attempt_live) return "a worker's list holds a job that is not its" + at(j);
-      running += jobs_[j].started;
-      once += jobs_[j].effect_class == effect::at_most_once;
-    }
-    if (running != r.running) return "running jobs of " + r.label + " are miscounted";
-    if (once > r.slots) return "jobs that may not run twice were prefetched to " + r.label;
-    if (r.reserved_for != none && r.jobs.size() > 1 && jobs_[r.reserved_for].phase == job_phase::placed)
-      return "a job that must be alone has company on " + r.label;
     std::set<std::uint64_t> sending;
     std::string stale;
     if (const peer* const p = r.link == 0 ? nullptr : at_link(r.link))
@@ -63,13 +49,7 @@ DTASK_INLINE std::string coordinator_state::check() const {
           stale = "something is still being sent to " + r.label + " that it has no use for";
       });
     if (!stale.empty()) return stale;
-    leases += r.jobs.size();
-    backlog += r.backlog;
-    idle += r.idle ? 1U : 0U;
   }
-  if (leases != jobs_.held())
-    return "leases: " + std::to_string(leases) + " in lists, " + std::to_string(jobs_.held()) + " in records";
-  if (backlog != backlog_ || idle != idle_workers_) return "the sums over the workers are wrong";
   std::uint64_t values = 0, results = 0;
   for (std::uint32_t s = 0; s < sessions_.bound(); ++s) {
     if (!sessions_.live(s)) continue;

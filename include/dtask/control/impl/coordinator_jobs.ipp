@@ -135,7 +135,7 @@ DTASK_INLINE void coordinator_state::leave(std::uint32_t j) {
       ready_.erase(sessions_[r.session].lanes[r.position], j);
       break;
     case job_phase::alone:
-      unreserve(j);
+      workers_.unreserve(j);
       jobs_.leave_alone(j);
       break;
     case job_phase::pausing:
@@ -209,7 +209,7 @@ DTASK_INLINE void coordinator_state::succeed(std::uint32_t j, time_point now) {
   job& r = jobs_[j];
   leave(j);
   jobs_.succeed(j);
-  end_attempt(j);
+  workers_.end_attempt(j);
   const std::uint64_t size = r.held.size();
   sessions_[r.session].results += size;
   result_bytes_ += size;
@@ -233,7 +233,7 @@ DTASK_INLINE void coordinator_state::limit_results(std::uint32_t s) {
 DTASK_INLINE void coordinator_state::settled(std::uint32_t j, time_point) {
   job& r = jobs_[j];
   jobs_.settle(j);
-  if (r.worker != none) ++workers_[r.worker].named_by;
+  if (r.worker != none) workers_.keep_name(r.worker);
   if (r.session == none)
     r.accepted = true;
   else
@@ -251,7 +251,7 @@ DTASK_INLINE void coordinator_state::forget_arguments(std::uint32_t j, time_poin
   const auto cut = w->out.remove(jobs_.id(j), {errc::cancelled, {}, "the job has ended", "coordinator", {}},
                                  [&](wire::message&& m) { emit(*w, std::move(m)); });
   if (cut == send_queue::removed::before_start) {
-    end_attempt(j);
+    workers_.end_attempt(j);
     r.worker = none;
     return;
   }
@@ -378,10 +378,7 @@ DTASK_INLINE void coordinator_state::release_from_session(std::uint32_t j) {
 DTASK_INLINE void coordinator_state::reclaim(std::uint32_t j) {
   job& r = jobs_[j];
   if (r.phase != job_phase::finished || !r.accepted || r.attempt_live) return;
-  if (r.worker != none) {
-    worker_record& w = workers_[r.worker];
-    if (--w.named_by == 0 && w.gone) workers_.erase(r.worker);
-  }
+  if (r.worker != none) workers_.drop_name(r.worker);
   jobs_.erase(j);
 }
 

@@ -17,7 +17,7 @@ DTASK_INLINE coordinator_state::coordinator_state(const coordinator_options& opt
       began_(now),
       // Ids of an earlier coordinator, which workers may still run jobs of, mean nothing here.
       jobs_(static_cast<std::uint32_t>(epoch_ >> 32), now),
-      workers_(static_cast<std::uint32_t>(epoch_ >> 24)),
+      workers_(options_, jobs_, types_, static_cast<std::uint32_t>(epoch_ >> 24)),
       sessions_(static_cast<std::uint32_t>(epoch_ >> 16)),
       next_scan_(now + options.heartbeat / 4) {}
 
@@ -69,12 +69,7 @@ DTASK_INLINE void coordinator_state::heard(link_id link, time_point now) {
 DTASK_INLINE void coordinator_state::heard(peer& p, time_point now) {
   p.heard = now;
   if (p.role != kind::worker) return;
-  worker_record& w = workers_[p.index];
-  const bool back = w.held.state == lease_state::suspect;
-  w.held.hear(now);
-  if (!back) return;
-  say(log_level::info, "worker_back", w.label);
-  reload(p.index);
+  if (workers_.hear(p.index, now)) say(log_level::info, "worker_back", workers_[p.index].label);
 }
 
 DTASK_INLINE void coordinator_state::received(link_id link, wire::message&& what, time_point now) {
@@ -102,13 +97,10 @@ DTASK_INLINE void coordinator_state::closed(link_id link, const error& why, time
       say(log_level::info, "client_detached", sessions_[p->index].label + ": " + why.what());
       break;
     case kind::worker: {
-      worker_record& w = workers_[p->index];
-      w.link = 0;
-      w.held.detach(now);
+      workers_.detach(p->index, now);
       for (const incoming& i : p->in) drop_arriving(i);
       p->out.clear([](std::uint64_t) {});
-      reload(p->index);
-      say(log_level::warning, "worker_detached", w.label + ": " + why.what());
+      say(log_level::warning, "worker_detached", workers_[p->index].label + ": " + why.what());
       break;
     }
     case kind::observer:
@@ -337,7 +329,7 @@ DTASK_INLINE void coordinator_state::on(peer& p, wire::chunk&& m, time_point now
         for (bytes& block : what.from->held.blocks) block = {};
         touch(p);
         if (complete && mine && jobs_[j].phase == job_phase::finished) {
-          end_attempt(j);
+          workers_.end_attempt(j);
           reclaim(j);
         }
       } else if (complete) {

@@ -35,7 +35,7 @@ DTASK_INLINE void coordinator_state::place(time_point now) {
     sessions_[s].turn = ++turn_;
     dispatch(best_job, best_worker, now);
   }
-  if (idle_workers_ != 0 && backlog_ != 0) call_back(now);
+  if (workers_.idle() != 0 && workers_.backlog() != 0) call_back(now);
 }
 
 /// The least loaded worker that takes a job of this type now.
@@ -59,17 +59,14 @@ DTASK_INLINE void coordinator_state::dispatch(std::uint32_t j, std::uint32_t w, 
   peer& p = *worker_peer(w);
   // Its own limits may be below those of the client: a payload above them would end the link, and the next one.
   if (const error bad = wire::check_payload(r.held.blobs(), r.held.size(), p.out.limits())) {
-    if (std::exchange(to.reserved_for, to.reserved_for == j ? none : to.reserved_for) == j) reload(w);
+    workers_.unreserve(j);
     r.worker = none;
     return finish(
         j, {bad.code(), {}, "the arguments, for worker " + to.label + ": " + bad.cause(), "coordinator", bad.remedy()},
         now);
   }
-  if (to.jobs.empty()) to.pace.begin(now);
-  jobs_.begin_attempt(j, w);
-  to.jobs.push_back(jobs_, j);
+  workers_.take(w, j, now);
   jobs_.arm(j);
-  reload(w);
   if (sessions_[r.session].broadcasts.verified() != 0) serve(w, r.session);
   wire::run run;
   run.job = jobs_.id(j);
@@ -115,9 +112,7 @@ DTASK_INLINE void coordinator_state::place_alone(time_point now) {
       if (w == none) {
         without.push_back(r.type);
       } else {
-        r.worker = w;
-        workers_[w].reserved_for = j;
-        reload(w);
+        workers_.reserve(w, j);
         for (std::uint32_t other = workers_[w].jobs.front(); other != none; other = job_list::next(jobs_, other))
           recall(other);
       }
@@ -146,14 +141,6 @@ DTASK_INLINE std::uint32_t coordinator_state::choose_for_alone(std::uint16_t t) 
     if (best == none || r.jobs.size() < workers_[best].jobs.size()) best = w;
   }
   return best;
-}
-
-DTASK_INLINE void coordinator_state::unreserve(std::uint32_t j) {
-  job& r = jobs_[j];
-  if (r.worker == none || workers_[r.worker].reserved_for != j) return;
-  const std::uint32_t w = std::exchange(r.worker, none);
-  workers_[w].reserved_for = none;
-  reload(w);
 }
 
 // ---- prefetched jobs ----
@@ -194,36 +181,6 @@ DTASK_INLINE void coordinator_state::recall(std::uint32_t j) {
   if (p == nullptr) return;
   jobs_.recall(j);
   emit(*p, wire::recall{jobs_.id(j), r.fence});
-}
-
-// ---- load ----
-
-/// How many jobs a worker may hold: one per slot, and `prefetch_time` worth of work in advance.
-DTASK_INLINE std::uint32_t coordinator_state::window(const worker_record& r) const noexcept {
-  if (options_.prefetch_max == 0) return r.usable;
-  const std::uint32_t ahead = std::clamp(r.pace.within(options_.prefetch_time), options_.prefetch_min * r.usable,
-                                         std::max(options_.prefetch_min, options_.prefetch_max) * r.usable);
-  return r.usable + ahead;
-}
-
-/// Brings a worker's place in its class, and the sums over all workers, up to date. After every change of its jobs,
-/// slots or lease.
-DTASK_INLINE void coordinator_state::reload(std::uint32_t w) {
-  worker_record& r = workers_[w];
-  const std::uint32_t used = r.jobs.size();
-  const bool takes = !r.gone && r.link != 0 && r.held.state == lease_state::up && !r.draining &&
-                     r.reserved_for == none && r.usable != 0;
-  std::uint16_t level = 0xffff;
-  if (takes && used < window(r))
-    level = static_cast<std::uint16_t>(
-        std::min<std::uint64_t>(std::uint64_t{used} * worker_class::busy / r.usable, worker_class::top));
-  if (r.kind != nullptr) r.kind->place(workers_, w, level);
-  const std::uint32_t backlog = r.gone || r.link == 0 || used <= r.usable ? 0 : used - r.usable;
-  backlog_ = backlog_ - r.backlog + backlog;
-  r.backlog = backlog;
-  const bool idle = takes && used < r.usable;
-  idle_workers_ = idle_workers_ - (r.idle ? 1U : 0U) + (idle ? 1U : 0U);
-  r.idle = idle;
 }
 
 }  // namespace control

@@ -108,10 +108,9 @@ DTASK_INLINE void coordinator_state::scan(time_point now) {
     worker_record& r = workers_[w];
     if (peer* const p = r.ended.empty() ? nullptr : worker_peer(w))
       emit(*p, wire::ping{r.ends_confirmed + r.ended.size()});
-    if (!r.held.advance(now, options_)) continue;
+    if (!workers_.advance(w, now)) continue;
     if (r.held.state == lease_state::suspect) say(log_level::warning, "worker_suspect", r.label + " is silent");
     if (r.held.state == lease_state::lost) lost.push_back(w);
-    reload(w);
   }
   for (const std::uint32_t w : lost) {
     const bool was_detached = workers_[w].link == 0;
@@ -192,7 +191,7 @@ DTASK_INLINE cluster_status coordinator_state::report(time_point now) const {
     if (!workers_.live(w) || workers_[w].gone) continue;
     r.running += workers_[w].running;
     r.assigned += workers_[w].jobs.size() - workers_[w].running;
-    r.workers.push_back(describe(w, now));
+    r.workers.push_back(workers_.describe(w, now));
   }
   return r;
 }

@@ -19,9 +19,7 @@ DTASK_INLINE void coordinator_state::welcome_worker(peer& p, wire::hello&& m, ti
       }
       p.role = kind::worker;
       p.index = w;
-      r.link = p.link;
-      r.held.attach(now);
-      r.owed_credit = 0;
+      workers_.attach(w, p.link, now);
       send_welcome(p, m, workers_.id(w), r.key, true, options_.result_bytes, options_.result_bytes);
       say(log_level::info, "worker_back", r.label);
       return reattach(w, m, now);
@@ -41,39 +39,29 @@ DTASK_INLINE void coordinator_state::welcome_worker(peer& p, wire::hello&& m, ti
       positions.emplace_back(static_cast<std::uint16_t>(t), i);
   }
   std::sort(positions.begin(), positions.end());
-  const std::uint32_t w = workers_.insert();
+  const std::uint32_t w = workers_.insert(m.host, m.name);
   worker_record& r = workers_[w];
-  r.link = p.link;
   r.key = random_.next_key();
-  r.name = m.name;
-  r.host = m.host;
-  r.label = m.host + "/" + m.name + "#" + std::to_string(++worker_number_);
   r.pid = m.pid;
   r.slots = r.usable = std::min(m.slots, max_slots);
-  r.held.attach(now);
   r.pace.begin(now);
-  r.positions = std::move(positions);
-  std::vector<std::uint16_t> types;
-  for (const auto& [type, position] : r.positions) types.push_back(type);
-  r.kind = classes_.acquire(types);
+  workers_.attach(w, p.link, now);
+  workers_.enrol(w, std::move(positions));
   p.role = kind::worker;
   p.index = w;
   send_welcome(p, m, workers_.id(w), r.key, false, options_.result_bytes, options_.result_bytes);
   process_end_.clear();
   say(log_level::info, "worker_joined",
       r.label + " from " + p.address + " with " + std::to_string(r.slots) + " slots and " +
-          std::to_string(types.size()) + " jobs");
-  for (const std::uint16_t t : types) {
-    type_record& type = types_[t];
-    type.worker_label = r.label;
-    ++type.workers;
-    if (r.kind->refs == 1) type.classes.push_back(r.kind);
+          std::to_string(r.positions.size()) + " jobs");
+  for (const std::uint16_t t : r.kind->types) {
+    workers_.offer(w, t);
     // Jobs of the same name and another schema that nobody runs can be told why now.
-    const std::vector<std::uint32_t> same_name = types_.named(type.name);
+    const std::vector<std::uint32_t> same_name = types_.named(types_[t].name);
     for (const std::uint32_t other : same_name)
       if (other != t) type_without_workers(static_cast<std::uint16_t>(other), now);
   }
-  reload(w);
+  workers_.reload(w);
 }
 
 /// A worker came back within its lease: what it still has goes on, what never reached it is placed again, what nobody
@@ -118,7 +106,7 @@ DTASK_INLINE void coordinator_state::reattach(std::uint32_t w, const wire::hello
         tell(p, served, v);
       }
     }
-  reload(w);
+  workers_.reload(w);
 }
 
 /// The job whose live attempt this is, if it comes from the worker that has it, else `none`: a fenced report.
@@ -129,8 +117,7 @@ DTASK_INLINE std::uint32_t coordinator_state::attempt(peer& p, std::uint64_t id,
 
 DTASK_INLINE void coordinator_state::count_started(std::uint32_t j) {
   job& r = jobs_[j];
-  jobs_.start_attempt(j);
-  ++workers_[r.worker].running;
+  workers_.start_attempt(j);
   // It has all its arguments, and they will not be needed for another attempt.
   if (!may_run_again(r.effect_class) && r.phase == job_phase::placed) r.held.clear();
 }
@@ -141,18 +128,6 @@ DTASK_INLINE void coordinator_state::on(peer& p, wire::started&& m, time_point) 
   if (j == none || jobs_[j].started) return;
   count_started(j);
   report_state(j, wire::job_state::running);
-}
-
-/// Takes the attempt off its worker. The job still names it.
-DTASK_INLINE void coordinator_state::end_attempt(std::uint32_t j) {
-  job& r = jobs_[j];
-  if (!r.attempt_live) return;
-  worker_record& w = workers_[r.worker];
-  w.jobs.erase(jobs_, j);
-  if (r.started) --w.running;
-  if (w.reserved_for == j) w.reserved_for = none;
-  jobs_.end_attempt(j);
-  reload(r.worker);
 }
 
 DTASK_INLINE void coordinator_state::on(peer& p, wire::done&& m, time_point now) {
@@ -179,7 +154,7 @@ DTASK_INLINE void coordinator_state::on(peer& p, wire::done&& m, time_point now)
   if (m.value.transfer != 0) {
     auto arriving = make_stream(std::move(m.value.lengths));
     if (jobs_[j].phase == job_phase::finished) {  // only its end matters now
-      end_attempt(j);
+      workers_.end_attempt(j);
       p.acks.push_back(m.job);
       touch(p);
       return reclaim(j);
@@ -228,7 +203,7 @@ DTASK_INLINE void coordinator_state::on(peer& p, wire::done&& m, time_point now)
 
 /// The end of an attempt without a value, or of one that nobody waits for.
 DTASK_INLINE void coordinator_state::answered(std::uint32_t j, wire::failure&& why, time_point now) {
-  end_attempt(j);
+  workers_.end_attempt(j);
   if (jobs_[j].phase == job_phase::finished) return reclaim(j);
   if (why.place.empty()) why.place = place_of(j);
   leave(j);
@@ -253,7 +228,7 @@ DTASK_INLINE void coordinator_state::drop_run(peer& p, std::uint32_t j) {
 DTASK_INLINE void coordinator_state::given_back(std::uint32_t j, time_point now) {
   if (jobs_[j].started)
     return lost_attempt(j, workers_[jobs_[j].worker].label, "the worker no longer knows it", false, now);
-  end_attempt(j);
+  workers_.end_attempt(j);
   job& r = jobs_[j];
   if (r.phase == job_phase::finished) return reclaim(j);
   leave(j);
@@ -264,14 +239,12 @@ DTASK_INLINE void coordinator_state::given_back(std::uint32_t j, time_point now)
 
 DTASK_INLINE void coordinator_state::on(peer& p, wire::slots&& m, time_point) {
   if (p.role != kind::worker) return violation(p, "a worker's report, without being one");
-  worker_record& w = workers_[p.index];
+  const worker_record& w = workers_[p.index];
   if (m.lost > w.lost)
     say(log_level::warning, "slot_lost",
         w.label + ": " + std::to_string(m.lost) + " of " + std::to_string(w.slots) +
             " slots are held by jobs that ignore stop");
-  w.usable = std::min(m.usable, w.slots);
-  w.lost = m.lost;
-  reload(p.index);
+  workers_.set_slots(p.index, m.usable, m.lost);
 }
 
 DTASK_INLINE void coordinator_state::on(peer& p, wire::usage&& m, time_point) {
@@ -289,12 +262,8 @@ DTASK_INLINE void coordinator_state::on(peer& p, wire::drain&&, time_point now) 
 
 /// No more jobs for this worker.
 DTASK_INLINE void coordinator_state::stop_taking(std::uint32_t w, time_point now) {
-  worker_record& r = workers_[w];
-  if (std::exchange(r.draining, true)) return;
-  if (r.reserved_for != none && jobs_[r.reserved_for].phase == job_phase::alone) unreserve(r.reserved_for);
-  for (const auto& [type, position] : r.positions) --types_[type].workers;
-  reload(w);
-  for (const auto& [type, position] : r.positions) type_without_workers(type, now);
+  if (!workers_.stop_offering(w)) return;
+  for (const auto& [type, position] : workers_[w].positions) type_without_workers(type, now);
 }
 
 // ---- loss ----
@@ -320,7 +289,7 @@ DTASK_INLINE void coordinator_state::lose(std::uint32_t w, const std::string& ho
   for (std::uint32_t j = r.jobs.front(); j != none; j = job_list::next(jobs_, j)) held.push_back(j);
   // From the newest to the oldest, since each goes to the front of its lane.
   for (auto j = held.rbegin(); j != held.rend(); ++j) lost_attempt(*j, label, how, died, now);
-  remove_worker(w, now);
+  workers_.retire(w);
 }
 
 DTASK_INLINE void coordinator_state::lost_attempt(std::uint32_t j, const std::string& label, const std::string& how,
@@ -330,7 +299,7 @@ DTASK_INLINE void coordinator_state::lost_attempt(std::uint32_t j, const std::st
   // Alone on its worker, a job that was not reported in time is a suspect too.
   const bool ran = r.started || (alone && died);
   if (ran && !r.started) ++r.attempts;
-  end_attempt(j);
+  workers_.end_attempt(j);
   if (r.phase == job_phase::finished) return reclaim(j);
   drop_answer(j);
   leave(j);
@@ -371,23 +340,6 @@ DTASK_INLINE void coordinator_state::lost_attempt(std::uint32_t j, const std::st
                  now);
   jobs_.place_again(j);
   enqueue(j, true, now);
-}
-
-DTASK_INLINE void coordinator_state::remove_worker(std::uint32_t w, time_point) {
-  worker_record& r = workers_[w];
-  r.gone = true;
-  reload(w);
-  if (worker_classes::release(*r.kind)) {
-    for (const auto& [type, position] : r.positions)
-      types_[type].classes.erase_if([&r](const worker_class* c) { return c == r.kind; });
-    classes_.forget(*r.kind);
-  }
-  r.kind = nullptr;
-  for (const auto& [type, position] : r.positions) types_.release(type);
-  r.positions.clear();
-  r.serves.clear();
-  r.ended = {};
-  if (r.named_by == 0) workers_.erase(w);
 }
 
 DTASK_INLINE void coordinator_state::process_ended(std::uint32_t pid, std::string how, time_point now) {
@@ -473,25 +425,6 @@ DTASK_INLINE void coordinator_state::on(peer& p, wire::pong&& m, time_point) {
   const std::uint64_t count = std::min<std::uint64_t>(m.stamp - w.ends_confirmed, w.ended.size());
   w.ended.erase(w.ended.begin(), w.ended.begin() + static_cast<std::ptrdiff_t>(count));
   w.ends_confirmed += count;
-}
-
-DTASK_INLINE worker_status coordinator_state::describe(std::uint32_t w, time_point now) const {
-  const worker_record& r = workers_[w];
-  worker_status out;
-  out.id = workers_.id(w);
-  out.name = r.name;
-  out.host = r.host;
-  out.pid = r.pid;
-  out.slots = r.slots;
-  out.lost_slots = r.lost;
-  // A job whose large result is still arriving has left its slot, and the next one may have been reported.
-  out.running = std::min(r.running, r.slots);
-  out.prefetched = r.jobs.size() - r.running;
-  out.done = r.done;
-  out.state = r.draining ? std::string("draining") : std::string(to_string(r.held.state));
-  out.silent = now - r.held.heard;
-  out.memory = r.memory;
-  return out;
 }
 
 }  // namespace control
