@@ -15,7 +15,7 @@ namespace {
 const time_point start = time_point{} + 1h;
 
 struct fixture {
-  coordinator_options options;
+  control::coordinator_options options;
   job_table jobs;
   type_table types;
   worker_table workers{options, jobs, types};

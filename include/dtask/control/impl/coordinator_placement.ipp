@@ -9,7 +9,7 @@ namespace control {
 
 /// Hands out queued jobs for as long as a worker has room for one, and there is room for their results.
 DTASK_INLINE void coordinator_state::place(time_point now) {
-  if (result_bytes_ >= options_.queue_bytes) return;
+  if (sessions_.result_bytes() >= options_.queue_bytes) return;
   if (!jobs_.alone().empty()) place_alone(now);
   while (ready_.size() != 0) {
     std::uint32_t best_job = none, best_worker = none;
@@ -82,14 +82,14 @@ DTASK_INLINE void coordinator_state::dispatch(std::uint32_t j, std::uint32_t w, 
     const std::uint64_t id = run.job;
     p.out.push(std::move(run), from, id);
     r.held.put(from);
-    touch(p);
+    peers_.touch(p);
   } else {
     const std::size_t size = r.held.size();
     const std::uint64_t id = run.job;
     run.arguments.whole = r.held.get();
     if (p.out.would_overtake()) {
       p.out.push_whole(std::move(run), size, id);
-      touch(p);
+      peers_.touch(p);
     } else {
       emit(p, std::move(run));
     }
@@ -181,6 +181,54 @@ DTASK_INLINE void coordinator_state::recall(std::uint32_t j) {
   if (p == nullptr) return;
   jobs_.recall(j);
   emit(*p, wire::recall{jobs_.id(j), r.fence});
+}
+
+// ---- types that nobody runs ----
+
+DTASK_INLINE void coordinator_state::mismatch(std::uint32_t j, std::uint32_t rival, time_point now) {
+  const type_record& mine = types_[jobs_[j].type];
+  const type_record& theirs = types_[rival];
+  finish(j,
+         {errc::schema_mismatch,
+          {},
+          "'" + mine.name + "' is " + mine.signature + " in client " + sessions_[jobs_[j].session].label + " and " +
+              theirs.signature + " in worker " + theirs.worker_label,
+          "coordinator",
+          "build both from the same job types, or give the changed job a new version"},
+         now);
+}
+
+/// The jobs of a type that wait for a worker.
+DTASK_INLINE std::vector<std::uint32_t> coordinator_state::waiting_jobs(std::uint16_t t) const {
+  std::vector<std::uint32_t> out;
+  // Not along the type's ring: lanes that are suspended are out of it.
+  for (std::uint32_t s = 0; s < sessions_.bound(); ++s) {
+    if (!sessions_.live(s)) continue;
+    for (std::size_t i = 0; i < sessions_[s].types.size(); ++i) {
+      const lane& each = sessions_[s].lanes[i];
+      for (std::uint32_t j = each.type == t ? each.jobs.front() : none; j != none; j = job_list::next(jobs_, j))
+        out.push_back(j);
+    }
+  }
+  for (std::uint32_t j = jobs_.alone().front(); j != none; j = job_list::next(jobs_, j))
+    if (jobs_[j].type == t) out.push_back(j);
+  return out;
+}
+
+/// The last worker of a type has gone, or one with the same name and another schema has come: those that wait are told,
+/// or wait for a stated time.
+DTASK_INLINE void coordinator_state::type_without_workers(std::uint16_t t, time_point now) {
+  if (types_[t].workers != 0) return;
+  const std::uint32_t rival = types_.rival(t);
+  for (const std::uint32_t j : waiting_jobs(t)) {
+    if (rival != none) {
+      mismatch(j, rival, now);
+      continue;
+    }
+    // Counted from now: a time that was set before there was a worker is void.
+    jobs_[j].wake = deadline_after(now, std::chrono::milliseconds(jobs_[j].no_worker_ms));
+    jobs_.arm(j);
+  }
 }
 
 }  // namespace control

@@ -12,13 +12,12 @@ DTASK_INLINE void coordinator_state::welcome_worker(peer& p, wire::hello&& m, ti
     const std::uint32_t w = workers_.find(m.session);
     if (w != none && !workers_[w].gone && workers_[w].key == m.key && workers_[w].positions.size() <= m.jobs.size()) {
       worker_record& r = workers_[w];
-      if (peer* const old = find(r.link)) {
+      if (peer* const old = peers_.find(r.link)) {
         r.link = 0;
         for (const incoming& i : std::exchange(old->in, {})) drop_arriving(i);
         drop_link(*old, error(errc::closed, "the worker came back on another connection", old->address), true);
       }
-      p.role = kind::worker;
-      p.index = w;
+      peers_.set_role(p, peer_role::worker, w);
       workers_.attach(w, p.link, now);
       send_welcome(p, m, workers_.id(w), r.key, true, options_.result_bytes, options_.result_bytes);
       say(log_level::info, "worker_back", r.label);
@@ -30,7 +29,6 @@ DTASK_INLINE void coordinator_state::welcome_worker(peer& p, wire::hello&& m, ti
     const std::uint32_t t = types_.acquire(m.jobs[i]);
     if (t == none) {
       for (const auto& [type, position] : positions) types_.release(type);
-      ++strangers_;
       return refuse(p, errc::overloaded, "the coordinator knows too many job types already");
     }
     if (std::any_of(positions.begin(), positions.end(), [&](const auto& have) { return have.first == t; }))
@@ -47,8 +45,7 @@ DTASK_INLINE void coordinator_state::welcome_worker(peer& p, wire::hello&& m, ti
   r.pace.begin(now);
   workers_.attach(w, p.link, now);
   workers_.enrol(w, std::move(positions));
-  p.role = kind::worker;
-  p.index = w;
+  peers_.set_role(p, peer_role::worker, w);
   send_welcome(p, m, workers_.id(w), r.key, false, options_.result_bytes, options_.result_bytes);
   process_end_.clear();
   say(log_level::info, "worker_joined",
@@ -123,7 +120,7 @@ DTASK_INLINE void coordinator_state::count_started(std::uint32_t j) {
 }
 
 DTASK_INLINE void coordinator_state::on(peer& p, wire::started&& m, time_point) {
-  if (p.role != kind::worker) return violation(p, "a worker's report, without being one");
+  if (p.role != peer_role::worker) return violation(p, "a worker's report, without being one");
   const std::uint32_t j = attempt(p, m.job, m.fence);
   if (j == none || jobs_[j].started) return;
   count_started(j);
@@ -131,13 +128,13 @@ DTASK_INLINE void coordinator_state::on(peer& p, wire::started&& m, time_point) 
 }
 
 DTASK_INLINE void coordinator_state::on(peer& p, wire::done&& m, time_point now) {
-  if (p.role != kind::worker) return violation(p, "a worker's report, without being one");
+  if (p.role != peer_role::worker) return violation(p, "a worker's report, without being one");
   const std::uint32_t j = attempt(p, m.job, m.fence);
   worker_record& w = workers_[p.index];
   if (j == none) {  // an old fence: dropped, but acknowledged, so that the worker forgets it
     w.owed_credit += m.value.whole.size();
     p.acks.push_back(m.job);
-    return touch(p);
+    return peers_.touch(p);
   }
   if (!jobs_[j].started) {
     drop_run(p, j);
@@ -156,34 +153,34 @@ DTASK_INLINE void coordinator_state::on(peer& p, wire::done&& m, time_point now)
     if (jobs_[j].phase == job_phase::finished) {  // only its end matters now
       workers_.end_attempt(j);
       p.acks.push_back(m.job);
-      touch(p);
+      peers_.touch(p);
       return reclaim(j);
     }
     drop_answer(j);
     job& r = jobs_[j];
-    if (const peer* const c = r.session == none ? nullptr : find(sessions_[r.session].link))
+    if (const peer* const c = r.session == none ? nullptr : peers_.find(sessions_[r.session].link))
       if (const error bad =
               wire::check_payload(arriving->held.lengths.size() - 1, arriving->held.size(), c->out.limits())) {
         p.acks.push_back(m.job);  // what comes of it is thrown away
-        touch(p);
+        peers_.touch(p);
         return answered(j, {bad.code(), {}, "the result, for its client: " + bad.cause(), place_of(j), bad.remedy()},
                         now);
       }
     r.rare().answer = arriving;
     p.in.push_back({m.value.transfer, payload_of::result, m.job, m.fence, {}, arriving});
     if (r.session != none)
-      if (peer* const c = find(sessions_[r.session].link)) {
+      if (peer* const c = peers_.find(sessions_[r.session].link)) {
         wire::result head;
         head.call = r.call;
         head.attempts = r.attempts;
         head.worker = w.label;
         c->out.push(std::move(head), arriving, m.job);
-        touch(*c);
+        peers_.touch(*c);
       }
     return;
   }
   p.acks.push_back(m.job);
-  touch(p);
+  peers_.touch(p);
   job& r = jobs_[j];
   const std::uint64_t size = m.value.whole.size();
   if (r.phase == job_phase::finished || m.why.code != errc::ok) {
@@ -211,7 +208,7 @@ DTASK_INLINE void coordinator_state::answered(std::uint32_t j, wire::failure&& w
 }
 
 DTASK_INLINE void coordinator_state::on(peer& p, wire::returned&& m, time_point now) {
-  if (p.role != kind::worker) return violation(p, "a worker's report, without being one");
+  if (p.role != peer_role::worker) return violation(p, "a worker's report, without being one");
   const std::uint32_t j = attempt(p, m.job, m.fence);
   if (j == none) return;
   drop_run(p, j);
@@ -238,7 +235,7 @@ DTASK_INLINE void coordinator_state::given_back(std::uint32_t j, time_point now)
 }
 
 DTASK_INLINE void coordinator_state::on(peer& p, wire::slots&& m, time_point) {
-  if (p.role != kind::worker) return violation(p, "a worker's report, without being one");
+  if (p.role != peer_role::worker) return violation(p, "a worker's report, without being one");
   const worker_record& w = workers_[p.index];
   if (m.lost > w.lost)
     say(log_level::warning, "slot_lost",
@@ -248,12 +245,12 @@ DTASK_INLINE void coordinator_state::on(peer& p, wire::slots&& m, time_point) {
 }
 
 DTASK_INLINE void coordinator_state::on(peer& p, wire::usage&& m, time_point) {
-  if (p.role != kind::worker) return violation(p, "a worker's report, without being one");
+  if (p.role != peer_role::worker) return violation(p, "a worker's report, without being one");
   workers_[p.index].memory = m.now;
 }
 
 DTASK_INLINE void coordinator_state::on(peer& p, wire::drain&&, time_point now) {
-  if (p.role != kind::worker) return violation(p, "a drain, without being a worker");
+  if (p.role != peer_role::worker) return violation(p, "a drain, without being a worker");
   worker_record& w = workers_[p.index];
   if (w.draining) return;
   say(log_level::info, "worker_drains", w.label);
@@ -278,7 +275,7 @@ DTASK_INLINE void coordinator_state::lose(std::uint32_t w, const std::string& ho
         r.label + ": " + how + "; it held " + std::to_string(r.jobs.size()) + " jobs, " + std::to_string(r.running) +
             " of them running");
   r.held.state = lease_state::lost;
-  if (peer* const p = find(r.link)) {
+  if (peer* const p = peers_.find(r.link)) {
     for (const incoming& i : std::exchange(p->in, {})) drop_arriving(i);
     p->out.clear([](std::uint64_t) {});
   }
@@ -349,82 +346,6 @@ DTASK_INLINE void coordinator_state::process_ended(std::uint32_t pid, std::strin
     if (peer* const p = worker_peer(w)) drop_link(*p, error(errc::worker_lost, how, workers_[w].label), true);
     return lose(w, how, true, now);
   }
-}
-
-// ---- broadcasts to workers ----
-
-/// Sends what this worker has not been sent of the session's broadcasts. Once per worker, and only to workers that run
-/// jobs of the session.
-DTASK_INLINE void coordinator_state::serve(std::uint32_t w, std::uint32_t s) {
-  worker_record& r = workers_[w];
-  const broadcast_cache& cache = sessions_[s].broadcasts;
-  const std::uint64_t id = sessions_.id(s);
-  served_session* served = r.serving(id);
-  if (served == nullptr) {
-    r.serves.push_back({id, 0, {}});
-    served = &r.serves.back();
-  }
-  if (served->upto == cache.verified()) return;
-  peer& p = *worker_peer(w);
-  for (std::size_t i = cache.after(served->upto); i < cache.values().size(); ++i) tell(p, *served, cache.values()[i]);
-  served->upto = cache.verified();
-}
-
-/// Tells a worker of a value, in the order of the link: what is placed there afterwards finds it.
-DTASK_INLINE void coordinator_state::tell(peer& p, served_session& served, const cached_value& v) {
-  wire::blob head{served.session, v.number, v.kind, v.name, v.hash, {}};
-  if (v.kind != wire::blob_kind::broadcast) {
-    if (v.kind == wire::blob_kind::withdrawn) served.unconfirmed.push_back(v.number);
-    constexpr std::size_t fixed = 64;
-    const std::size_t size = fixed + v.name.size();
-    if (!p.out.would_overtake()) return emit(p, std::move(head));
-    p.out.push_whole(std::move(head), size, 0, served.session);
-    return touch(p);
-  }
-  if (const error bad = wire::check_payload(1, v.size(), p.out.limits()))
-    return say(log_level::warning, "broadcast_not_held", workers_[p.index].label + ": '" + v.name + "': " + bad.what());
-  served.unconfirmed.push_back(v.number);
-  p.out.push(std::move(head), v.value, 0, served.session);
-  touch(p);
-}
-
-/// A worker's job wants a value that was published.
-DTASK_INLINE void coordinator_state::on(peer& p, wire::fetch&& m, time_point) {
-  if (p.role != kind::worker) return violation(p, "a worker's question, without being one");
-  const std::uint32_t s = sessions_.find(m.session);
-  const cached_value* const v = s == none ? nullptr : sessions_[s].broadcasts.find(m.name);
-  if (v == nullptr || v->value == nullptr) {
-    const std::string text = s == none ? "its client session is over" : "there is no value of this name";
-    return emit(p, wire::fetch_failed{m.session, std::move(m.name), {errc::not_found, {}, text, "coordinator", {}}});
-  }
-  if (const error bad = wire::check_payload(1, v->size(), p.out.limits()))
-    return emit(p, wire::fetch_failed{
-                       m.session, std::move(m.name), {bad.code(), {}, bad.cause(), "coordinator", bad.remedy()}});
-  // One that asks again for what is on its way gets it once.
-  const std::uint64_t key = fetched_value | v->number;
-  bool under_way = false;
-  p.out.each([&](std::uint64_t each, std::uint64_t group) { under_way |= each == key && group == m.session; });
-  if (under_way) return;
-  p.out.push(wire::blob{m.session, v->number, wire::blob_kind::fetched, v->name, v->hash, {}}, v->value, key,
-             m.session);
-  touch(p);
-}
-
-DTASK_INLINE void coordinator_state::on(peer& p, wire::blob_done&& m, time_point) {
-  if (p.role != kind::worker) return violation(p, "a worker's report, without being one");
-  if (served_session* const served = workers_[p.index].serving(m.session)) std::erase(served->unconfirmed, m.number);
-  if (m.why.code != errc::ok)
-    say(log_level::warning, "broadcast_not_held", workers_[p.index].label + ": " + m.why.message);
-}
-
-/// The answer to the ping that followed the ends of sessions: on a link in order it says that they have come.
-DTASK_INLINE void coordinator_state::on(peer& p, wire::pong&& m, time_point) {
-  if (p.role != kind::worker) return;
-  worker_record& w = workers_[p.index];
-  if (m.stamp <= w.ends_confirmed) return;
-  const std::uint64_t count = std::min<std::uint64_t>(m.stamp - w.ends_confirmed, w.ended.size());
-  w.ended.erase(w.ended.begin(), w.ended.begin() + static_cast<std::ptrdiff_t>(count));
-  w.ends_confirmed += count;
 }
 
 }  // namespace control
