@@ -53,8 +53,8 @@ namespace control {
 ///   slot is counted as taken until it reports the end. A cancelled job that runs is finished when its worker reports
 ///   the end, at most `abandon_after` later.
 ///
-/// Records and every count about them lie in `peer_table`, `job_table`, `worker_table` and `session_table`; here is what
-/// is decided about them.
+/// Records and every count about them lie in `peer_table`, `job_table`, `worker_table` and `session_table`; here is
+/// what is decided about them.
 ///
 /// Bounds: jobs by `max_jobs` and `queue_bytes`, connections by `max_links`, strangers by `max_strangers`, broadcast
 /// values by `broadcast_bytes`, results by `result_bytes` per worker; every wait by the options.
