@@ -15,6 +15,7 @@
 #include "dtask/control/lease.hpp"
 #include "dtask/control/machine_driver.hpp"
 #include "dtask/control/options.hpp"
+#include "dtask/control/peer_table.hpp"
 #include "dtask/control/random_sequence.hpp"
 #include "dtask/control/ready_queue.hpp"
 #include "dtask/control/retry.hpp"

@@ -109,7 +109,7 @@ TEST_CASE("types: one number for each pair of name and schema, for as long as so
 }
 
 TEST_CASE("a class of workers: the least loaded first, equals in turn") {
-  worker_table workers;
+  slab<worker_record> workers;
   worker_class kind;
   std::uint16_t level = 0;
   CHECK(kind.least(level) == none);

@@ -4,7 +4,6 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "dtask/base/config.hpp"
@@ -14,11 +13,10 @@
 #include "dtask/control/broadcast_cache.hpp"
 #include "dtask/control/job_table.hpp"
 #include "dtask/control/options.hpp"
+#include "dtask/control/peer_table.hpp"
 #include "dtask/control/random_sequence.hpp"
 #include "dtask/control/ready_queue.hpp"
-#include "dtask/control/send_queue.hpp"
 #include "dtask/control/session_table.hpp"
-#include "dtask/control/timer_wheel.hpp"
 #include "dtask/control/type_table.hpp"
 #include "dtask/control/worker_table.hpp"
 #include "dtask/wire/row.hpp"
@@ -54,6 +52,9 @@ namespace control {
 /// - At its deadline, and when its session ends, a job is finished at once and its worker told to stop; the worker's
 ///   slot is counted as taken until it reports the end. A cancelled job that runs is finished when its worker reports
 ///   the end, at most `abandon_after` later.
+///
+/// Records and every count about them lie in `peer_table`, `job_table`, `worker_table` and `session_table`; here is
+/// what is decided about them.
 ///
 /// Bounds: jobs by `max_jobs` and `queue_bytes`, connections by `max_links`, strangers by `max_strangers`, broadcast
 /// values by `broadcast_bytes`, results by `result_bytes` per worker; every wait by the options.
@@ -104,42 +105,13 @@ class coordinator_state {
   std::string check() const;
 
  private:
-  enum class kind : std::uint8_t { stranger, client, worker, observer, closing };
-  enum class payload_of : std::uint8_t { arguments, result, broadcast };
   /// Marks the keys of published values in a worker's send queue: no number of a job has this bit.
   static constexpr std::uint64_t fetched_value = std::uint64_t{1} << 63;
 
-  /// An announced payload on its way in.
-  struct incoming {
-    std::uint64_t transfer = 0;
-    payload_of what = payload_of::arguments;
-    std::uint64_t job = 0;
-    std::uint32_t fence = 0;
-    cached_value value;  ///< broadcast
-    std::shared_ptr<stream> from;
-  };
-  struct peer {
-    link_id link = 0;
-    std::string address;
-    bool trusted = false;
-    bool dirty = false;
-    kind role = kind::stranger;
-    std::uint32_t index = none;  ///< of its session or worker
-    time_point opened{};
-    time_point heard{};
-    send_queue out;
-    wire::row<incoming> in;
-    std::vector<std::uint64_t> acks;
-    bool acks_due = false;      ///< they do not wait for something to ride along with
-    std::uint64_t sent_in = 0;  ///< the turn in which something was sent last
-  };
-
   // impl/coordinator_links.ipp
-  peer* find(link_id link) noexcept;
-  peer* worker_peer(std::uint32_t w) noexcept { return find(workers_[w].link); }
+  peer* worker_peer(std::uint32_t w) noexcept { return peers_.find(workers_[w].link); }
   void heard(peer& p, time_point now);
   void emit(peer& to, wire::message&& what);
-  void touch(peer& p);
   void pump(peer& p);
   void flush(peer& p, time_point now);
   void acknowledge(peer& p);
@@ -182,11 +154,9 @@ class coordinator_state {
   // impl/coordinator_jobs.ipp
   void enqueue(std::uint32_t j, bool front, time_point now);
   void leave(std::uint32_t j);
-  void arm(std::uint32_t j);
   void expired(std::uint32_t j, time_point now);
   void finish(std::uint32_t j, wire::failure why, time_point now);
   void succeed(std::uint32_t j, time_point now);
-  void limit_results(std::uint32_t s);
   void settled(std::uint32_t j, time_point now);
   void send_result(std::uint32_t j);
   void retry(std::uint32_t j, wire::failure why, time_point now);
@@ -198,9 +168,6 @@ class coordinator_state {
   void release_from_session(std::uint32_t j);
   void reclaim(std::uint32_t j);
   void report_state(std::uint32_t j, wire::job_state state);
-  void mismatch(std::uint32_t j, std::uint32_t rival, time_point now);
-  void type_without_workers(std::uint16_t t, time_point now);
-  std::vector<std::uint32_t> waiting_jobs(std::uint16_t t) const;
   std::string place_of(std::uint32_t j) const;
   std::string nobody_connected() const;
 
@@ -210,15 +177,14 @@ class coordinator_state {
   void dispatch(std::uint32_t j, std::uint32_t w, time_point now);
   std::uint32_t choose(std::uint16_t t, effect effect_class) const noexcept;
   std::uint32_t choose_for_alone(std::uint16_t t) const noexcept;
-  void unreserve(std::uint32_t j);
   void call_back(time_point now);
   void recall(std::uint32_t j);
-  void reload(std::uint32_t w);
-  std::uint32_t window(const worker_record& r) const noexcept;
+  void mismatch(std::uint32_t j, std::uint32_t rival, time_point now);
+  void type_without_workers(std::uint16_t t, time_point now);
+  std::vector<std::uint32_t> waiting_jobs(std::uint16_t t) const;
 
   // impl/coordinator_workers.ipp
   std::uint32_t attempt(peer& p, std::uint64_t job, std::uint32_t fence) const noexcept;
-  void end_attempt(std::uint32_t j);
   void drop_run(peer& p, std::uint32_t j);
   void count_started(std::uint32_t j);
   void answered(std::uint32_t j, wire::failure&& why, time_point now);
@@ -226,17 +192,16 @@ class coordinator_state {
   void lose(std::uint32_t w, const std::string& how, bool died, time_point now);
   void lost_attempt(std::uint32_t j, const std::string& label, const std::string& how, bool died, time_point now);
   void stop_taking(std::uint32_t w, time_point now);
-  void remove_worker(std::uint32_t w, time_point now);
-  void serve(std::uint32_t w, std::uint32_t s);
-  void tell(peer& p, served_session& served, const cached_value& v);
   void reattach(std::uint32_t w, const wire::hello& m, time_point now);
-  worker_status describe(std::uint32_t w, time_point now) const;
 
   // impl/coordinator_sessions.ipp
-  std::uint32_t job_of(const session_record& s, std::uint64_t call) const noexcept;
   void resume(std::uint32_t s, time_point now);
   void detach_session(std::uint32_t s, peer& p, time_point now);
   void end_session(std::uint32_t s, std::string_view why, time_point now);
+
+  // impl/coordinator_broadcasts.ipp
+  void serve(std::uint32_t w, std::uint32_t s);
+  void tell(peer& p, served_session& served, const cached_value& v);
   void verify(std::uint32_t s, cached_value&& value, time_point now);
   void withdraw(std::uint32_t s, wire::broadcast&& m, time_point now);
   void hold(std::uint32_t s, cached_value&& value, time_point now);
@@ -249,39 +214,20 @@ class coordinator_state {
   random_sequence random_;
   std::uint64_t epoch_;
   time_point began_;
-  std::unordered_map<link_id, std::unique_ptr<peer>> peers_;
-  peer* last_peer_ = nullptr;
-  std::vector<link_id> dirty_;
-  std::uint32_t strangers_ = 0;
-
+  peer_table peers_;
   job_table jobs_;
   type_table types_;
-  worker_table workers_;
-  worker_classes classes_;
-  session_table sessions_;
   ready_queue ready_{jobs_, types_};
-  job_list alone_;
-  timer_wheel<job, &job::timer> timers_;
+  worker_table workers_;
+  session_table sessions_;
 
   std::uint64_t turn_ = 0;
-  std::uint64_t worker_number_ = 0;
   std::string process_end_;  ///< how the last process of a launcher ended, where no worker has joined since
-  std::uint64_t held_bytes_ = 0;
-  std::uint64_t result_bytes_ = 0;
-  std::uint64_t broadcast_bytes_ = 0;
   memory_use measured_;
-  std::uint64_t open_jobs_ = 0;  ///< accepted and not finished
-  std::uint64_t pausing_ = 0;
-  std::uint64_t blocked_ = 0;
-  std::uint32_t idle_workers_ = 0;
-  std::uint64_t backlog_ = 0;
-  std::uint32_t recalls_ = 0;  ///< asked for and not answered
-  std::uint64_t succeeded_ = 0, failed_ = 0, cancelled_ = 0, placed_again_ = 0, fenced_ = 0;
 
   time_point next_scan_;
   time_point recall_at_ = never;
   time_point acks_at_ = never;  ///< when acknowledgements are sent even alone
-  std::uint64_t acting_ = 1;    ///< counts the calls of `take_actions`
   bool draining_ = false;
   bool stopped_ = false;
   time_point drain_until_ = never;
@@ -292,6 +238,7 @@ class coordinator_state {
 DTASK_END
 
 #ifndef DTASK_SEPARATE_COMPILATION
+#include "dtask/control/impl/coordinator_broadcasts.ipp"
 #include "dtask/control/impl/coordinator_check.ipp"
 #include "dtask/control/impl/coordinator_jobs.ipp"
 #include "dtask/control/impl/coordinator_links.ipp"

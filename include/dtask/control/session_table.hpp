@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "dtask/base/config.hpp"
@@ -11,6 +13,8 @@
 #include "dtask/control/action.hpp"
 #include "dtask/control/broadcast_cache.hpp"
 #include "dtask/control/job_table.hpp"
+#include "dtask/control/options.hpp"
+#include "dtask/control/ready_queue.hpp"
 #include "dtask/control/slab.hpp"
 #include "dtask/control/type_table.hpp"
 #include "dtask/wire/row.hpp"
@@ -63,7 +67,69 @@ struct session_record {
   std::uint64_t receiving = 0;  ///< number of the broadcast that is on its way in, 0: none
 };
 
-using session_table = slab<session_record>;
+/// The coordinator's client sessions: their calls, lanes, results and broadcasts, and every sum over them.
+///
+/// Invariants, which `check` looks for: a session finds each of its jobs by its call; arguments, results and broadcasts
+/// are counted once, per session and over all; the lanes of a session with `session_bytes` of results that it has not
+/// taken have no turn, and of the others exactly those with jobs have one. Sends nothing: links are the peers' matter.
+class session_table : public slab<session_record> {
+ public:
+  /// All references have to outlive the table. `first` as for `slab`.
+  session_table(const coordinator_options& options, job_table& jobs, ready_queue& ready,
+                std::uint32_t first = 0) noexcept
+      : slab(first), options_(options), jobs_(jobs), ready_(ready) {}
+
+  /// A session with a lane for each of its types, which are acquired for it.
+  std::uint32_t insert(std::string label, std::vector<std::uint16_t> types);
+  void attach(std::uint32_t s, link_id link) noexcept;
+  void detach(std::uint32_t s, time_point now) noexcept;
+  /// It is over: its bytes are counted no more and its calls forgotten. Returns the jobs, which still name it; once
+  /// none does, `erase` follows.
+  std::vector<std::uint32_t> close(std::uint32_t s);
+
+  /// The job of this call, or `none`.
+  std::uint32_t job_of(std::uint32_t s, std::uint64_t call) const noexcept;
+  /// The job, whose call and cost are set, is one of the session's.
+  void add(std::uint32_t s, std::uint32_t j);
+  /// The job is no longer its session's, to which its cost is owed as credit; the value that it held counts no more.
+  void remove(std::uint32_t j);
+  /// The value that the job holds waits for its client.
+  void hold_result(std::uint32_t j);
+
+  /// The job waits for a broadcast, or does so no more.
+  void block(std::uint32_t j) noexcept;
+  void unblock(std::uint32_t j) noexcept;
+  /// The job waits in its lane, at its front or back, or does so no more.
+  void queue(std::uint32_t j, bool front);
+  void leave_queue(std::uint32_t j);
+
+  /// Bytes of a broadcast that begins to arrive, or of one that comes to nothing.
+  void reserve_broadcast(std::uint64_t bytes) noexcept { broadcast_bytes_ += bytes; }
+  void free_broadcast(std::uint64_t bytes) noexcept { broadcast_bytes_ -= bytes; }
+  /// A verified value, its bytes reserved, or the mark of one that was withdrawn; what it replaces is freed.
+  void hold_broadcast(std::uint32_t s, cached_value&& value);
+
+  /// Cost of all jobs of sessions.
+  std::uint64_t held_bytes() const noexcept { return held_bytes_; }
+  /// Values that no client has acknowledged.
+  std::uint64_t result_bytes() const noexcept { return result_bytes_; }
+  /// Broadcasts that are held or arriving.
+  std::uint64_t broadcast_bytes() const noexcept { return broadcast_bytes_; }
+
+  /// The first violation in words, or an empty string. Between events. O(sessions and jobs). `arriving`: bytes of the
+  /// broadcasts on their way in; nothing where nobody keeps books of them any more.
+  std::string check(std::optional<std::uint64_t> arriving) const;
+
+ private:
+  void limit_results(std::uint32_t s);
+
+  const coordinator_options& options_;
+  job_table& jobs_;
+  ready_queue& ready_;
+  std::uint64_t held_bytes_ = 0;
+  std::uint64_t result_bytes_ = 0;
+  std::uint64_t broadcast_bytes_ = 0;
+};
 
 }  // namespace control
 DTASK_END

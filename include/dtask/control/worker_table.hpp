@@ -14,8 +14,10 @@
 #include "dtask/control/action.hpp"
 #include "dtask/control/job_table.hpp"
 #include "dtask/control/lease.hpp"
+#include "dtask/control/options.hpp"
 #include "dtask/control/slab.hpp"
 #include "dtask/control/speed.hpp"
+#include "dtask/control/type_table.hpp"
 #include "dtask/wire/row.hpp"
 
 DTASK_BEGIN
@@ -71,7 +73,6 @@ struct worker_record {
   served_session* serving(std::uint64_t session) noexcept;
 };
 
-using worker_table = slab<worker_record>;
 using load_list = slot_list<worker_record, &worker_record::load>;
 
 /// Workers that registered the same types, ordered by load: the least loaded is found in O(1). Loads are counted in
@@ -88,7 +89,7 @@ class worker_class {
   std::uint32_t least(std::uint16_t& level) const noexcept;
   /// Puts the worker where its load belongs, or takes it out (`level` 0xffff). It goes to the end of its list, so
   /// equals take turns.
-  void place(worker_table& workers, std::uint32_t w, std::uint16_t level) noexcept;
+  void place(slab<worker_record>& workers, std::uint32_t w, std::uint16_t level) noexcept;
 
  private:
   std::array<load_list, 256> lists_{};
@@ -105,6 +106,84 @@ class worker_classes {
 
  private:
   wire::row<std::unique_ptr<worker_class>> kinds_;  // few, and looked through only when a worker comes or its kind ends
+};
+
+/// The coordinator's workers: their leases, the attempts that each holds, which of them take a type of jobs, and every
+/// sum over them.
+///
+/// Invariants, which `check` looks for: an attempt is in the list of the worker that its job names, and in no other; a
+/// worker holds at most one job per slot of those that may not run twice; one with a job that must run alone holds no
+/// other; one that is gone holds nothing, and its record stays while a result names it. Sends nothing: links are the
+/// peers' matter.
+class worker_table : public slab<worker_record> {
+ public:
+  /// All references have to outlive the table. `first` as for `slab`.
+  worker_table(const coordinator_options& options, job_table& jobs, type_table& types, std::uint32_t first = 0) noexcept
+      : slab(first), options_(options), jobs_(jobs), types_(types) {}
+  void erase(std::uint32_t) = delete;
+
+  /// A worker that says hello: named, and without slots, types or link so far.
+  std::uint32_t insert(const std::string& host, const std::string& name);
+  /// The types that it registered, each acquired for it, and their positions in its hello, sorted.
+  void enrol(std::uint32_t w, std::vector<std::pair<std::uint16_t, std::uint32_t>> positions);
+  /// From now on it counts among the workers of this type, which is one of its own.
+  void offer(std::uint32_t w, std::uint16_t type);
+  /// No more jobs for it; it is not counted among the workers of its types any more. False where that was so before.
+  bool stop_offering(std::uint32_t w);
+  /// Its types and broadcasts are let go, and its record, unless results name it. It holds no attempt any more.
+  void retire(std::uint32_t w);
+  /// A finished job's result names the worker, or does not any more.
+  void keep_name(std::uint32_t w) noexcept { ++(*this)[w].named_by; }
+  void drop_name(std::uint32_t w);
+
+  /// Its link; `reload` is due once it takes jobs.
+  void attach(std::uint32_t w, link_id link, time_point now);
+  void detach(std::uint32_t w, time_point now);
+  /// A sign of life; true where it had been suspect.
+  bool hear(std::uint32_t w, time_point now) {
+    const bool back = (*this)[w].held.state == lease_state::suspect;
+    (*this)[w].held.hear(now);
+    if (back) reload(w);
+    return back;
+  }
+  /// True where silence has changed the state of its lease.
+  bool advance(std::uint32_t w, time_point now);
+  void set_slots(std::uint32_t w, std::uint32_t usable, std::uint32_t lost);
+
+  /// A new attempt of the job, which no worker holds.
+  void take(std::uint32_t w, std::uint32_t j, time_point now);
+  /// Its attempt runs.
+  void start_attempt(std::uint32_t j);
+  /// Takes the attempt off its worker, if there is one. The job still names it.
+  void end_attempt(std::uint32_t j);
+  /// The worker gets nothing but this job, which must run alone.
+  void reserve(std::uint32_t w, std::uint32_t j);
+  void unreserve(std::uint32_t j);
+
+  /// Brings a worker's place in its class, and the sums over all workers, up to date. After every change of its jobs,
+  /// slots or lease.
+  void reload(std::uint32_t w);
+
+  /// Workers that take jobs and have a free slot.
+  std::uint32_t idle() const noexcept { return idle_; }
+  /// Jobs beyond the usable slots of the workers that hold them.
+  std::uint64_t backlog() const noexcept { return backlog_; }
+  worker_status describe(std::uint32_t w, time_point now) const;
+
+  /// The first violation in words, or an empty string. Between events. O(workers and attempts).
+  std::string check() const;
+
+ private:
+  /// How many jobs a worker may hold: one per slot, and `prefetch_time` worth of work in advance.
+  std::uint32_t window(const worker_record& r) const noexcept;
+
+  const coordinator_options& options_;
+  job_table& jobs_;
+  type_table& types_;
+  worker_classes classes_;
+  std::uint64_t number_ = 0;
+  std::uint32_t idle_ = 0;
+  std::uint64_t backlog_ = 0;
 };
 
 }  // namespace control

@@ -11,9 +11,9 @@ MUTANTS = [
     dict(name="queue_cap",
          rule="Queues are capped in bytes",
          file="coordinator_jobs.ipp",
-         original="held_bytes_ + cost > options_.queue_bytes",
+         original="sessions_.held_bytes() + cost > options_.queue_bytes",
          mutant="false",
-         at="held_bytes_ + cost > options_.queue_bytes ||"),
+         at="sessions_.held_bytes() + cost > options_.queue_bytes ||"),
     dict(name="broadcasts_first",
          rule="A job starts only where all broadcasts that its client made before submitting it are held",
          file="coordinator_jobs.ipp",
@@ -75,9 +75,9 @@ MUTANTS = [
     dict(name="deadline",
          rule="A job ends at its deadline",
          file="coordinator_jobs.ipp",
-         original="std::min(jobs_[j].deadline, jobs_[j].wake)",
-         mutant="jobs_[j].wake",
-         at="time_point at = std::min(jobs_[j].deadline, jobs_[j].wake);"),
+         original="now >= r.deadline",
+         mutant="r.deadline != never && now >= deadline_after(r.deadline, std::chrono::seconds(30))",
+         at="if (now >= r.deadline) {"),
 ]
 
 

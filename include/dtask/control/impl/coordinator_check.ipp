@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 // Bodies of coordinator_state: what must hold between events. Included by coordinator_state.hpp only.
+#include <optional>
 #include <set>
 #include <string>
 
@@ -8,78 +9,27 @@ DTASK_BEGIN
 namespace control {
 
 DTASK_INLINE std::string coordinator_state::check() const {
-  const auto at = [&](std::uint32_t j) {
-    return " (job " + std::to_string(jobs_.id(j)) + ", phase " + std::to_string(static_cast<int>(jobs_[j].phase)) + ")";
-  };
-  const auto at_link = [&](link_id link) {
-    const auto found = peers_.find(link);
-    return found == peers_.end() ? nullptr : found->second.get();
-  };
-  std::uint64_t open = 0, pausing = 0, blocked = 0, queued = 0, alone = 0, live = 0, held = 0;
-  std::uint32_t recalled = 0;
+  if (std::string bad = jobs_.check(); !bad.empty()) return bad;
+  if (std::string bad = peers_.check(); !bad.empty()) return bad;
+  if (std::string bad = workers_.check(); !bad.empty()) return bad;
+  const auto at = [&](std::uint32_t j) { return jobs_.name(j); };
   for (std::uint32_t j = 0; j < jobs_.bound(); ++j) {
     if (!jobs_.live(j)) continue;
     const job& r = jobs_[j];
-    if (r.phase == job_phase::accepted) return "a job is nowhere" + at(j);
-    if (r.phase != job_phase::finished) {
-      ++open;
-      if (r.session == none) return "an open job has no session" + at(j);
-      if (!r.attempt_live && r.phase == job_phase::placed) return "a placed job has no worker" + at(j);
-      if (r.attempt_live && r.phase != job_phase::placed) return "a job waits while a worker holds it" + at(j);
-      if (r.deadline != never && r.timer.bucket == 0xffff) return "an open job with a deadline has no timer" + at(j);
-    } else {
-      if (r.timer.bucket != 0xffff) return "a finished job has a timer" + at(j);
-      if (r.accepted && !r.attempt_live) return "a record is kept for nothing" + at(j);
-      if (!r.answered && (!r.rarely || r.rarely->why.code == errc::ok))
-        return "a finished job has neither a value nor a cause" + at(j);
-    }
-    if (r.session != none) {
-      if (!sessions_.live(r.session)) return "a job of a session that is gone" + at(j);
-      held += r.cost;
-      if (job_of(sessions_[r.session], r.call) != j) return "a session does not find its job" + at(j);
-    }
     if (r.rarely && r.rarely->answer) {
-      const peer* const from = r.attempt_live ? at_link(workers_[r.worker].link) : nullptr;
+      const peer* const from = r.attempt_live ? peers_.find(workers_[r.worker].link) : nullptr;
       bool comes = false;
       if (from != nullptr)
         for (const incoming& i : from->in) comes = comes || i.from == r.rarely->answer;
       if (!comes) return "a job waits for a result that does not come" + at(j);
     }
-    pausing += r.phase == job_phase::pausing;
-    blocked += r.phase == job_phase::blocked;
-    queued += r.phase == job_phase::queued;
-    alone += r.phase == job_phase::alone;
-    live += r.attempt_live;
-    recalled += r.recalled;
-    if (r.attempt_live && (!workers_.live(r.worker) || workers_[r.worker].gone))
-      return "a lease on a worker that is gone" + at(j);
   }
-  if (open != open_jobs_) return "open jobs: counted " + std::to_string(open_jobs_) + ", found " + std::to_string(open);
-  if (pausing != pausing_ || blocked != blocked_ || queued != ready_.size() || alone != alone_.size())
-    return "the sums of waiting jobs are wrong";
-  if (held != held_bytes_)
-    return "held bytes: counted " + std::to_string(held_bytes_) + ", found " + std::to_string(held);
-  if (recalled != recalls_)
-    return "recalls: counted " + std::to_string(recalls_) + ", found " + std::to_string(recalled);
-  std::uint64_t leases = 0, backlog = 0;
-  std::uint32_t idle = 0;
   for (std::uint32_t w = 0; w < workers_.bound(); ++w) {
     if (!workers_.live(w)) continue;
     const worker_record& r = workers_[w];
-    if (r.gone && (!r.jobs.empty() || r.named_by == 0)) return "a worker that is gone is kept for nothing: " + r.label;
-    std::uint32_t running = 0, once = 0;
-    for (std::uint32_t j = r.jobs.front(); j != none; j = job_list::next(jobs_, j)) {
-      if (jobs_[j].worker != w || !jobs_[j].attempt_live) return "a worker's list holds a job that is not its" + at(j);
-      running += jobs_[j].started;
-      once += jobs_[j].effect_class == effect::at_most_once;
-    }
-    if (running != r.running) return "running jobs of " + r.label + " are miscounted";
-    if (once > r.slots) return "jobs that may not run twice were prefetched to " + r.label;
-    if (r.reserved_for != none && r.jobs.size() > 1 && jobs_[r.reserved_for].phase == job_phase::placed)
-      return "a job that must be alone has company on " + r.label;
     std::set<std::uint64_t> sending;
     std::string stale;
-    if (const peer* const p = r.link == 0 ? nullptr : at_link(r.link))
+    if (const peer* const p = r.link == 0 ? nullptr : peers_.find(r.link))
       p->out.each([&](std::uint64_t job, std::uint64_t session) {
         const std::uint32_t j = job == 0 ? none : jobs_.find(job);
         if (session != 0 ? sessions_.find(session) == none
@@ -88,41 +38,9 @@ DTASK_INLINE std::string coordinator_state::check() const {
           stale = "something is still being sent to " + r.label + " that it has no use for";
       });
     if (!stale.empty()) return stale;
-    leases += r.jobs.size();
-    backlog += r.backlog;
-    idle += r.idle ? 1U : 0U;
   }
-  if (leases != live) return "leases: " + std::to_string(leases) + " in lists, " + std::to_string(live) + " in records";
-  if (backlog != backlog_ || idle != idle_workers_) return "the sums over the workers are wrong";
-  std::uint64_t values = 0, results = 0;
-  for (std::uint32_t s = 0; s < sessions_.bound(); ++s) {
-    if (!sessions_.live(s)) continue;
-    const session_record& r = sessions_[s];
-    values += r.broadcasts.bytes();
-    std::uint64_t untaken = 0;
-    for (const std::uint32_t j : r.by_call.jobs())
-      if (jobs_[j].phase == job_phase::finished && jobs_[j].answered) untaken += jobs_[j].held.size();
-    if (untaken != r.results)
-      return "results of " + r.label + ": counted " + std::to_string(r.results) + ", found " + std::to_string(untaken);
-    for (std::size_t i = 0; i < r.types.size(); ++i) {
-      const lane& each = r.lanes[i];
-      if (each.suspended != (untaken >= options_.session_bytes))
-        return "a lane of " + r.label + " waits for nothing, or does not wait";
-      if ((each.next != nullptr) != (!each.suspended && !each.jobs.empty()))
-        return "a lane of " + r.label + " has a turn without jobs, or none with jobs";
-    }
-    results += untaken;
-  }
-  if (results != result_bytes_) return "the sum of the results is wrong";
-  std::uint64_t arriving = 0;
-  for (const auto& [link, p] : peers_)
-    for (const incoming& i : p->in)
-      if (i.what == payload_of::broadcast) arriving += i.from->held.size();
   // One that has stopped keeps no books of the links that it still has to see closed.
-  if (!stopped_ && values + arriving != broadcast_bytes_)
-    return "broadcast bytes: counted " + std::to_string(broadcast_bytes_) + ", found " + std::to_string(values) +
-           " held and " + std::to_string(arriving) + " on their way";
-  return {};
+  return sessions_.check(stopped_ ? std::nullopt : std::optional(peers_.arriving_broadcasts()));
 }
 
 }  // namespace control

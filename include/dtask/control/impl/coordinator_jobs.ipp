@@ -8,7 +8,7 @@ DTASK_BEGIN
 namespace control {
 
 DTASK_INLINE void coordinator_state::on(peer& p, wire::submit&& m, time_point now) {
-  if (p.role != kind::client) return violation(p, "a submit, without being a client");
+  if (p.role != peer_role::client) return violation(p, "a submit, without being a client");
   const std::uint32_t s = p.index;
   session_record& r = sessions_[s];
   const auto position = static_cast<std::uint32_t>(m.call);
@@ -25,7 +25,7 @@ DTASK_INLINE void coordinator_state::on(peer& p, wire::submit&& m, time_point no
   const auto answer = [&](errc code, std::string text, std::string remedy) {
     // Without a record: nothing to acknowledge, and the credit goes straight back.
     r.owed_credit += cost;
-    touch(p);
+    peers_.touch(p);
     wire::result end;
     end.call = m.call;
     end.why = {code, {}, std::move(text), "coordinator", std::move(remedy)};
@@ -44,12 +44,12 @@ DTASK_INLINE void coordinator_state::on(peer& p, wire::submit&& m, time_point no
   // Answered at the end, since until then there is nobody else to send it to.
   if (draining_) return r.turned_away.push_back(m.call);
   // A position costs memory in the session's index, so it has the limit of the jobs.
-  if (jobs_.size() >= options_.max_jobs || position >= options_.max_jobs || held_bytes_ + cost > options_.queue_bytes ||
-      r.held + cost > options_.session_bytes)
+  if (jobs_.size() >= options_.max_jobs || position >= options_.max_jobs ||
+      sessions_.held_bytes() + cost > options_.queue_bytes || r.held + cost > options_.session_bytes)
     return answer(errc::overloaded,
                   "the queue is full: " + std::to_string(jobs_.size()) + " of " + std::to_string(options_.max_jobs) +
                       " jobs (this is call " + std::to_string(std::uint64_t{position} + 1) + " of its client), " +
-                      std::to_string(held_bytes_) + " of " + std::to_string(options_.queue_bytes) + " bytes",
+                      std::to_string(sessions_.held_bytes()) + " of " + std::to_string(options_.queue_bytes) + " bytes",
                   "try again later, or raise the coordinator's --queue-bytes and --max-jobs (queue_bytes, max_jobs)");
   const std::uint32_t j = jobs_.insert();
   job& made = jobs_[j];
@@ -57,7 +57,6 @@ DTASK_INLINE void coordinator_state::on(peer& p, wire::submit&& m, time_point no
   made.watch = m.watch;
   made.type = r.types[m.job];
   made.position = static_cast<std::uint16_t>(m.job);
-  made.session = s;
   made.attempts = m.attempts;
   made.broadcasts = static_cast<std::uint32_t>(m.broadcasts);
   made.no_worker_ms = packed_retry::pack(m.no_worker_after);
@@ -79,24 +78,18 @@ DTASK_INLINE void coordinator_state::on(peer& p, wire::submit&& m, time_point no
   } else {
     made.held.put(std::move(m.arguments.whole));
   }
-  r.by_call.set(position, j);
-  ++r.jobs;
-  r.held += cost;
-  held_bytes_ += cost;
-  ++open_jobs_;
+  sessions_.add(s, j);
   if (made.broadcasts > r.broadcasts.settled()) {
-    made.phase = job_phase::blocked;
-    r.blocked.push_back(jobs_, j);
-    ++blocked_;
-    arm(j);
+    sessions_.block(j);
+    jobs_.arm(j);
     return;
   }
   enqueue(j, false, now);
 }
 
 DTASK_INLINE void coordinator_state::on(peer& p, wire::cancel&& m, time_point now) {
-  if (p.role != kind::client) return violation(p, "a cancel, without being a client");
-  const std::uint32_t j = job_of(sessions_[p.index], m.call);
+  if (p.role != peer_role::client) return violation(p, "a cancel, without being a client");
+  const std::uint32_t j = sessions_.job_of(p.index, m.call);
   if (j != none) return withdraw(j, now);
   if (std::erase(sessions_[p.index].turned_away, m.call) == 0) return;
   wire::result end;
@@ -106,9 +99,9 @@ DTASK_INLINE void coordinator_state::on(peer& p, wire::cancel&& m, time_point no
 }
 
 DTASK_INLINE void coordinator_state::on(peer& p, wire::acknowledge&& m, time_point) {
-  if (p.role != kind::client) return violation(p, "an acknowledge, without being a client");
+  if (p.role != peer_role::client) return violation(p, "an acknowledge, without being a client");
   for (const std::uint64_t call : m.calls) {
-    const std::uint32_t j = job_of(sessions_[p.index], call);
+    const std::uint32_t j = sessions_.job_of(p.index, call);
     if (j != none && jobs_[j].phase == job_phase::finished) release_from_session(j);
   }
 }
@@ -123,23 +116,12 @@ DTASK_INLINE void coordinator_state::enqueue(std::uint32_t j, bool front, time_p
     r.wake = never;
   }
   if (r.by_itself) {
-    r.phase = job_phase::alone;
-    alone_.push_back(jobs_, j);
+    jobs_.queue_alone(j);
   } else {
-    r.phase = job_phase::queued;
-    session_record& s = sessions_[r.session];
-    if (front)
-      ready_.push_front(s.lanes[r.position], j);
-    else
-      ready_.push_back(s.lanes[r.position], j);
+    sessions_.queue(j, front);
   }
-  arm(j);
+  jobs_.arm(j);
   report_state(j, wire::job_state::queued);
-}
-
-DTASK_INLINE void coordinator_state::arm(std::uint32_t j) {
-  const time_point at = std::min(jobs_[j].deadline, jobs_[j].wake);
-  timers_.arm(jobs_, j, at);
 }
 
 /// Takes a job out of whatever it waits in.
@@ -147,25 +129,22 @@ DTASK_INLINE void coordinator_state::leave(std::uint32_t j) {
   job& r = jobs_[j];
   switch (r.phase) {
     case job_phase::blocked:
-      sessions_[r.session].blocked.erase(jobs_, j);
-      --blocked_;
+      sessions_.unblock(j);
       break;
     case job_phase::queued:
-      ready_.erase(sessions_[r.session].lanes[r.position], j);
+      sessions_.leave_queue(j);
       break;
     case job_phase::alone:
-      unreserve(j);
-      alone_.erase(jobs_, j);
+      workers_.unreserve(j);
+      jobs_.leave_alone(j);
       break;
     case job_phase::pausing:
-      --pausing_;
-      break;
     case job_phase::accepted:
     case job_phase::placed:
     case job_phase::finished:
       break;
   }
-  r.phase = job_phase::accepted;
+  jobs_.enter(j, job_phase::accepted);
   r.wake = never;
 }
 
@@ -204,7 +183,7 @@ DTASK_INLINE void coordinator_state::expired(std::uint32_t j, time_point now) {
                   now);
   }
   if (now >= r.wake) r.wake = never;
-  arm(j);
+  jobs_.arm(j);
 }
 
 /// Why there is no worker at all, as far as it is known.
@@ -218,9 +197,7 @@ DTASK_INLINE void coordinator_state::finish(std::uint32_t j, wire::failure why, 
   job& r = jobs_[j];
   leave(j);
   if (why.place.empty()) why.place = place_of(j);
-  (why.code == errc::cancelled ? cancelled_ : failed_) += 1;
-  r.rare().why = std::move(why);
-  r.answered = false;
+  jobs_.fail(j, std::move(why));
   forget_arguments(j, now);
   drop_answer(j);
   r.held.clear();
@@ -229,37 +206,17 @@ DTASK_INLINE void coordinator_state::finish(std::uint32_t j, wire::failure why, 
 
 /// The one end of a job whose value has just been put into `held`, its arguments being gone.
 DTASK_INLINE void coordinator_state::succeed(std::uint32_t j, time_point now) {
-  job& r = jobs_[j];
   leave(j);
-  ++succeeded_;
-  r.answered = true;
-  end_attempt(j);
-  const std::uint64_t size = r.held.size();
-  sessions_[r.session].results += size;
-  result_bytes_ += size;
-  limit_results(r.session);
+  jobs_.succeed(j);
+  workers_.end_attempt(j);
+  sessions_.hold_result(j);
   settled(j, now);
-}
-
-/// A client that does not take its results gets no more of them: its queued jobs wait.
-DTASK_INLINE void coordinator_state::limit_results(std::uint32_t s) {
-  session_record& r = sessions_[s];
-  const bool suspend = r.results >= options_.session_bytes;
-  if (std::exchange(r.suspended, suspend) == suspend) return;
-  for (std::size_t i = 0; i < r.types.size(); ++i) {
-    if (suspend)
-      ready_.suspend(r.lanes[i]);
-    else
-      ready_.resume(r.lanes[i]);
-  }
 }
 
 DTASK_INLINE void coordinator_state::settled(std::uint32_t j, time_point) {
   job& r = jobs_[j];
-  r.phase = job_phase::finished;
-  timers_.disarm(jobs_, j);
-  --open_jobs_;
-  if (r.worker != none) ++workers_[r.worker].named_by;
+  jobs_.settle(j);
+  if (r.worker != none) workers_.keep_name(r.worker);
   if (r.session == none)
     r.accepted = true;
   else
@@ -277,7 +234,7 @@ DTASK_INLINE void coordinator_state::forget_arguments(std::uint32_t j, time_poin
   const auto cut = w->out.remove(jobs_.id(j), {errc::cancelled, {}, "the job has ended", "coordinator", {}},
                                  [&](wire::message&& m) { emit(*w, std::move(m)); });
   if (cut == send_queue::removed::before_start) {
-    end_attempt(j);
+    workers_.end_attempt(j);
     r.worker = none;
     return;
   }
@@ -299,12 +256,10 @@ DTASK_INLINE void coordinator_state::retry(std::uint32_t j, wire::failure why, t
   job& r = jobs_[j];
   if (r.cancelled || !may_retry(why.code, r.effect_class, r.retry.retries, r.retry.on_exception, r.attempts))
     return finish(j, std::move(why), now);
-  ++placed_again_;
-  r.worker = none;
-  r.phase = job_phase::pausing;
-  ++pausing_;
+  jobs_.place_again(j);
+  jobs_.enter(j, job_phase::pausing);
   r.wake = deadline_after(now, r.retry.unpacked().pause_before(r.attempts + 1));
-  arm(j);
+  jobs_.arm(j);
   report_state(j, wire::job_state::queued);
 }
 
@@ -314,12 +269,12 @@ DTASK_INLINE void coordinator_state::drop_answer(std::uint32_t j) {
   job& r = jobs_[j];
   if (!r.rarely || !r.rarely->answer) return;
   if (r.session != none)
-    if (peer* const c = find(sessions_[r.session].link))
+    if (peer* const c = peers_.find(sessions_[r.session].link))
       c->out.remove(jobs_.id(j), {errc::worker_lost, {}, "the result was cut short", "coordinator", {}},
                     [&](wire::message&& m) { emit(*c, std::move(m)); });
   if (r.worker != none) {
     workers_[r.worker].owed_credit += std::exchange(r.rarely->answer->owed, 0);
-    if (peer* const w = worker_peer(r.worker)) touch(*w);
+    if (peer* const w = worker_peer(r.worker)) peers_.touch(*w);
   }
   r.rarely->answer.reset();
 }
@@ -338,14 +293,14 @@ DTASK_INLINE void coordinator_state::drop_value(std::uint32_t j) {
   const std::shared_ptr<stream>* const from = r.held.arriving();
   if (r.answered && r.worker != none && from != nullptr && (*from)->owed != 0) {
     workers_[r.worker].owed_credit += std::exchange((*from)->owed, 0);
-    if (peer* const w = worker_peer(r.worker)) touch(*w);
+    if (peer* const w = worker_peer(r.worker)) peers_.touch(*w);
   }
   r.held.clear();
 }
 
 DTASK_INLINE void coordinator_state::send_result(std::uint32_t j) {
   job& r = jobs_[j];
-  peer* const c = find(sessions_[r.session].link);
+  peer* const c = peers_.find(sessions_[r.session].link);
   if (c == nullptr) {  // sent when the session is resumed
     if (r.rarely) r.rarely->answer.reset();
     return;
@@ -366,7 +321,7 @@ DTASK_INLINE void coordinator_state::send_result(std::uint32_t j) {
   }
   if (r.rarely && r.rarely->answer) {  // it has been on its way since its first chunk
     r.rarely->answer.reset();
-    touch(*c);
+    peers_.touch(*c);
     return;
   }
   if (!r.held.is_large(send_queue::small)) {
@@ -375,27 +330,16 @@ DTASK_INLINE void coordinator_state::send_result(std::uint32_t j) {
     return;
   }
   c->out.push(std::move(end), r.held.as_stream(), jobs_.id(j));
-  touch(*c);
+  peers_.touch(*c);
 }
 
 /// The client has the result, or is gone.
 DTASK_INLINE void coordinator_state::release_from_session(std::uint32_t j) {
   job& r = jobs_[j];
   if (r.session != none) {
-    session_record& s = sessions_[r.session];
-    s.by_call.set(static_cast<std::uint32_t>(r.call), none);
-    --s.jobs;
-    s.held -= r.cost;
-    s.owed_credit += r.cost;
-    held_bytes_ -= r.cost;
-    if (r.phase == job_phase::finished && r.answered) {
-      const std::uint64_t size = r.held.size();
-      s.results -= size;
-      result_bytes_ -= size;
-      limit_results(r.session);
-    }
-    if (peer* const c = find(s.link)) touch(*c);
-    r.session = none;
+    const link_id link = sessions_[r.session].link;
+    sessions_.remove(j);
+    if (peer* const c = peers_.find(link)) peers_.touch(*c);
   }
   if (r.phase != job_phase::finished) return;
   r.accepted = true;
@@ -406,17 +350,14 @@ DTASK_INLINE void coordinator_state::release_from_session(std::uint32_t j) {
 DTASK_INLINE void coordinator_state::reclaim(std::uint32_t j) {
   job& r = jobs_[j];
   if (r.phase != job_phase::finished || !r.accepted || r.attempt_live) return;
-  if (r.worker != none) {
-    worker_record& w = workers_[r.worker];
-    if (--w.named_by == 0 && w.gone) workers_.erase(r.worker);
-  }
+  if (r.worker != none) workers_.drop_name(r.worker);
   jobs_.erase(j);
 }
 
 DTASK_INLINE void coordinator_state::report_state(std::uint32_t j, wire::job_state state) {
   const job& r = jobs_[j];
   if (!r.watch || r.session == none) return;
-  if (peer* const c = find(sessions_[r.session].link))
+  if (peer* const c = peers_.find(sessions_[r.session].link))
     emit(*c, wire::state{r.call, state, r.attempts + (state == wire::job_state::running ? 0U : 1U)});
 }
 
@@ -424,52 +365,6 @@ DTASK_INLINE std::string coordinator_state::place_of(std::uint32_t j) const {
   const job& r = jobs_[j];
   if (r.worker == none) return "coordinator";
   return workers_[r.worker].label + ", attempt " + std::to_string(std::max(r.attempts, 1U));
-}
-
-DTASK_INLINE void coordinator_state::mismatch(std::uint32_t j, std::uint32_t rival, time_point now) {
-  const type_record& mine = types_[jobs_[j].type];
-  const type_record& theirs = types_[rival];
-  finish(j,
-         {errc::schema_mismatch,
-          {},
-          "'" + mine.name + "' is " + mine.signature + " in client " + sessions_[jobs_[j].session].label + " and " +
-              theirs.signature + " in worker " + theirs.worker_label,
-          "coordinator",
-          "build both from the same job types, or give the changed job a new version"},
-         now);
-}
-
-/// The jobs of a type that wait for a worker.
-DTASK_INLINE std::vector<std::uint32_t> coordinator_state::waiting_jobs(std::uint16_t t) const {
-  std::vector<std::uint32_t> out;
-  // Not along the type's ring: lanes that are suspended are out of it.
-  for (std::uint32_t s = 0; s < sessions_.bound(); ++s) {
-    if (!sessions_.live(s)) continue;
-    for (std::size_t i = 0; i < sessions_[s].types.size(); ++i) {
-      const lane& each = sessions_[s].lanes[i];
-      for (std::uint32_t j = each.type == t ? each.jobs.front() : none; j != none; j = job_list::next(jobs_, j))
-        out.push_back(j);
-    }
-  }
-  for (std::uint32_t j = alone_.front(); j != none; j = job_list::next(jobs_, j))
-    if (jobs_[j].type == t) out.push_back(j);
-  return out;
-}
-
-/// The last worker of a type has gone, or one with the same name and another schema has come: those that wait are told,
-/// or wait for a stated time.
-DTASK_INLINE void coordinator_state::type_without_workers(std::uint16_t t, time_point now) {
-  if (types_[t].workers != 0) return;
-  const std::uint32_t rival = types_.rival(t);
-  for (const std::uint32_t j : waiting_jobs(t)) {
-    if (rival != none) {
-      mismatch(j, rival, now);
-      continue;
-    }
-    // Counted from now: a time that was set before there was a worker is void.
-    jobs_[j].wake = deadline_after(now, std::chrono::milliseconds(jobs_[j].no_worker_ms));
-    arm(j);
-  }
 }
 
 }  // namespace control

@@ -16,31 +16,15 @@ DTASK_INLINE coordinator_state::coordinator_state(const coordinator_options& opt
       epoch_(random_.next_key()),
       began_(now),
       // Ids of an earlier coordinator, which workers may still run jobs of, mean nothing here.
-      jobs_(static_cast<std::uint32_t>(epoch_ >> 32)),
-      workers_(static_cast<std::uint32_t>(epoch_ >> 24)),
-      sessions_(static_cast<std::uint32_t>(epoch_ >> 16)),
-      timers_(now),
+      jobs_(static_cast<std::uint32_t>(epoch_ >> 32), now),
+      workers_(options_, jobs_, types_, static_cast<std::uint32_t>(epoch_ >> 24)),
+      sessions_(options_, jobs_, ready_, static_cast<std::uint32_t>(epoch_ >> 16)),
       next_scan_(now + options.heartbeat / 4) {}
 
-DTASK_INLINE coordinator_state::peer* coordinator_state::find(link_id link) noexcept {
-  if (link == 0) return nullptr;
-  if (last_peer_ != nullptr && last_peer_->link == link) return last_peer_;
-  const auto found = peers_.find(link);
-  if (found == peers_.end()) return nullptr;
-  return last_peer_ = found->second.get();
-}
-
 DTASK_INLINE void coordinator_state::emit(peer& to, wire::message&& what) {
-  if (to.role == kind::closing) return;
+  if (to.role == peer_role::closing) return;
   actions_.emplace_back(std::in_place_type<send>, to.link, std::move(what));
-  to.sent_in = acting_;
-  if (!to.acks.empty()) touch(to);
-}
-
-DTASK_INLINE void coordinator_state::touch(peer& p) {
-  if (p.dirty) return;
-  p.dirty = true;
-  dirty_.push_back(p.link);
+  peers_.sent(to);
 }
 
 DTASK_INLINE void coordinator_state::say(log_level level, std::string_view event, std::string text) {
@@ -48,82 +32,64 @@ DTASK_INLINE void coordinator_state::say(log_level level, std::string_view event
 }
 
 DTASK_INLINE void coordinator_state::opened(link_id link, std::string address, bool trusted, time_point now) {
-  auto made = std::make_unique<peer>();
-  made->link = link;
-  made->address = std::move(address);
-  made->trusted = trusted;
-  made->opened = made->heard = now;
-  peer& p = *made;
-  peers_.emplace(link, std::move(made));
-  ++strangers_;
+  peer& p = peers_.insert(link, std::move(address), trusted, now);
   if (stopped_) return refuse(p, errc::closed, "the coordinator is shutting down");
-  if (peers_.size() > options_.max_links || strangers_ > options_.max_strangers)
+  if (peers_.size() > options_.max_links || peers_.strangers() > options_.max_strangers)
     return refuse(p, errc::overloaded,
                   "too many connections: max_links " + std::to_string(options_.max_links) + ", without a hello " +
                       std::to_string(options_.max_strangers));
 }
 
 DTASK_INLINE void coordinator_state::heard(link_id link, time_point now) {
-  if (peer* const p = find(link)) heard(*p, now);
+  if (peer* const p = peers_.find(link)) heard(*p, now);
 }
 
 DTASK_INLINE void coordinator_state::heard(peer& p, time_point now) {
   p.heard = now;
-  if (p.role != kind::worker) return;
-  worker_record& w = workers_[p.index];
-  const bool back = w.held.state == lease_state::suspect;
-  w.held.hear(now);
-  if (!back) return;
-  say(log_level::info, "worker_back", w.label);
-  reload(p.index);
+  if (p.role != peer_role::worker) return;
+  if (workers_.hear(p.index, now)) say(log_level::info, "worker_back", workers_[p.index].label);
 }
 
 DTASK_INLINE void coordinator_state::received(link_id link, wire::message&& what, time_point now) {
-  peer* const p = find(link);
-  if (p == nullptr || p->role == kind::closing) return;
+  peer* const p = peers_.find(link);
+  if (p == nullptr || p->role == peer_role::closing) return;
   heard(*p, now);
-  if (p->role == kind::stranger && what.get_if<wire::hello>() == nullptr)
+  if (p->role == peer_role::stranger && what.get_if<wire::hello>() == nullptr)
     return violation(*p, "something else before its hello");
   what.visit([&](auto& m) { on(*p, std::move(m), now); });
 }
 
 DTASK_INLINE void coordinator_state::closed(link_id link, const error& why, time_point now) {
-  const auto found = peers_.find(link);
-  if (found == peers_.end()) return;
-  const std::unique_ptr<peer> p = std::move(found->second);
-  peers_.erase(found);
-  last_peer_ = nullptr;
+  const std::unique_ptr<peer> p = peers_.take(link);
+  if (p == nullptr) return;
   switch (p->role) {
-    case kind::stranger:
-      --strangers_;
+    case peer_role::stranger:
       say(log_level::warning, "stranger_left", p->address + " without a hello: " + why.what());
       break;
-    case kind::client:
+    case peer_role::client:
       detach_session(p->index, *p, now);
       say(log_level::info, "client_detached", sessions_[p->index].label + ": " + why.what());
       break;
-    case kind::worker: {
-      worker_record& w = workers_[p->index];
-      w.link = 0;
-      w.held.detach(now);
+    case peer_role::worker: {
+      workers_.detach(p->index, now);
       for (const incoming& i : p->in) drop_arriving(i);
       p->out.clear([](std::uint64_t) {});
-      if (!w.process_end.empty()) return lose(p->index, std::string(w.process_end), true, now);
-      reload(p->index);
-      say(log_level::warning, "worker_detached", w.label + ": " + why.what());
+      if (worker_record& w = workers_[p->index]; !w.process_end.empty())
+        return lose(p->index, std::string(w.process_end), true, now);
+      say(log_level::warning, "worker_detached", workers_[p->index].label + ": " + why.what());
       break;
     }
-    case kind::observer:
-    case kind::closing:
+    case peer_role::observer:
+    case peer_role::closing:
       break;
   }
 }
 
 DTASK_INLINE void coordinator_state::unsent(link_id link, std::size_t bytes, time_point) {
-  peer* const p = find(link);
+  peer* const p = peers_.find(link);
   if (p == nullptr) return;
   p->out.set_unsent(bytes);
-  if (!p->out.empty()) touch(*p);
+  if (!p->out.empty()) peers_.touch(*p);
 }
 
 /// The last message of a link, and its end. What it was to us ends as for a broken link.
@@ -133,24 +99,23 @@ DTASK_INLINE void coordinator_state::refuse(peer& p, errc code, std::string text
 }
 
 DTASK_INLINE void coordinator_state::drop_link(peer& p, const error& why, bool at_once) {
-  if (p.role == kind::closing) return;
-  say(p.role == kind::stranger ? log_level::warning : log_level::info, p.role == kind::stranger ? "refused" : "closing",
-      why.what());
+  if (p.role == peer_role::closing) return;
+  say(p.role == peer_role::stranger ? log_level::warning : log_level::info,
+      p.role == peer_role::stranger ? "refused" : "closing", why.what());
   actions_.push_back(close_link{p.link, why, at_once});
   // What the link stood for is let go now; the driver's `closed` then only removes the entry.
-  const kind was = std::exchange(p.role, kind::closing);
-  if (was == kind::stranger) --strangers_;
+  peers_.set_role(p, peer_role::closing, p.index);
 }
 
 DTASK_INLINE void coordinator_state::violation(peer& p, std::string_view what) {
   const error why(errc::protocol_error, "the peer sent " + std::string(what), p.address,
                   "is it a dtask program of this version?");
-  const kind was = p.role;
+  const peer_role was = p.role;
   const std::uint32_t index = p.index;
   const time_point now = p.heard;
   emit(p, wire::refuse{why.code(), why.cause()});
-  if (was == kind::client) detach_session(index, p, now);
-  if (was == kind::worker) {
+  if (was == peer_role::client) detach_session(index, p, now);
+  if (was == peer_role::worker) {
     drop_link(p, why, false);
     return lose(index, why.what(), false, now);
   }
@@ -160,7 +125,7 @@ DTASK_INLINE void coordinator_state::violation(peer& p, std::string_view what) {
 // ---- hello ----
 
 DTASK_INLINE void coordinator_state::on(peer& p, wire::hello&& m, time_point now) {
-  if (p.role != kind::stranger) return violation(p, "a second hello");
+  if (p.role != peer_role::stranger) return violation(p, "a second hello");
   if (m.name.size() > max_peer_name) m.name.resize(max_peer_name);
   if (m.host.size() > max_peer_name) m.host.resize(max_peer_name);
   const std::string who = "'" + m.name + "' at " + m.host + " (" + p.address + ")";
@@ -173,17 +138,15 @@ DTASK_INLINE void coordinator_state::on(peer& p, wire::hello&& m, time_point now
     return refuse(p, errc::refused, who + " does not carry the cookie of this launcher");
   if (draining_ && m.session == 0 && m.role != wire::role::observer)
     return refuse(p, errc::closed, "the coordinator is shutting down");
-  --strangers_;
   switch (m.role) {
     case wire::role::client:
       return welcome_client(p, std::move(m), now);
     case wire::role::worker:
       return welcome_worker(p, std::move(m), now);
     case wire::role::observer:
-      p.role = kind::observer;
+      peers_.set_role(p, peer_role::observer, none);
       return send_welcome(p, m, 0, 0, false, 0, 0);
   }
-  ++strangers_;
   violation(p, "an unknown role");
 }
 
@@ -219,15 +182,12 @@ DTASK_INLINE void coordinator_state::welcome_client(peer& p, wire::hello&& m, ti
     const std::uint32_t s = sessions_.find(m.session);
     if (s != none && sessions_[s].key == m.key && sessions_[s].types.size() == m.jobs.size()) {
       session_record& r = sessions_[s];
-      if (peer* const old = find(r.link)) {  // the client gave its link up before we did
+      if (peer* const old = peers_.find(r.link)) {  // the client gave its link up before we did
         detach_session(s, *old, now);
         drop_link(*old, error(errc::closed, "the client came back on another connection", old->address), true);
       }
-      p.role = kind::client;
-      p.index = s;
-      r.link = p.link;
-      r.owed_credit = 0;
-      r.turned_away.clear();  // the client sends them again
+      peers_.set_role(p, peer_role::client, s);
+      sessions_.attach(s, p.link);
       send_welcome(p, m, sessions_.id(s), r.key, true,
                    options_.session_bytes > r.held ? options_.session_bytes - r.held : 0, options_.session_bytes);
       say(log_level::info, "client_resumed", r.label);
@@ -240,38 +200,29 @@ DTASK_INLINE void coordinator_state::welcome_client(peer& p, wire::hello&& m, ti
     const std::uint32_t id = types_.acquire(t);
     if (id == none) {
       for (const std::uint16_t taken : types) types_.release(taken);
-      ++strangers_;
       return refuse(p, errc::overloaded, "the coordinator knows too many job types already");
     }
     types.push_back(static_cast<std::uint16_t>(id));
   }
-  const std::uint32_t s = sessions_.insert();
+  const std::uint32_t s = sessions_.insert(label, std::move(types));
   session_record& r = sessions_[s];
-  r.link = p.link;
   r.key = random_.next_key();
-  r.label = label;
   r.turn = turn_;
-  r.lanes = std::make_unique<lane[]>(types.size());
-  for (std::size_t i = 0; i < types.size(); ++i) {
-    r.lanes[i].session = s;
-    r.lanes[i].type = types[i];
-  }
-  r.types = std::move(types);
-  p.role = kind::client;
-  p.index = s;
+  sessions_.attach(s, p.link);
+  peers_.set_role(p, peer_role::client, s);
   send_welcome(p, m, sessions_.id(s), r.key, false, options_.session_bytes, options_.session_bytes);
   say(log_level::info, "client_joined", label + " from " + p.address);
 }
 
 DTASK_INLINE void coordinator_state::on(peer& p, wire::goodbye&& m, time_point now) {
-  if (p.role == kind::client) {
+  if (p.role == peer_role::client) {
     const std::uint32_t s = p.index;
     say(log_level::info, "client_left", sessions_[s].label + (m.reason.empty() ? "" : ": " + m.reason));
     detach_session(s, p, now);  // what was still arriving is let go, as with a broken link
     drop_link(p, error(errc::closed, "the client said goodbye", p.address), false);
     return end_session(s, "its client left", now);
   }
-  if (p.role == kind::worker) {
+  if (p.role == peer_role::worker) {
     const std::uint32_t w = p.index;
     say(log_level::info, "worker_left", workers_[w].label + (m.reason.empty() ? "" : ": " + m.reason));
     drop_link(p, error(errc::closed, "the worker said goodbye", p.address), false);
@@ -306,9 +257,9 @@ DTASK_INLINE void coordinator_state::on(peer& p, wire::status_query&& m, time_po
 DTASK_INLINE void coordinator_state::on(peer& p, wire::chunk&& m, time_point now) {
   incoming* const at = p.in.find_if([&m](const incoming& i) { return i.transfer == m.transfer; });
   if (at == nullptr) {  // given up here; its sender has not heard of it yet
-    if (p.role == kind::worker) {
+    if (p.role == peer_role::worker) {
       workers_[p.index].owed_credit += m.data.size();
-      touch(p);
+      peers_.touch(p);
     }
     return;
   }
@@ -324,7 +275,7 @@ DTASK_INLINE void coordinator_state::on(peer& p, wire::chunk&& m, time_point now
   switch (what.what) {
     case payload_of::arguments:
       if (j != none && jobs_[j].attempt_live)
-        if (peer* const w = worker_peer(jobs_[j].worker)) touch(*w);
+        if (peer* const w = worker_peer(jobs_[j].worker)) peers_.touch(*w);
       break;
     case payload_of::result: {
       const bool mine =
@@ -333,21 +284,21 @@ DTASK_INLINE void coordinator_state::on(peer& p, wire::chunk&& m, time_point now
       if (complete) {
         p.acks.push_back(what.job);
         p.acks_due = true;
-        touch(p);
+        peers_.touch(p);
       }
       if (!wanted) {
         workers_[p.index].owed_credit += std::exchange(what.from->owed, 0);
         for (bytes& block : what.from->held.blocks) block = {};
-        touch(p);
+        peers_.touch(p);
         if (complete && mine && jobs_[j].phase == job_phase::finished) {
-          end_attempt(j);
+          workers_.end_attempt(j);
           reclaim(j);
         }
       } else if (complete) {
         jobs_[j].held.put(done.from);
         succeed(j, now);
-      } else if (peer* const c = find(sessions_[jobs_[j].session].link)) {
-        touch(*c);
+      } else if (peer* const c = peers_.find(sessions_[jobs_[j].session].link)) {
+        peers_.touch(*c);
       }
       break;
     }
@@ -377,12 +328,12 @@ DTASK_INLINE void coordinator_state::on(peer& p, wire::abort_transfer&& m, time_
       if (j == none || !jobs_[j].attempt_live || jobs_[j].fence != gone.fence || jobs_[j].worker != p.index) break;
       if (!wanted && jobs_[j].phase != job_phase::finished) break;  // another of its results is on its way
       p.acks.push_back(gone.job);
-      touch(p);
+      peers_.touch(p);
       answered(j, {errc::worker_lost, {}, "its worker took the result back", place_of(j), {}}, now);
       break;
     }
     case payload_of::broadcast:
-      broadcast_bytes_ -= gone.from->held.size();
+      sessions_.free_broadcast(gone.from->held.size());
       sessions_[p.index].receiving = 0;
       broadcast_failed(p.index, gone.value.number, errc::cancelled, "its client took it back", {}, now);
       break;

@@ -9,8 +9,8 @@ namespace control {
 
 /// Hands out queued jobs for as long as a worker has room for one, and there is room for their results.
 DTASK_INLINE void coordinator_state::place(time_point now) {
-  if (result_bytes_ >= options_.queue_bytes) return;
-  if (!alone_.empty()) place_alone(now);
+  if (sessions_.result_bytes() >= options_.queue_bytes) return;
+  if (!jobs_.alone().empty()) place_alone(now);
   while (ready_.size() != 0) {
     std::uint32_t best_job = none, best_worker = none;
     std::uint64_t best_turn = 0;
@@ -35,7 +35,7 @@ DTASK_INLINE void coordinator_state::place(time_point now) {
     sessions_[s].turn = ++turn_;
     dispatch(best_job, best_worker, now);
   }
-  if (idle_workers_ != 0 && backlog_ != 0) call_back(now);
+  if (workers_.idle() != 0 && workers_.backlog() != 0) call_back(now);
 }
 
 /// The least loaded worker that takes a job of this type now.
@@ -59,21 +59,14 @@ DTASK_INLINE void coordinator_state::dispatch(std::uint32_t j, std::uint32_t w, 
   peer& p = *worker_peer(w);
   // Its own limits may be below those of the client: a payload above them would end the link, and the next one.
   if (const error bad = wire::check_payload(r.held.blobs(), r.held.size(), p.out.limits())) {
-    if (std::exchange(to.reserved_for, to.reserved_for == j ? none : to.reserved_for) == j) reload(w);
+    workers_.unreserve(j);
     r.worker = none;
     return finish(
         j, {bad.code(), {}, "the arguments, for worker " + to.label + ": " + bad.cause(), "coordinator", bad.remedy()},
         now);
   }
-  if (to.jobs.empty()) to.pace.begin(now);
-  r.phase = job_phase::placed;
-  r.worker = w;
-  ++r.fence;
-  r.attempt_live = true;
-  r.started = r.stop_sent = r.recalled = false;
-  to.jobs.push_back(jobs_, j);
-  arm(j);
-  reload(w);
+  workers_.take(w, j, now);
+  jobs_.arm(j);
   if (sessions_[r.session].broadcasts.verified() != 0) serve(w, r.session);
   wire::run run;
   run.job = jobs_.id(j);
@@ -89,14 +82,14 @@ DTASK_INLINE void coordinator_state::dispatch(std::uint32_t j, std::uint32_t w, 
     const std::uint64_t id = run.job;
     p.out.push(std::move(run), from, id);
     r.held.put(from);
-    touch(p);
+    peers_.touch(p);
   } else {
     const std::size_t size = r.held.size();
     const std::uint64_t id = run.job;
     run.arguments.whole = r.held.get();
     if (p.out.would_overtake()) {
       p.out.push_whole(std::move(run), size, id);
-      touch(p);
+      peers_.touch(p);
     } else {
       emit(p, std::move(run));
     }
@@ -111,7 +104,7 @@ DTASK_INLINE void coordinator_state::dispatch(std::uint32_t j, std::uint32_t w, 
 DTASK_INLINE void coordinator_state::place_alone(time_point now) {
   std::vector<std::uint16_t>
       without;  // types that have no worker to spare: looked for once, not for each of their jobs
-  for (std::uint32_t j = alone_.front(); j != none;) {
+  for (std::uint32_t j = jobs_.alone().front(); j != none;) {
     const std::uint32_t following = job_list::next(jobs_, j);
     job& r = jobs_[j];
     if (r.worker == none && std::find(without.begin(), without.end(), r.type) == without.end()) {
@@ -119,9 +112,7 @@ DTASK_INLINE void coordinator_state::place_alone(time_point now) {
       if (w == none) {
         without.push_back(r.type);
       } else {
-        r.worker = w;
-        workers_[w].reserved_for = j;
-        reload(w);
+        workers_.reserve(w, j);
         for (std::uint32_t other = workers_[w].jobs.front(); other != none; other = job_list::next(jobs_, other))
           recall(other);
       }
@@ -130,8 +121,7 @@ DTASK_INLINE void coordinator_state::place_alone(time_point now) {
       const std::uint32_t w = r.worker;
       const worker_record& to = workers_[w];
       if (to.jobs.empty() && to.link != 0 && to.held.state == lease_state::up && to.usable != 0 && !to.draining) {
-        alone_.erase(jobs_, j);
-        r.phase = job_phase::accepted;
+        jobs_.leave_alone(j);
         r.wake = never;
         dispatch(j, w, now);
       }
@@ -153,14 +143,6 @@ DTASK_INLINE std::uint32_t coordinator_state::choose_for_alone(std::uint16_t t) 
   return best;
 }
 
-DTASK_INLINE void coordinator_state::unreserve(std::uint32_t j) {
-  job& r = jobs_[j];
-  if (r.worker == none || workers_[r.worker].reserved_for != j) return;
-  const std::uint32_t w = std::exchange(r.worker, none);
-  workers_[w].reserved_for = none;
-  reload(w);
-}
-
 // ---- prefetched jobs ----
 
 /// A worker has nothing to do while another holds jobs in advance: some come back, unless that other will have begun
@@ -169,7 +151,7 @@ DTASK_INLINE void coordinator_state::call_back(time_point now) {
   std::uint32_t wanted = 0;
   for (std::uint32_t w = 0; w < workers_.bound(); ++w)
     if (workers_.live(w) && workers_[w].idle) wanted += workers_[w].usable - workers_[w].jobs.size();
-  wanted -= std::min(wanted, recalls_);
+  wanted -= std::min(wanted, jobs_.recalls());
   for (std::uint32_t w = 0; w < workers_.bound() && wanted != 0; ++w) {
     worker_record& r = workers_[w];
     if (!workers_.live(w) || r.gone || r.link == 0 || r.backlog == 0) continue;
@@ -197,39 +179,56 @@ DTASK_INLINE void coordinator_state::recall(std::uint32_t j) {
   if (!r.attempt_live || r.started || r.recalled || r.stop_sent || r.phase != job_phase::placed) return;
   peer* const p = worker_peer(r.worker);
   if (p == nullptr) return;
-  r.recalled = true;
-  ++recalls_;
+  jobs_.recall(j);
   emit(*p, wire::recall{jobs_.id(j), r.fence});
 }
 
-// ---- load ----
+// ---- types that nobody runs ----
 
-/// How many jobs a worker may hold: one per slot, and `prefetch_time` worth of work in advance.
-DTASK_INLINE std::uint32_t coordinator_state::window(const worker_record& r) const noexcept {
-  if (options_.prefetch_max == 0) return r.usable;
-  const std::uint32_t ahead = std::clamp(r.pace.within(options_.prefetch_time), options_.prefetch_min * r.usable,
-                                         std::max(options_.prefetch_min, options_.prefetch_max) * r.usable);
-  return r.usable + ahead;
+DTASK_INLINE void coordinator_state::mismatch(std::uint32_t j, std::uint32_t rival, time_point now) {
+  const type_record& mine = types_[jobs_[j].type];
+  const type_record& theirs = types_[rival];
+  finish(j,
+         {errc::schema_mismatch,
+          {},
+          "'" + mine.name + "' is " + mine.signature + " in client " + sessions_[jobs_[j].session].label + " and " +
+              theirs.signature + " in worker " + theirs.worker_label,
+          "coordinator",
+          "build both from the same job types, or give the changed job a new version"},
+         now);
 }
 
-/// Brings a worker's place in its class, and the sums over all workers, up to date. After every change of its jobs,
-/// slots or lease.
-DTASK_INLINE void coordinator_state::reload(std::uint32_t w) {
-  worker_record& r = workers_[w];
-  const std::uint32_t used = r.jobs.size();
-  const bool takes = !r.gone && r.link != 0 && r.held.state == lease_state::up && !r.draining &&
-                     r.process_end.empty() && r.reserved_for == none && r.usable != 0;
-  std::uint16_t level = 0xffff;
-  if (takes && used < window(r))
-    level = static_cast<std::uint16_t>(
-        std::min<std::uint64_t>(std::uint64_t{used} * worker_class::busy / r.usable, worker_class::top));
-  if (r.kind != nullptr) r.kind->place(workers_, w, level);
-  const std::uint32_t backlog = r.gone || r.link == 0 || used <= r.usable ? 0 : used - r.usable;
-  backlog_ = backlog_ - r.backlog + backlog;
-  r.backlog = backlog;
-  const bool idle = takes && used < r.usable;
-  idle_workers_ = idle_workers_ - (r.idle ? 1U : 0U) + (idle ? 1U : 0U);
-  r.idle = idle;
+/// The jobs of a type that wait for a worker.
+DTASK_INLINE std::vector<std::uint32_t> coordinator_state::waiting_jobs(std::uint16_t t) const {
+  std::vector<std::uint32_t> out;
+  // Not along the type's ring: lanes that are suspended are out of it.
+  for (std::uint32_t s = 0; s < sessions_.bound(); ++s) {
+    if (!sessions_.live(s)) continue;
+    for (std::size_t i = 0; i < sessions_[s].types.size(); ++i) {
+      const lane& each = sessions_[s].lanes[i];
+      for (std::uint32_t j = each.type == t ? each.jobs.front() : none; j != none; j = job_list::next(jobs_, j))
+        out.push_back(j);
+    }
+  }
+  for (std::uint32_t j = jobs_.alone().front(); j != none; j = job_list::next(jobs_, j))
+    if (jobs_[j].type == t) out.push_back(j);
+  return out;
+}
+
+/// The last worker of a type has gone, or one with the same name and another schema has come: those that wait are told,
+/// or wait for a stated time.
+DTASK_INLINE void coordinator_state::type_without_workers(std::uint16_t t, time_point now) {
+  if (types_[t].workers != 0) return;
+  const std::uint32_t rival = types_.rival(t);
+  for (const std::uint32_t j : waiting_jobs(t)) {
+    if (rival != none) {
+      mismatch(j, rival, now);
+      continue;
+    }
+    // Counted from now: a time that was set before there was a worker is void.
+    jobs_[j].wake = deadline_after(now, std::chrono::milliseconds(jobs_[j].no_worker_ms));
+    jobs_.arm(j);
+  }
 }
 
 }  // namespace control

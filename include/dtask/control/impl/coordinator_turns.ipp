@@ -11,10 +11,10 @@ namespace control {
 // ---- the end of a batch ----
 
 DTASK_INLINE void coordinator_state::pump(peer& p) {
-  if (p.role == kind::closing) return;
+  if (p.role == peer_role::closing) return;
   p.out.pump([&](wire::message&& m) { emit(p, std::move(m)); },
              [&](std::uint64_t key, std::size_t size, bool) {
-               if (p.role != kind::client) return;
+               if (p.role != peer_role::client) return;
                // Result bytes went on to their client: the worker that sent them may send as many more.
                const std::uint32_t j = jobs_.find(key);
                if (j == none || jobs_[j].worker == none) return;
@@ -26,20 +26,20 @@ DTASK_INLINE void coordinator_state::pump(peer& p) {
                (*from)->owed -= back;
                worker_record& w = workers_[jobs_[j].worker];
                w.owed_credit += back;
-               if (peer* const wp = worker_peer(jobs_[j].worker)) touch(*wp);
+               if (peer* const wp = worker_peer(jobs_[j].worker)) peers_.touch(*wp);
              });
 }
 
 DTASK_INLINE void coordinator_state::flush(peer& p, time_point now) {
-  if (p.role == kind::closing) return;
-  if (p.role == kind::worker && workers_[p.index].owed_credit >= options_.result_bytes / 8)
+  if (p.role == peer_role::closing) return;
+  if (p.role == peer_role::worker && workers_[p.index].owed_credit >= options_.result_bytes / 8)
     emit(p, wire::credit{std::exchange(workers_[p.index].owed_credit, 0)});
-  if (p.role == kind::client && sessions_[p.index].owed_credit >= options_.session_bytes / 16)
+  if (p.role == peer_role::client && sessions_[p.index].owed_credit >= options_.session_bytes / 16)
     emit(p, wire::credit{std::exchange(sessions_[p.index].owed_credit, 0)});
   if (!p.out.empty()) pump(p);
   if (!p.acks.empty()) {
-    if (p.sent_in == acting_ || p.acks_due || draining_ || (p.role == kind::worker && workers_[p.index].draining) ||
-        p.acks.size() >= acknowledge_at_once)
+    if (peers_.sent_in_turn(p) || p.acks_due || draining_ ||
+        (p.role == peer_role::worker && workers_[p.index].draining) || p.acks.size() >= acknowledge_at_once)
       acknowledge(p);
     else
       acks_at_ = std::min(acks_at_, now + acknowledge_within);
@@ -62,14 +62,7 @@ DTASK_INLINE void coordinator_state::take_actions(std::vector<coordinator_action
   if (!stopped_) {
     place(now);
     // Flushing one link can give credit to another, so the list may grow while it is walked.
-    for (std::size_t i = 0; i < dirty_.size(); ++i) {
-      peer* const p = find(dirty_[i]);
-      if (p == nullptr) continue;
-      p->dirty = false;
-      flush(*p, now);
-    }
-    dirty_.clear();
-    ++acting_;
+    peers_.end_turn([&](peer& p) { flush(p, now); });
     if (draining_) finish_drain(now);
   }
   out.clear();
@@ -80,14 +73,14 @@ DTASK_INLINE void coordinator_state::take_actions(std::vector<coordinator_action
 
 DTASK_INLINE void coordinator_state::tick(time_point now) {
   if (stopped_) return;
-  timers_.advance(jobs_, now, [&](std::uint32_t j) { expired(j, now); });
+  jobs_.advance(now, [&](std::uint32_t j) { expired(j, now); });
   if (now >= recall_at_) recall_at_ = never;
   if (now >= acks_at_) {
     acks_at_ = never;
     for (auto& [link, p] : peers_)
       if (!p->acks.empty()) {
         p->acks_due = true;
-        touch(*p);
+        peers_.touch(*p);
       }
   }
   if (now >= next_scan_) scan(now);
@@ -95,7 +88,7 @@ DTASK_INLINE void coordinator_state::tick(time_point now) {
 
 DTASK_INLINE time_point coordinator_state::next_tick() const noexcept {
   if (stopped_) return never;
-  return std::min({timers_.next_time(), next_scan_, recall_at_, acks_at_, drain_until_});
+  return std::min({jobs_.next_time(), next_scan_, recall_at_, acks_at_, drain_until_});
 }
 
 /// Silence is looked for four times per heartbeat, over all links: what a message costs stays the same whatever the
@@ -113,10 +106,9 @@ DTASK_INLINE void coordinator_state::scan(time_point now) {
       continue;
     }
     next_scan_ = std::min(next_scan_, r.link_ends_by);
-    if (!r.held.advance(now, options_)) continue;
+    if (!workers_.advance(w, now)) continue;
     if (r.held.state == lease_state::suspect) say(log_level::warning, "worker_suspect", r.label + " is silent");
     if (r.held.state == lease_state::lost) lost.push_back(w);
-    reload(w);
   }
   for (const std::uint32_t w : lost) {
     const bool was_detached = workers_[w].link == 0;
@@ -138,12 +130,12 @@ DTASK_INLINE void coordinator_state::scan(time_point now) {
     end_session(s, "its client was lost", now);
   }
   for (auto& [link, p] : peers_) {
-    if (p->role == kind::stranger && now >= deadline_after(p->opened, options_.hello_within))
+    if (p->role == peer_role::stranger && now >= deadline_after(p->opened, options_.hello_within))
       drop_link(*p, error(errc::refused, "no hello within the stated time", p->address), true);
-    else if (p->role == kind::client && now >= deadline_after(p->heard, options_.lost_after)) {
+    else if (p->role == peer_role::client && now >= deadline_after(p->heard, options_.lost_after)) {
       detach_session(p->index, *p, now);
       drop_link(*p, error(errc::closed, "the client is silent", p->address), true);
-    } else if (p->role == kind::observer && now >= deadline_after(p->heard, options_.lost_after))
+    } else if (p->role == peer_role::observer && now >= deadline_after(p->heard, options_.lost_after))
       drop_link(*p, error(errc::closed, "the observer is silent", p->address), true);
   }
 }
@@ -154,15 +146,15 @@ DTASK_INLINE void coordinator_state::drain(time_point now) {
   if (draining_ || stopped_) return;
   draining_ = true;
   drain_until_ = deadline_after(now, options_.drain_within);
-  say(log_level::info, "draining", std::to_string(open_jobs_) + " jobs are open");
+  say(log_level::info, "draining", std::to_string(jobs_.open()) + " jobs are open");
 }
 
 DTASK_INLINE void coordinator_state::finish_drain(time_point now) {
   // Large results may still be on their way to their clients.
   const bool sending = std::any_of(peers_.begin(), peers_.end(), [](const auto& entry) {
-    return entry.second->role == kind::client && !entry.second->out.empty();
+    return entry.second->role == peer_role::client && !entry.second->out.empty();
   });
-  if ((open_jobs_ == 0 && !sending) || now >= drain_until_) stop(now);
+  if ((jobs_.open() == 0 && !sending) || now >= drain_until_) stop(now);
 }
 
 /// What no worker has begun is given back (`closed`): its client sends it to the next coordinator, whatever its effect
@@ -188,9 +180,9 @@ DTASK_INLINE void coordinator_state::give_back_calls(peer& p) {
 DTASK_INLINE void coordinator_state::stop(time_point) {
   if (stopped_) return;
   for (auto& [link, p] : peers_) {
-    if (p->role == kind::closing) continue;
-    if (p->role == kind::client) give_back_calls(*p);
-    if (p->role == kind::worker && draining_ && options_.send_home) emit(*p, wire::drain{});
+    if (p->role == peer_role::closing) continue;
+    if (p->role == peer_role::client) give_back_calls(*p);
+    if (p->role == peer_role::worker && draining_ && options_.send_home) emit(*p, wire::drain{});
     emit(*p, wire::goodbye{"the coordinator ends"});
     drop_link(*p, error(errc::closed, "the coordinator ends", p->address), false);
   }
@@ -203,26 +195,26 @@ DTASK_INLINE cluster_status coordinator_state::report(time_point now) const {
   r.epoch = epoch_;
   r.up = now - began_;
   r.clients = sessions_.size();
-  r.queued = ready_.size() + blocked_ + alone_.size();
-  r.waiting_retry = pausing_;
-  r.succeeded = succeeded_;
-  r.failed = failed_;
-  r.cancelled = cancelled_;
-  r.placed_again = placed_again_;
-  r.payload_bytes = held_bytes_;
+  r.queued = ready_.size() + jobs_.count(job_phase::blocked) + jobs_.alone().size();
+  r.waiting_retry = jobs_.count(job_phase::pausing);
+  r.succeeded = jobs_.succeeded();
+  r.failed = jobs_.failed();
+  r.cancelled = jobs_.cancelled();
+  r.placed_again = jobs_.placed_again();
+  r.payload_bytes = sessions_.held_bytes();
   r.payload_limit = options_.queue_bytes;
-  r.result_bytes = result_bytes_;
-  r.broadcast_bytes = broadcast_bytes_;
+  r.result_bytes = sessions_.result_bytes();
+  r.broadcast_bytes = sessions_.broadcast_bytes();
   r.broadcast_limit = options_.broadcast_bytes;
   r.memory = measured_;
-  r.memory.arguments = held_bytes_;
-  r.memory.results = result_bytes_;
-  r.memory.broadcasts = broadcast_bytes_;
+  r.memory.arguments = sessions_.held_bytes();
+  r.memory.results = sessions_.result_bytes();
+  r.memory.broadcasts = sessions_.broadcast_bytes();
   for (std::uint32_t w = 0; w < workers_.bound(); ++w) {
     if (!workers_.live(w) || workers_[w].gone) continue;
     r.running += workers_[w].running;
     r.assigned += workers_[w].jobs.size() - workers_[w].running;
-    r.workers.push_back(describe(w, now));
+    r.workers.push_back(workers_.describe(w, now));
   }
   return r;
 }

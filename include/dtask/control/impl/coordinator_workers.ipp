@@ -12,16 +12,13 @@ DTASK_INLINE void coordinator_state::welcome_worker(peer& p, wire::hello&& m, ti
     const std::uint32_t w = workers_.find(m.session);
     if (w != none && !workers_[w].gone && workers_[w].key == m.key && workers_[w].positions.size() <= m.jobs.size()) {
       worker_record& r = workers_[w];
-      if (peer* const old = find(r.link)) {
+      if (peer* const old = peers_.find(r.link)) {
         r.link = 0;
         for (const incoming& i : std::exchange(old->in, {})) drop_arriving(i);
         drop_link(*old, error(errc::closed, "the worker came back on another connection", old->address), true);
       }
-      p.role = kind::worker;
-      p.index = w;
-      r.link = p.link;
-      r.held.attach(now);
-      r.owed_credit = 0;
+      peers_.set_role(p, peer_role::worker, w);
+      workers_.attach(w, p.link, now);
       send_welcome(p, m, workers_.id(w), r.key, true, options_.result_bytes, options_.result_bytes);
       say(log_level::info, "worker_back", r.label);
       return reattach(w, m, now);
@@ -32,7 +29,6 @@ DTASK_INLINE void coordinator_state::welcome_worker(peer& p, wire::hello&& m, ti
     const std::uint32_t t = types_.acquire(m.jobs[i]);
     if (t == none) {
       for (const auto& [type, position] : positions) types_.release(type);
-      ++strangers_;
       return refuse(p, errc::overloaded, "the coordinator knows too many job types already");
     }
     if (std::any_of(positions.begin(), positions.end(), [&](const auto& have) { return have.first == t; }))
@@ -41,39 +37,28 @@ DTASK_INLINE void coordinator_state::welcome_worker(peer& p, wire::hello&& m, ti
       positions.emplace_back(static_cast<std::uint16_t>(t), i);
   }
   std::sort(positions.begin(), positions.end());
-  const std::uint32_t w = workers_.insert();
+  const std::uint32_t w = workers_.insert(m.host, m.name);
   worker_record& r = workers_[w];
-  r.link = p.link;
   r.key = random_.next_key();
-  r.name = m.name;
-  r.host = m.host;
-  r.label = m.host + "/" + m.name + "#" + std::to_string(++worker_number_);
   r.pid = m.pid;
   r.slots = r.usable = std::min(m.slots, max_slots);
-  r.held.attach(now);
   r.pace.begin(now);
-  r.positions = std::move(positions);
-  std::vector<std::uint16_t> types;
-  for (const auto& [type, position] : r.positions) types.push_back(type);
-  r.kind = classes_.acquire(types);
-  p.role = kind::worker;
-  p.index = w;
+  workers_.attach(w, p.link, now);
+  workers_.enrol(w, std::move(positions));
+  peers_.set_role(p, peer_role::worker, w);
   send_welcome(p, m, workers_.id(w), r.key, false, options_.result_bytes, options_.result_bytes);
   process_end_.clear();
   say(log_level::info, "worker_joined",
       r.label + " from " + p.address + " with " + std::to_string(r.slots) + " slots and " +
-          std::to_string(types.size()) + " jobs");
-  for (const std::uint16_t t : types) {
-    type_record& type = types_[t];
-    type.worker_label = r.label;
-    ++type.workers;
-    if (r.kind->refs == 1) type.classes.push_back(r.kind);
+          std::to_string(r.positions.size()) + " jobs");
+  for (const std::uint16_t t : r.kind->types) {
+    workers_.offer(w, t);
     // Jobs of the same name and another schema that nobody runs can be told why now.
-    const std::vector<std::uint32_t> same_name = types_.named(type.name);
+    const std::vector<std::uint32_t> same_name = types_.named(types_[t].name);
     for (const std::uint32_t other : same_name)
       if (other != t) type_without_workers(static_cast<std::uint16_t>(other), now);
   }
-  reload(w);
+  workers_.reload(w);
 }
 
 /// A worker came back within its lease: what it still has goes on, what never reached it is placed again, what nobody
@@ -97,7 +82,7 @@ DTASK_INLINE void coordinator_state::reattach(std::uint32_t w, const wire::hello
     }
     if (at->started && !jobs_[j].started) count_started(j);
     if (jobs_[j].phase == job_phase::finished || jobs_[j].cancelled) emit(p, wire::stop{id, jobs_[j].fence});
-    if (std::exchange(jobs_[j].recalled, false)) --recalls_;
+    jobs_.end_recall(j);
   }
   for (const wire::hello::running_job& have : m.running) {
     const std::uint32_t j = jobs_.find(have.job);
@@ -118,7 +103,7 @@ DTASK_INLINE void coordinator_state::reattach(std::uint32_t w, const wire::hello
         tell(p, served, v);
       }
     }
-  reload(w);
+  workers_.reload(w);
 }
 
 /// The job whose live attempt this is, if it comes from the worker that has it, else `none`: a fenced report.
@@ -129,44 +114,27 @@ DTASK_INLINE std::uint32_t coordinator_state::attempt(peer& p, std::uint64_t id,
 
 DTASK_INLINE void coordinator_state::count_started(std::uint32_t j) {
   job& r = jobs_[j];
-  r.started = true;
-  ++r.attempts;
-  ++workers_[r.worker].running;
-  if (std::exchange(r.recalled, false)) --recalls_;
+  workers_.start_attempt(j);
   // It has all its arguments, and they will not be needed for another attempt.
   if (!may_run_again(r.effect_class) && r.phase == job_phase::placed) r.held.clear();
 }
 
 DTASK_INLINE void coordinator_state::on(peer& p, wire::started&& m, time_point) {
-  if (p.role != kind::worker) return violation(p, "a worker's report, without being one");
+  if (p.role != peer_role::worker) return violation(p, "a worker's report, without being one");
   const std::uint32_t j = attempt(p, m.job, m.fence);
   if (j == none || jobs_[j].started) return;
   count_started(j);
   report_state(j, wire::job_state::running);
 }
 
-/// Takes the attempt off its worker. The job still names it.
-DTASK_INLINE void coordinator_state::end_attempt(std::uint32_t j) {
-  job& r = jobs_[j];
-  if (!r.attempt_live) return;
-  worker_record& w = workers_[r.worker];
-  w.jobs.erase(jobs_, j);
-  if (r.started) --w.running;
-  if (r.recalled) --recalls_;
-  if (w.reserved_for == j) w.reserved_for = none;
-  r.attempt_live = r.started = r.stop_sent = r.recalled = false;
-  reload(r.worker);
-}
-
 DTASK_INLINE void coordinator_state::on(peer& p, wire::done&& m, time_point now) {
-  if (p.role != kind::worker) return violation(p, "a worker's report, without being one");
+  if (p.role != peer_role::worker) return violation(p, "a worker's report, without being one");
   const std::uint32_t j = attempt(p, m.job, m.fence);
   worker_record& w = workers_[p.index];
   if (j == none) {  // an old fence: dropped, but acknowledged, so that the worker forgets it
-    ++fenced_;
     w.owed_credit += m.value.whole.size();
     p.acks.push_back(m.job);
-    return touch(p);
+    return peers_.touch(p);
   }
   if (!jobs_[j].started) {
     drop_run(p, j);
@@ -183,36 +151,36 @@ DTASK_INLINE void coordinator_state::on(peer& p, wire::done&& m, time_point now)
   if (m.value.transfer != 0) {
     auto arriving = make_stream(std::move(m.value.lengths));
     if (jobs_[j].phase == job_phase::finished) {  // only its end matters now
-      end_attempt(j);
+      workers_.end_attempt(j);
       p.acks.push_back(m.job);
-      touch(p);
+      peers_.touch(p);
       return reclaim(j);
     }
     drop_answer(j);
     job& r = jobs_[j];
-    if (const peer* const c = r.session == none ? nullptr : find(sessions_[r.session].link))
+    if (const peer* const c = r.session == none ? nullptr : peers_.find(sessions_[r.session].link))
       if (const error bad =
               wire::check_payload(arriving->held.lengths.size() - 1, arriving->held.size(), c->out.limits())) {
         p.acks.push_back(m.job);  // what comes of it is thrown away
-        touch(p);
+        peers_.touch(p);
         return answered(j, {bad.code(), {}, "the result, for its client: " + bad.cause(), place_of(j), bad.remedy()},
                         now);
       }
     r.rare().answer = arriving;
     p.in.push_back({m.value.transfer, payload_of::result, m.job, m.fence, {}, arriving});
     if (r.session != none)
-      if (peer* const c = find(sessions_[r.session].link)) {
+      if (peer* const c = peers_.find(sessions_[r.session].link)) {
         wire::result head;
         head.call = r.call;
         head.attempts = r.attempts;
         head.worker = w.label;
         c->out.push(std::move(head), arriving, m.job);
-        touch(*c);
+        peers_.touch(*c);
       }
     return;
   }
   p.acks.push_back(m.job);
-  touch(p);
+  peers_.touch(p);
   job& r = jobs_[j];
   const std::uint64_t size = m.value.whole.size();
   if (r.phase == job_phase::finished || m.why.code != errc::ok) {
@@ -232,7 +200,7 @@ DTASK_INLINE void coordinator_state::on(peer& p, wire::done&& m, time_point now)
 
 /// The end of an attempt without a value, or of one that nobody waits for.
 DTASK_INLINE void coordinator_state::answered(std::uint32_t j, wire::failure&& why, time_point now) {
-  end_attempt(j);
+  workers_.end_attempt(j);
   if (jobs_[j].phase == job_phase::finished) return reclaim(j);
   if (why.place.empty()) why.place = place_of(j);
   leave(j);
@@ -240,7 +208,7 @@ DTASK_INLINE void coordinator_state::answered(std::uint32_t j, wire::failure&& w
 }
 
 DTASK_INLINE void coordinator_state::on(peer& p, wire::returned&& m, time_point now) {
-  if (p.role != kind::worker) return violation(p, "a worker's report, without being one");
+  if (p.role != peer_role::worker) return violation(p, "a worker's report, without being one");
   const std::uint32_t j = attempt(p, m.job, m.fence);
   if (j == none) return;
   drop_run(p, j);
@@ -257,35 +225,32 @@ DTASK_INLINE void coordinator_state::drop_run(peer& p, std::uint32_t j) {
 DTASK_INLINE void coordinator_state::given_back(std::uint32_t j, time_point now) {
   if (jobs_[j].started)
     return lost_attempt(j, workers_[jobs_[j].worker].label, "the worker no longer knows it", false, now);
-  end_attempt(j);
+  workers_.end_attempt(j);
   job& r = jobs_[j];
   if (r.phase == job_phase::finished) return reclaim(j);
   leave(j);
   if (r.cancelled) return finish(j, {errc::cancelled, {}, "cancelled before it ran", {}, {}}, now);
-  r.worker = none;
-  ++placed_again_;
+  jobs_.place_again(j);
   enqueue(j, true, now);
 }
 
 DTASK_INLINE void coordinator_state::on(peer& p, wire::slots&& m, time_point) {
-  if (p.role != kind::worker) return violation(p, "a worker's report, without being one");
-  worker_record& w = workers_[p.index];
+  if (p.role != peer_role::worker) return violation(p, "a worker's report, without being one");
+  const worker_record& w = workers_[p.index];
   if (m.lost > w.lost)
     say(log_level::warning, "slot_lost",
         w.label + ": " + std::to_string(m.lost) + " of " + std::to_string(w.slots) +
             " slots are held by jobs that ignore stop");
-  w.usable = std::min(m.usable, w.slots);
-  w.lost = m.lost;
-  reload(p.index);
+  workers_.set_slots(p.index, m.usable, m.lost);
 }
 
 DTASK_INLINE void coordinator_state::on(peer& p, wire::usage&& m, time_point) {
-  if (p.role != kind::worker) return violation(p, "a worker's report, without being one");
+  if (p.role != peer_role::worker) return violation(p, "a worker's report, without being one");
   workers_[p.index].memory = m.now;
 }
 
 DTASK_INLINE void coordinator_state::on(peer& p, wire::drain&&, time_point now) {
-  if (p.role != kind::worker) return violation(p, "a drain, without being a worker");
+  if (p.role != peer_role::worker) return violation(p, "a drain, without being a worker");
   worker_record& w = workers_[p.index];
   if (w.draining) return;
   say(log_level::info, "worker_drains", w.label);
@@ -294,12 +259,8 @@ DTASK_INLINE void coordinator_state::on(peer& p, wire::drain&&, time_point now) 
 
 /// No more jobs for this worker.
 DTASK_INLINE void coordinator_state::stop_taking(std::uint32_t w, time_point now) {
-  worker_record& r = workers_[w];
-  if (std::exchange(r.draining, true)) return;
-  if (r.reserved_for != none && jobs_[r.reserved_for].phase == job_phase::alone) unreserve(r.reserved_for);
-  for (const auto& [type, position] : r.positions) --types_[type].workers;
-  reload(w);
-  for (const auto& [type, position] : r.positions) type_without_workers(type, now);
+  if (!workers_.stop_offering(w)) return;
+  for (const auto& [type, position] : workers_[w].positions) type_without_workers(type, now);
 }
 
 // ---- loss ----
@@ -314,7 +275,7 @@ DTASK_INLINE void coordinator_state::lose(std::uint32_t w, const std::string& ho
         r.label + ": " + how + "; it held " + std::to_string(r.jobs.size()) + " jobs, " + std::to_string(r.running) +
             " of them running");
   r.held.state = lease_state::lost;
-  if (peer* const p = find(r.link)) {
+  if (peer* const p = peers_.find(r.link)) {
     for (const incoming& i : std::exchange(p->in, {})) drop_arriving(i);
     p->out.clear([](std::uint64_t) {});
   }
@@ -325,7 +286,7 @@ DTASK_INLINE void coordinator_state::lose(std::uint32_t w, const std::string& ho
   for (std::uint32_t j = r.jobs.front(); j != none; j = job_list::next(jobs_, j)) held.push_back(j);
   // From the newest to the oldest, since each goes to the front of its lane.
   for (auto j = held.rbegin(); j != held.rend(); ++j) lost_attempt(*j, label, how, died, now);
-  remove_worker(w, now);
+  workers_.retire(w);
 }
 
 DTASK_INLINE void coordinator_state::lost_attempt(std::uint32_t j, const std::string& label, const std::string& how,
@@ -335,7 +296,7 @@ DTASK_INLINE void coordinator_state::lost_attempt(std::uint32_t j, const std::st
   // Alone on its worker, a job that was not reported in time is a suspect too.
   const bool ran = r.started || (alone && died);
   if (ran && !r.started) ++r.attempts;
-  end_attempt(j);
+  workers_.end_attempt(j);
   if (r.phase == job_phase::finished) return reclaim(j);
   drop_answer(j);
   leave(j);
@@ -374,26 +335,8 @@ DTASK_INLINE void coordinator_state::lost_attempt(std::uint32_t j, const std::st
   if (ran)
     return retry(j, {errc::worker_lost, {}, "the worker is gone: " + how, at, "its host's log and stderr say more"},
                  now);
-  r.worker = none;
-  ++placed_again_;
+  jobs_.place_again(j);
   enqueue(j, true, now);
-}
-
-DTASK_INLINE void coordinator_state::remove_worker(std::uint32_t w, time_point) {
-  worker_record& r = workers_[w];
-  r.gone = true;
-  reload(w);
-  if (worker_classes::release(*r.kind)) {
-    for (const auto& [type, position] : r.positions)
-      types_[type].classes.erase_if([&r](const worker_class* c) { return c == r.kind; });
-    classes_.forget(*r.kind);
-  }
-  r.kind = nullptr;
-  for (const auto& [type, position] : r.positions) types_.release(type);
-  r.positions.clear();
-  r.serves.clear();
-  r.ended = {};
-  if (r.named_by == 0) workers_.erase(w);
 }
 
 DTASK_INLINE void coordinator_state::process_ended(std::uint32_t pid, std::string how, time_point now) {
@@ -406,103 +349,8 @@ DTASK_INLINE void coordinator_state::process_ended(std::uint32_t pid, std::strin
     r.process_end = std::move(how);
     r.link_ends_by = deadline_after(now, last_words_within);
     next_scan_ = std::min(next_scan_, r.link_ends_by);
-    return reload(w);
+    return workers_.reload(w);
   }
-}
-
-// ---- broadcasts to workers ----
-
-/// Sends what this worker has not been sent of the session's broadcasts. Once per worker, and only to workers that run
-/// jobs of the session.
-DTASK_INLINE void coordinator_state::serve(std::uint32_t w, std::uint32_t s) {
-  worker_record& r = workers_[w];
-  const broadcast_cache& cache = sessions_[s].broadcasts;
-  const std::uint64_t id = sessions_.id(s);
-  served_session* served = r.serving(id);
-  if (served == nullptr) {
-    r.serves.push_back({id, 0, {}});
-    served = &r.serves.back();
-  }
-  if (served->upto == cache.verified()) return;
-  peer& p = *worker_peer(w);
-  for (std::size_t i = cache.after(served->upto); i < cache.values().size(); ++i) tell(p, *served, cache.values()[i]);
-  served->upto = cache.verified();
-}
-
-/// Tells a worker of a value, in the order of the link: what is placed there afterwards finds it.
-DTASK_INLINE void coordinator_state::tell(peer& p, served_session& served, const cached_value& v) {
-  wire::blob head{served.session, v.number, v.kind, v.name, v.hash, {}};
-  if (v.kind != wire::blob_kind::broadcast) {
-    if (v.kind == wire::blob_kind::withdrawn) served.unconfirmed.push_back(v.number);
-    constexpr std::size_t fixed = 64;
-    const std::size_t size = fixed + v.name.size();
-    if (!p.out.would_overtake()) return emit(p, std::move(head));
-    p.out.push_whole(std::move(head), size, 0, served.session);
-    return touch(p);
-  }
-  if (const error bad = wire::check_payload(1, v.size(), p.out.limits()))
-    return say(log_level::warning, "broadcast_not_held", workers_[p.index].label + ": '" + v.name + "': " + bad.what());
-  served.unconfirmed.push_back(v.number);
-  p.out.push(std::move(head), v.value, 0, served.session);
-  touch(p);
-}
-
-/// A worker's job wants a value that was published.
-DTASK_INLINE void coordinator_state::on(peer& p, wire::fetch&& m, time_point) {
-  if (p.role != kind::worker) return violation(p, "a worker's question, without being one");
-  const std::uint32_t s = sessions_.find(m.session);
-  const cached_value* const v = s == none ? nullptr : sessions_[s].broadcasts.find(m.name);
-  if (v == nullptr || v->value == nullptr) {
-    const std::string text = s == none ? "its client session is over" : "there is no value of this name";
-    return emit(p, wire::fetch_failed{m.session, std::move(m.name), {errc::not_found, {}, text, "coordinator", {}}});
-  }
-  if (const error bad = wire::check_payload(1, v->size(), p.out.limits()))
-    return emit(p, wire::fetch_failed{
-                       m.session, std::move(m.name), {bad.code(), {}, bad.cause(), "coordinator", bad.remedy()}});
-  // One that asks again for what is on its way gets it once.
-  const std::uint64_t key = fetched_value | v->number;
-  bool under_way = false;
-  p.out.each([&](std::uint64_t each, std::uint64_t group) { under_way |= each == key && group == m.session; });
-  if (under_way) return;
-  p.out.push(wire::blob{m.session, v->number, wire::blob_kind::fetched, v->name, v->hash, {}}, v->value, key,
-             m.session);
-  touch(p);
-}
-
-DTASK_INLINE void coordinator_state::on(peer& p, wire::blob_done&& m, time_point) {
-  if (p.role != kind::worker) return violation(p, "a worker's report, without being one");
-  if (served_session* const served = workers_[p.index].serving(m.session)) std::erase(served->unconfirmed, m.number);
-  if (m.why.code != errc::ok)
-    say(log_level::warning, "broadcast_not_held", workers_[p.index].label + ": " + m.why.message);
-}
-
-/// The answer to the ping that followed the ends of sessions: on a link in order it says that they have come.
-DTASK_INLINE void coordinator_state::on(peer& p, wire::pong&& m, time_point) {
-  if (p.role != kind::worker) return;
-  worker_record& w = workers_[p.index];
-  if (m.stamp <= w.ends_confirmed) return;
-  const std::uint64_t count = std::min<std::uint64_t>(m.stamp - w.ends_confirmed, w.ended.size());
-  w.ended.erase(w.ended.begin(), w.ended.begin() + static_cast<std::ptrdiff_t>(count));
-  w.ends_confirmed += count;
-}
-
-DTASK_INLINE worker_status coordinator_state::describe(std::uint32_t w, time_point now) const {
-  const worker_record& r = workers_[w];
-  worker_status out;
-  out.id = workers_.id(w);
-  out.name = r.name;
-  out.host = r.host;
-  out.pid = r.pid;
-  out.slots = r.slots;
-  out.lost_slots = r.lost;
-  // A job whose large result is still arriving has left its slot, and the next one may have been reported.
-  out.running = std::min(r.running, r.slots);
-  out.prefetched = r.jobs.size() - r.running;
-  out.done = r.done;
-  out.state = r.draining ? std::string("draining") : std::string(to_string(r.held.state));
-  out.silent = now - r.held.heard;
-  out.memory = r.memory;
-  return out;
 }
 
 }  // namespace control
