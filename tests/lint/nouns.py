@@ -11,7 +11,6 @@ import sys
 ROOMS = ("job", "node", "control")
 WITHOUT = {
     "control/action": "types without a function: what a machine asks for is what the tests of the machines compare",
-    "control/job_table": "a record and its phases; its container is tested as control/slab, its phases as control/coordinator_state",
     "control/options": "constants and members; what each does is tested with the machine that reads it",
     "job/job_host": "an interface; what fulfils it is tested as node/attempt_host, what asks it as job/job_context",
     "node/call_options": "members; what each does is tested with node/caller, node/cluster and node/map_stream",
