@@ -239,6 +239,9 @@ class client_process final
     online_ = true;
     resumed_ = a.resumed;
     ++times_online_;
+    // Another session knows of no attempt in the one before.
+    if (!a.resumed)
+      for (auto& [number, call] : calls_) call.under = 0;
   }
   void act(control::offline& a) {
     in_.log.event(name(), "offline", a.final, static_cast<std::uint64_t>(a.why.code()), 0, a.why.what());
