@@ -731,8 +731,8 @@ TEST_CASE("arguments that can never fit the queue are too_large, with the number
   c.start_coordinator();
   c.add_client();
   const std::uint64_t most = c.options.queue_bytes - control::job_cost;
-  control::call_request r;
-  r.retry = {.retries = 2, .backoff = 1s, .max_backoff = 10s};
+  call_request r;
+  r.wishes.retry = {.retries = 2, .backoff = 1s, .max_backoff = 10s};
   const auto call = c.submit(0, effect::pure, text(std::string(most + 1, 'a')), std::move(r));
   CHECK(code(c, 0, call) == errc::too_large);
   CHECK(c.result(0, call).why.message.find(std::to_string(most) + " ") != std::string::npos);
