@@ -72,12 +72,6 @@ MUTANTS = [
          original="waiting_.empty() && has_room()",
          mutant="true",
          at="const bool at_once = waiting_.empty() && has_room();"),
-    dict(name="deadline",
-         rule="A job ends at its deadline",
-         file="coordinator_jobs.ipp",
-         original="now >= r.deadline",
-         mutant="r.deadline != never && now >= deadline_after(r.deadline, std::chrono::seconds(30))",
-         at="if (now >= r.deadline) {"),
 ]
 
 
