@@ -19,7 +19,7 @@ DTASK_BEGIN
 namespace detail {
 
 /// The coordinator's machine with its links. All members on the node's thread.
-class coordinator_node
+class coordinator_node final
     : public std::enable_shared_from_this<coordinator_node>,
       control::machine_driver<coordinator_node, control::coordinator_state, control::coordinator_action, io_process> {
   friend driver;

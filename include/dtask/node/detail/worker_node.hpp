@@ -33,8 +33,8 @@ inline std::vector<wire::job_type> job_types(std::span<const job_entry> entries)
 }
 
 /// The worker's machine with its link and its jobs. All members on the node's thread.
-class worker_node : public std::enable_shared_from_this<worker_node>,
-                    dialing_driver<worker_node, control::worker_state, control::worker_action> {
+class worker_node final : public std::enable_shared_from_this<worker_node>,
+                          dialing_driver<worker_node, control::worker_state, control::worker_action> {
   using base = dialing_driver<worker_node, control::worker_state, control::worker_action>;
   friend base;
   friend base::driver;
