@@ -101,6 +101,8 @@ class fake_process {
   bool flushes_first() const { return eager; }
   static void flush_after_turn(fake_link& link) { told(link.name + " turn over"); }
   static void log(const control::note& a) { told("log " + a.text); }
+  virtual void rang() = 0;
+  ~fake_process() = default;
 };
 
 struct node final : control::machine_driver<node, fake_machine, action, fake_process> {

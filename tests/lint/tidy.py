@@ -13,7 +13,6 @@ import sys
 
 # In files that are being cut; goes with them.
 PENDING = {
-    ("control/impl/coordinator_workers.ipp", "performance-inefficient-vector-operation"),
     ("control/impl/coordinator_workers.ipp", "performance-unnecessary-value-param"),
 }
 FINDING = re.compile(r"^(?P<file>/[^:\n]*):(?P<line>\d+):\d+: (?:error|warning): (?P<text>.*) \[(?P<check>[a-z0-9.,A-Z-]+)\]$", re.M)

@@ -204,7 +204,6 @@ class client_process final
   }
   void each_link(const std::function<void(virtual_link&)>& f) override { driver::each_link(f); }
   std::shared_ptr<void> drop_links() override { return take_links(); }
-  void rang() override { driver::rang(); }
   void sees_sent(control::link_id, const wire::message& m) {
     const auto* const submitted = m.get_if<wire::submit>();
     if (submitted == nullptr) return;

@@ -157,7 +157,6 @@ class coordinator_process final : public control::machine_driver<coordinator_pro
   void sees_closing(const control::close_link& a) { forget(a.link); }
   void each_link(const std::function<void(virtual_link&)>& f) override { driver::each_link(f); }
   std::shared_ptr<void> drop_links() override { return take_links(); }
-  void rang() override { driver::rang(); }
   void sees_sent(control::link_id link, const wire::message& m) {
     peer_book& p = peers_[link];
     if (const auto* w = m.get_if<wire::welcome>())

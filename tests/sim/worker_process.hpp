@@ -116,7 +116,6 @@ class worker_process final
   }
   void each_link(const std::function<void(virtual_link&)>& f) override { driver::each_link(f); }
   std::shared_ptr<void> drop_links() override { return take_links(); }
-  void rang() override { driver::rang(); }
   void act(control::dial&) {
     this->dial(how_.coordinator, [this](result<network::end> made) { dialed(std::move(made)); });
   }

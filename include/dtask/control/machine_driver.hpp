@@ -29,7 +29,7 @@ namespace control {
 ///     begin(link, events)                the link begins to receive, and reports to `events`
 ///     held_by(link)                      bytes of memory that a link holds
 ///     time_to_measure(), measure()       whether a machine that tells others is told what the process holds; and that
-///     wake_at(time)                      calls `rang()` then or a little later; `never`: not at all
+///     wake_at(time)                      calls the virtual `rang()` then or a little later; `never`: not at all
 ///     goes_on(rounds)                    whether actions are still carried out, in this round of one turn
 ///     over()                             whether it has ended, so that its links say nothing any more
 ///     flushes_first()                    whether bytes go to the system before the machine is told how many wait
@@ -114,7 +114,7 @@ class machine_driver : public Process {
   }
 
   /// The time has come that the machine waited for.
-  void rang() {
+  void rang() override {
     measure_now_and_then();
     self().machine_.tick(this->now());
     settle();

@@ -63,6 +63,7 @@ DTASK_INLINE void worker_table::enrol(std::uint32_t w, std::vector<std::pair<std
   worker_record& r = (*this)[w];
   r.positions = std::move(positions);
   std::vector<std::uint16_t> types;
+  types.reserve(r.positions.size());
   for (const auto& [type, position] : r.positions) types.push_back(type);
   r.kind = classes_.acquire(std::move(types));
 }

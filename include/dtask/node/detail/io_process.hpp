@@ -22,12 +22,14 @@ namespace detail {
 /// What a machine lives in where clock, links and memory are real: the `Process` of `control::machine_driver` on one
 /// io_context thread.
 class io_process {
+ public:
+  io_process(const io_process&) = delete;
+  io_process& operator=(const io_process&) = delete;
+
  protected:
   using link_pointer = std::unique_ptr<net::link>;
 
   explicit io_process(net::executor where) : where_(where), timer_(std::in_place, where) {}
-  io_process(const io_process&) = delete;
-  io_process& operator=(const io_process&) = delete;
   ~io_process() = default;
 
   static time_point now() noexcept { return std::chrono::time_point_cast<duration>(clock_type::now()); }
