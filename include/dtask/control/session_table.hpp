@@ -62,7 +62,7 @@ struct session_record {
   bool suspended = false;                  ///< those are too many: its queued jobs wait
   std::uint64_t owed_credit = 0;           ///< cost to give back with the next `credit`
   std::uint64_t turn = 0;                  ///< when it was last served
-  std::vector<std::uint64_t> turned_away;  ///< calls that came during the drain; no more than its credit allows
+  std::vector<std::uint64_t> turned_away;  ///< calls that came during the drain; no more than session_bytes allow
   broadcast_cache broadcasts;
   std::uint64_t receiving = 0;  ///< number of the broadcast that is on its way in, 0: none
 };

@@ -42,7 +42,11 @@ DTASK_INLINE void coordinator_state::on(peer& p, wire::submit&& m, time_point no
                   by_session ? "raise the coordinator's --session-bytes (session_bytes), or split the value"
                              : "raise the coordinator's --queue-bytes (queue_bytes), or split the value");
   // Answered at the end, since until then there is nobody else to send it to.
-  if (draining_) return r.turned_away.push_back(m.call);
+  if (draining_) {
+    if (r.held + (r.turned_away.size() + 1) * job_cost <= options_.session_bytes)
+      return r.turned_away.push_back(m.call);
+    return answer(errc::overloaded, "the coordinator ends, and its client has too many calls waiting", {});
+  }
   // A position costs memory in the session's index, so it has the limit of the jobs.
   if (jobs_.size() >= options_.max_jobs || position >= options_.max_jobs ||
       sessions_.held_bytes() + cost > options_.queue_bytes || r.held + cost > options_.session_bytes)
