@@ -48,12 +48,16 @@ TEST_CASE("type_table: a rival has the name, another schema, and workers") {
 
 TEST_CASE("type_table: full is full, what is known is still taken, and what goes makes room") {
   type_table types;
-  for (std::uint32_t i = 0; i < type_table::limit; ++i) REQUIRE(types.acquire({"job/1", i, ""}) != none);
+  // Types of one name are compared one by one, as they come in threes, not in thousands.
+  const auto name_of = [](std::uint32_t i) { return "job/" + std::to_string(i / 16); };
+  std::uint32_t refused = 0;
+  for (std::uint32_t i = 0; i < type_table::limit; ++i) refused += types.acquire({name_of(i), i, ""}) == none;
+  CHECK(refused == 0);
   CHECK(types.size() == type_table::limit);
   CHECK(types.acquire({"new/1", 1, ""}) == none);
   CHECK(types.named("new/1").empty());
-  CHECK(types.acquire({"job/1", type_table::limit, ""}) == none);
-  const std::uint32_t known = types.acquire({"job/1", 5, ""});
+  CHECK(types.acquire({name_of(5), type_table::limit, ""}) == none);
+  const std::uint32_t known = types.acquire({name_of(5), 5, ""});
   REQUIRE(known != none);
   CHECK(types[known].refs == 2);
   types.release(known);
