@@ -17,12 +17,6 @@ class Output(unittest.TestCase):
         line = "/x/include/dtask/net/a.hpp:3:5: error: it is copied [performance-a,-warnings-as-errors]\n"
         self.assertEqual(tidy.findings(line + "  3 | a\n" + line), {("/x/include/dtask/net/a.hpp", 3, "it is copied", "performance-a")})
 
-    def test_pending(self):
-        file, check = next(iter(tidy.PENDING))
-        self.assertTrue(tidy.pending(("/x/include/dtask/" + file, 1, "", check)))
-        self.assertFalse(tidy.pending(("/x/include/dtask/" + file, 1, "", "bugprone-a")))
-        self.assertFalse(tidy.pending(("/x/include/dtask/net/a.hpp", 1, "", check)))
-
     def test_without_the_tool(self):
         self.assertEqual(tidy.main("no-such-clang-tidy", "/dev/null", ROOT), 77)
 

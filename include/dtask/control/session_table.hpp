@@ -87,6 +87,12 @@ class session_table : public slab<session_record> {
   /// none does, `erase` follows.
   std::vector<std::uint32_t> close(std::uint32_t s);
 
+  /// Its turn to have a job placed has come, and it is the last in the round from now on.
+  void take_turn(std::uint32_t s) noexcept { (*this)[s].turn = ++turn_; }
+  /// Credit to give back with the next `credit`; `pay`: that goes now.
+  void owe(std::uint32_t s, std::uint64_t bytes) noexcept { (*this)[s].owed_credit += bytes; }
+  std::uint64_t pay(std::uint32_t s) noexcept { return std::exchange((*this)[s].owed_credit, 0); }
+
   /// The job of this call, or `none`.
   std::uint32_t job_of(std::uint32_t s, std::uint64_t call) const noexcept;
   /// The job, whose call and cost are set, is one of the session's.
@@ -129,6 +135,7 @@ class session_table : public slab<session_record> {
   std::uint64_t held_bytes_ = 0;
   std::uint64_t result_bytes_ = 0;
   std::uint64_t broadcast_bytes_ = 0;
+  std::uint64_t turn_ = 0;
 };
 
 }  // namespace control

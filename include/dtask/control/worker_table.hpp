@@ -136,6 +136,13 @@ class worker_table : public slab<worker_record> {
   void keep_name(std::uint32_t w) noexcept { ++(*this)[w].named_by; }
   void drop_name(std::uint32_t w);
 
+  /// Result bytes to give back with the next `credit`; `pay`: that goes now.
+  void owe(std::uint32_t w, std::uint64_t bytes) noexcept { (*this)[w].owed_credit += bytes; }
+  std::uint64_t pay(std::uint32_t w) noexcept { return std::exchange((*this)[w].owed_credit, 0); }
+  /// How the last process of a launcher ended where no worker has joined since; empty: none has, or one joined.
+  const std::string& process_end() const noexcept { return process_end_; }
+  void note_process_end(std::string how) { process_end_ = std::move(how); }
+
   /// Its link; `reload` is due once it takes jobs.
   void attach(std::uint32_t w, link_id link, time_point now);
   void detach(std::uint32_t w, time_point now);
@@ -184,6 +191,7 @@ class worker_table : public slab<worker_record> {
   std::uint64_t number_ = 0;
   std::uint32_t idle_ = 0;
   std::uint64_t backlog_ = 0;
+  std::string process_end_;
 };
 
 }  // namespace control

@@ -29,6 +29,7 @@ DTASK_INLINE std::uint32_t session_table::insert(std::string label, std::vector<
   const std::uint32_t s = slab::insert();
   session_record& r = (*this)[s];
   r.label = std::move(label);
+  r.turn = turn_;
   r.lanes = std::make_unique<lane[]>(types.size());
   for (std::size_t i = 0; i < types.size(); ++i) {
     r.lanes[i].session = s;

@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
-// Bodies of coordinator_state: which worker gets which job. Included by coordinator_state.hpp only.
 #include <algorithm>
 #include <utility>
 
 DTASK_BEGIN
 namespace control {
 
-/// Hands out queued jobs for as long as a worker has room for one, and there is room for their results.
-DTASK_INLINE void coordinator_state::place(time_point now) {
+DTASK_INLINE void placement::place(time_point now) {
   if (sessions_.result_bytes() >= options_.queue_bytes) return;
   if (!jobs_.alone().empty()) place_alone(now);
   while (ready_.size() != 0) {
@@ -29,17 +27,17 @@ DTASK_INLINE void coordinator_state::place(time_point now) {
     const std::uint16_t t = jobs_[best_job].type;
     const std::uint32_t s = jobs_[best_job].session;
     const bool last_of_lane = sessions_[s].lanes[jobs_[best_job].position].jobs.size() == 1;
-    leave(best_job);
+    lifecycle_.leave(best_job);
     // A lane that has run empty has left the ring, and with it the turn has passed on.
     if (!last_of_lane) ready_.rotate(t);
-    sessions_[s].turn = ++turn_;
+    sessions_.take_turn(s);
     dispatch(best_job, best_worker, now);
   }
   if (workers_.idle() != 0 && workers_.backlog() != 0) call_back(now);
 }
 
 /// The least loaded worker that takes a job of this type now.
-DTASK_INLINE std::uint32_t coordinator_state::choose(std::uint16_t t, effect effect_class) const noexcept {
+DTASK_INLINE std::uint32_t placement::choose(std::uint16_t t, effect effect_class) const noexcept {
   std::uint32_t best = none;
   std::uint16_t best_level = 0xffff;
   for (const worker_class* group : types_[t].classes) {
@@ -53,7 +51,7 @@ DTASK_INLINE std::uint32_t coordinator_state::choose(std::uint16_t t, effect eff
   return effect_class == effect::at_most_once && best_level >= worker_class::busy ? none : best;
 }
 
-DTASK_INLINE void coordinator_state::dispatch(std::uint32_t j, std::uint32_t w, time_point now) {
+DTASK_INLINE void placement::dispatch(std::uint32_t j, std::uint32_t w, time_point now) {
   job& r = jobs_[j];
   worker_record& to = workers_[w];
   peer& p = *worker_peer(w);
@@ -61,13 +59,12 @@ DTASK_INLINE void coordinator_state::dispatch(std::uint32_t j, std::uint32_t w, 
   if (const error bad = wire::check_payload(r.held.blobs(), r.held.size(), p.out.limits())) {
     workers_.unreserve(j);
     r.worker = none;
-    return finish(
-        j, {bad.code(), {}, "the arguments, for worker " + to.label + ": " + bad.cause(), "coordinator", bad.remedy()},
-        now);
+    return lifecycle_.finish(
+        j, {bad.code(), {}, "the arguments, for worker " + to.label + ": " + bad.cause(), "coordinator", bad.remedy()});
   }
   workers_.take(w, j, now);
   jobs_.arm(j);
-  if (sessions_[r.session].broadcasts.verified() != 0) serve(w, r.session);
+  if (sessions_[r.session].broadcasts.verified() != 0) distribution_.serve(w, r.session);
   wire::run run;
   run.job = jobs_.id(j);
   run.fence = r.fence;
@@ -91,17 +88,15 @@ DTASK_INLINE void coordinator_state::dispatch(std::uint32_t j, std::uint32_t w, 
       p.out.push_whole(std::move(run), size, id);
       peers_.touch(p);
     } else {
-      emit(p, std::move(run));
+      out_.send(p, std::move(run));
     }
   }
-  report_state(j, wire::job_state::assigned);
+  delivery_.report(j, wire::job_state::assigned);
 }
-
-// ---- jobs that have outlived two workers ----
 
 /// Gives such a job a worker of its own: reserves one, lets it run empty, then runs the job there and nothing else
 /// beside it.
-DTASK_INLINE void coordinator_state::place_alone(time_point now) {
+DTASK_INLINE void placement::place_alone(time_point now) {
   std::vector<std::uint16_t>
       without;  // types that have no worker to spare: looked for once, not for each of their jobs
   for (std::uint32_t j = jobs_.alone().front(); j != none;) {
@@ -130,7 +125,7 @@ DTASK_INLINE void coordinator_state::place_alone(time_point now) {
   }
 }
 
-DTASK_INLINE std::uint32_t coordinator_state::choose_for_alone(std::uint16_t t) const noexcept {
+DTASK_INLINE std::uint32_t placement::choose_for_alone(std::uint16_t t) const noexcept {
   std::uint32_t best = none;
   for (std::uint32_t w = 0; w < workers_.bound(); ++w) {
     const worker_record& r = workers_[w];
@@ -143,11 +138,9 @@ DTASK_INLINE std::uint32_t coordinator_state::choose_for_alone(std::uint16_t t) 
   return best;
 }
 
-// ---- prefetched jobs ----
-
 /// A worker has nothing to do while another holds jobs in advance: some come back, unless that other will have begun
 /// them sooner.
-DTASK_INLINE void coordinator_state::call_back(time_point now) {
+DTASK_INLINE void placement::call_back(time_point now) {
   std::uint32_t wanted = 0;
   for (std::uint32_t w = 0; w < workers_.bound(); ++w)
     if (workers_.live(w) && workers_[w].idle) wanted += workers_[w].usable - workers_[w].jobs.size();
@@ -158,7 +151,7 @@ DTASK_INLINE void coordinator_state::call_back(time_point now) {
     const bool stuck = now - r.pace.last() >= options_.prefetch_time;
     if (!stuck && r.backlog <= r.pace.within(2 * options_.prefetch_time)) {
       // It may be quick; look again when it has had the time.
-      recall_at_ = std::min(recall_at_, deadline_after(r.pace.last(), options_.prefetch_time));
+      look_again_ = std::min(look_again_, deadline_after(r.pace.last(), options_.prefetch_time));
       continue;
     }
     std::uint32_t from_here = std::min(wanted, r.backlog);
@@ -174,32 +167,17 @@ DTASK_INLINE void coordinator_state::call_back(time_point now) {
   }
 }
 
-DTASK_INLINE void coordinator_state::recall(std::uint32_t j) {
+DTASK_INLINE void placement::recall(std::uint32_t j) {
   job& r = jobs_[j];
   if (!r.attempt_live || r.started || r.recalled || r.stop_sent || r.phase != job_phase::placed) return;
   peer* const p = worker_peer(r.worker);
   if (p == nullptr) return;
   jobs_.recall(j);
-  emit(*p, wire::recall{jobs_.id(j), r.fence});
-}
-
-// ---- types that nobody runs ----
-
-DTASK_INLINE void coordinator_state::mismatch(std::uint32_t j, std::uint32_t rival, time_point now) {
-  const type_record& mine = types_[jobs_[j].type];
-  const type_record& theirs = types_[rival];
-  finish(j,
-         {errc::schema_mismatch,
-          {},
-          "'" + mine.name + "' is " + mine.signature + " in client " + sessions_[jobs_[j].session].label + " and " +
-              theirs.signature + " in worker " + theirs.worker_label,
-          "coordinator",
-          "build both from the same job types, or give the changed job a new version"},
-         now);
+  out_.send(*p, wire::recall{jobs_.id(j), r.fence});
 }
 
 /// The jobs of a type that wait for a worker.
-DTASK_INLINE std::vector<std::uint32_t> coordinator_state::waiting_jobs(std::uint16_t t) const {
+DTASK_INLINE std::vector<std::uint32_t> placement::waiting_jobs(std::uint16_t t) const {
   std::vector<std::uint32_t> out;
   // Not along the type's ring: lanes that are suspended are out of it.
   for (std::uint32_t s = 0; s < sessions_.bound(); ++s) {
@@ -215,14 +193,12 @@ DTASK_INLINE std::vector<std::uint32_t> coordinator_state::waiting_jobs(std::uin
   return out;
 }
 
-/// The last worker of a type has gone, or one with the same name and another schema has come: those that wait are told,
-/// or wait for a stated time.
-DTASK_INLINE void coordinator_state::type_without_workers(std::uint16_t t, time_point now) {
+DTASK_INLINE void placement::type_without_workers(std::uint16_t t, time_point now) {
   if (types_[t].workers != 0) return;
   const std::uint32_t rival = types_.rival(t);
   for (const std::uint32_t j : waiting_jobs(t)) {
     if (rival != none) {
-      mismatch(j, rival, now);
+      lifecycle_.mismatch(j, rival);
       continue;
     }
     // Counted from now: a time that was set before there was a worker is void.
