@@ -309,7 +309,21 @@ class chaos {
     if (!all_.coordinator_up() && !ending_) start_coordinator();
   }
   void start_coordinator() {
-    all_.start_coordinator(plan_.coordinator).on_failure([this](process_id worker) { break_after_failure(worker); });
+    coordinator_process& c = all_.start_coordinator(plan_.coordinator);
+    c.on_failure([this](process_id worker) { break_after_failure(worker); });
+    c.on_transfer([this](process_id sender, bool result) { break_in_transfer(sender, result); });
+  }
+  /// Aimed at what is half way: the link of a client breaks while its broadcast arrives, or a result for some client.
+  void break_in_transfer(process_id sender, bool result) {
+    if (faults_over_ || plan_.calm || !draw_.chance(0.1)) return;
+    const std::vector<client_process*> clients = all_.living_clients();
+    if (clients.empty()) return;
+    const client_process* client = clients[draw_.below(clients.size())];
+    for (const client_process* each : clients)
+      if (!result && each->id() == sender) client = each;
+    ++faults_;
+    at(draw_.time(duration::zero(), std::chrono::milliseconds(20)),
+       [this, host = client->host()] { all_.net().break_all(host); });
   }
   /// Aimed at the fences: the link breaks before the worker has read that its report came, so it reports the failed
   /// attempt again, perhaps when the next attempt runs there.

@@ -81,6 +81,8 @@ class chaos_plan {
     // So little that what was fetched has to make room for what is fetched.
     if (tight && draw.chance(0.5)) s.options.broadcast_bytes = draw.spread(2'000, std::uint64_t{1} << 20);
     s.options.redial_max = draw.time(std::chrono::milliseconds(100), std::chrono::seconds(1));
+    // So little that a drain stops jobs, as they are then placed elsewhere.
+    if (draw.chance(0.3)) s.options.drain_within = draw.time(duration::zero(), std::chrono::seconds(3));
     return s;
   }
   client_process::setting client(random_source& draw) const {

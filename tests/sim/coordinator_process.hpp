@@ -54,6 +54,9 @@ class coordinator_process final : public control::machine_driver<coordinator_pro
   }
   /// Called whenever a worker reports a failed attempt, with the worker's process, after the machine was told.
   void on_failure(std::function<void(process_id)> what) { on_failure_ = std::move(what); }
+  /// Called whenever a payload begins to arrive in pieces, with its sender's process: a client's broadcast, or the
+  /// result of a worker (`result`), after the machine was told.
+  void on_transfer(std::function<void(process_id, bool result)> what) { on_transfer_ = std::move(what); }
   void drain() {
     when_awake([this] {
       machine_.drain(now());
@@ -147,7 +150,13 @@ class coordinator_process final : public control::machine_driver<coordinator_pro
       book_.worker_drains(id(), p.session);
     const auto* const end = m.get_if<wire::done>();
     const process_id failed_at = end != nullptr && end->why.code != errc::ok ? p.said.pid : 0;
+    const auto* const value = m.get_if<wire::broadcast>();
+    const bool in_pieces =
+        (end != nullptr && end->value.transfer != 0) || (value != nullptr && value->value.transfer != 0);
+    const process_id sender = in_pieces ? p.said.pid : 0;
+    const bool result = end != nullptr;
     driver::receive(link, std::move(m));
+    if (sender != 0 && on_transfer_) on_transfer_(sender, result);
     if (failed_at != 0 && on_failure_) on_failure_(failed_at);
   }
   void lose(control::link_id link, const error& why) {
@@ -259,6 +268,7 @@ class coordinator_process final : public control::machine_driver<coordinator_pro
   control::coordinator_state machine_;
   std::map<control::link_id, peer_book> peers_;
   std::function<void(process_id)> on_failure_;
+  std::function<void(process_id, bool)> on_transfer_;
   bool stopped_ = false;
   unsigned check_every_ = 1;
   unsigned turns_ = 0;
