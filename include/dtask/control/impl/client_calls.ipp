@@ -147,11 +147,12 @@ DTASK_INLINE void client_state::cancel(std::uint64_t call, time_point now) {
   r.cancelled = true;
   if (r.phase != call_phase::sent) return end_here(c, errc::cancelled, "cancelled before it was sent", {});
   if (up_.ready() && !syncing_) {
-    const auto cut = out_.remove(call, {errc::cancelled, {}, "cancelled by the client", {}, {}},
+    const auto cut = out_.remove(call, {.code = errc::cancelled, .message = "cancelled by the client"},
                                  [&](wire::message&& m) { emit(std::move(m)); });
     if (cut == send_queue::removed::before_start) {
       credit_ += static_cast<std::int64_t>(r.cost);
-      return end_call(c, {errc::cancelled, {}, "cancelled before it was sent", {}, {}}, {}, r.attempts, {}, false);
+      return end_call(c, {.code = errc::cancelled, .message = "cancelled before it was sent"}, {}, r.attempts, {},
+                      false);
     }
     if (cut == send_queue::removed::absent) emit(wire::cancel{call});
   }
@@ -181,7 +182,7 @@ DTASK_INLINE void client_state::end_here(std::uint32_t c, errc code, std::string
   bool known = sent;
   if (sent && up_.ready() && !syncing_) {
     const std::uint64_t id = calls_.id(c);
-    const auto cut = out_.remove(id, {errc::cancelled, {}, "given up by the client", {}, {}},
+    const auto cut = out_.remove(id, {.code = errc::cancelled, .message = "given up by the client"},
                                  [&](wire::message&& m) { emit(std::move(m)); });
     if (cut == send_queue::removed::before_start) {
       known = false;
@@ -189,7 +190,9 @@ DTASK_INLINE void client_state::end_here(std::uint32_t c, errc code, std::string
     }
     if (cut == send_queue::removed::absent && !r.cancelled) emit(wire::cancel{id});
   }
-  end_call(c, {code, {}, std::move(text), who_.host + "/" + who_.name, std::move(remedy)}, {}, r.attempts, {}, known);
+  end_call(
+      c, {.code = code, .message = std::move(text), .place = who_.host + "/" + who_.name, .remedy = std::move(remedy)},
+      {}, r.attempts, {}, known);
 }
 
 DTASK_INLINE void client_state::forget_zombie(std::uint32_t c) { calls_.erase(c); }
@@ -219,11 +222,12 @@ DTASK_INLINE void client_state::resulted(wire::result&& head, payload&& value, t
   if (r.phase == call_phase::zombie) return forget_zombie(c);
   if (r.phase != call_phase::sent) return;
   // The coordinator has answered: what is left of the arguments need not go.
-  out_.remove(head.call, {errc::cancelled, {}, "the call has ended", {}, {}},
+  out_.remove(head.call, {.code = errc::cancelled, .message = "the call has ended"},
               [&](wire::message&& m) { emit(std::move(m)); });
   if (head.why.code == errc::closed && head.worker.empty()) {
     // The coordinator ends and gives back what nobody has begun: the next one gets it, and this link no more.
-    if (r.cancelled) return end_call(c, {errc::cancelled, {}, "cancelled before it ran", {}, {}}, {}, 0, {}, false);
+    if (r.cancelled)
+      return end_call(c, {.code = errc::cancelled, .message = "cancelled before it ran"}, {}, 0, {}, false);
     going_ = true;
     return requeue(c, true);
   }

@@ -134,18 +134,16 @@ DTASK_INLINE void client_state::new_session(bool same_epoch, time_point now) {
     if (r.phase != call_phase::sent) continue;
     ++r.attempts;
     if (r.cancelled)
-      end_call(c, {errc::cancelled, {}, "cancelled, and " + what, {}, {}}, {}, r.attempts, {}, false);
+      end_call(c, {.code = errc::cancelled, .message = "cancelled, and " + what}, {}, r.attempts, {}, false);
     else if (!may_run_again(r.wishes.effect_class))
       end_call(c,
-               {code,
-                {},
-                what + "; the job may have run, and may not run twice",
-                {},
-                "make the job idempotent to have it run again"},
+               {.code = code,
+                .message = what + "; the job may have run, and may not run twice",
+                .remedy = "make the job idempotent to have it run again"},
                {}, r.attempts, {}, false);
     else if (r.attempts > r.wishes.retry.retries)
-      end_call(c, {code, {}, what + ", and the job has no retries left", {}, "raise its retries"}, {}, r.attempts, {},
-               false);
+      end_call(c, {.code = code, .message = what + ", and the job has no retries left", .remedy = "raise its retries"},
+               {}, r.attempts, {}, false);
     else
       requeue(c, true);
   }
@@ -172,7 +170,7 @@ DTASK_INLINE void client_state::on(wire::known_calls&& m, time_point) {
     if (r.phase == call_phase::zombie && !r.known)
       forget_zombie(c);
     else if (r.phase == call_phase::sent && !r.known && r.cancelled)
-      end_call(c, {errc::cancelled, {}, "cancelled before it ran", {}, {}}, {}, r.attempts, {}, false);
+      end_call(c, {.code = errc::cancelled, .message = "cancelled before it ran"}, {}, r.attempts, {}, false);
     else if (r.phase == call_phase::sent && !r.known)
       requeue(c, true);
     else if ((r.phase == call_phase::sent && r.cancelled) || r.phase == call_phase::zombie)
@@ -205,7 +203,7 @@ DTASK_INLINE void client_state::coordinator_gone(const error& why, bool final, t
     actions_.push_back(close_link{up_.link(), why, true});
     link_broken(now);
   }
-  const wire::failure cause{why.code(), {}, why.cause(), why.place(), why.remedy()};
+  const wire::failure cause{.code = why.code(), .message = why.cause(), .place = why.place(), .remedy = why.remedy()};
   for (std::uint32_t c = 0; c < calls_.bound(); ++c) {
     if (!calls_.live(c)) continue;
     if (calls_[c].phase == call_phase::zombie)
@@ -213,7 +211,7 @@ DTASK_INLINE void client_state::coordinator_gone(const error& why, bool final, t
     else
       end_call(c,
                calls_[c].cancelled
-                   ? wire::failure{errc::cancelled, {}, "cancelled, and the coordinator is gone", {}, {}}
+                   ? wire::failure{.code = errc::cancelled, .message = "cancelled, and the coordinator is gone"}
                    : cause,
                {}, calls_[c].attempts, {}, false);
   }
@@ -293,11 +291,13 @@ DTASK_INLINE void client_state::close(time_point now) {
   for (std::uint32_t c = 0; c < calls_.bound(); ++c)
     if (calls_.live(c)) cancel(calls_.id(c), now);
   for (const value_record& v : to_broadcast_)
-    if (!v.told) actions_.push_back(broadcast_complete{v.number, {errc::closed, {}, "the client was closed", {}, {}}});
+    if (!v.told)
+      actions_.push_back(broadcast_complete{v.number, {.code = errc::closed, .message = "the client was closed"}});
   to_broadcast_.clear();
   // The coordinator need not take in the rest of a value that no job will see.
   if (std::exchange(broadcasting_, false) && up_.ready())
-    out_.remove(0, {errc::cancelled, {}, "the client closes", {}, {}}, [&](wire::message&& m) { emit(std::move(m)); });
+    out_.remove(0, {.code = errc::cancelled, .message = "the client closes"},
+                [&](wire::message&& m) { emit(std::move(m)); });
   for (const query& q : queries_)
     actions_.push_back(status_arrived{q.request, error(errc::closed, "the client was closed"), {}});
   queries_.clear();
@@ -314,7 +314,7 @@ DTASK_INLINE void client_state::finish_close(time_point now) {
   if (ended_ || (open_ != 0 && now < close_until_)) return;
   for (std::uint32_t c = 0; c < calls_.bound(); ++c)
     if (calls_.live(c) && calls_[c].phase != call_phase::zombie)
-      end_call(c, {errc::cancelled, {}, "the client was closed before the job's end was known", {}, {}}, {},
+      end_call(c, {.code = errc::cancelled, .message = "the client was closed before the job's end was known"}, {},
                calls_[c].attempts, {}, false);
   leave();
 }

@@ -51,20 +51,19 @@ DTASK_INLINE std::uint64_t client_state::broadcast(std::string name, bytes value
 DTASK_INLINE wire::failure client_state::unfit(const std::string& name, std::size_t size,
                                                const wire::limits& agreed) const {
   if (name.size() > max_broadcast_name)
-    return {errc::too_large,
-            {},
-            "the name of a broadcast takes " + std::to_string(name.size()) + " bytes, the limit is " +
-                std::to_string(max_broadcast_name),
-            who_.host + "/" + who_.name,
-            "choose a shorter name"};
+    return {.code = errc::too_large,
+            .message = "the name of a broadcast takes " + std::to_string(name.size()) + " bytes, the limit is " +
+                       std::to_string(max_broadcast_name),
+            .place = who_.host + "/" + who_.name,
+            .remedy = "choose a shorter name"};
   if (size > agreed.payload)
-    return {
-        errc::too_large,
-        {},
-        "broadcast '" + name + "' takes " + std::to_string(size) + " bytes, the limit of a payload is " +
-            std::to_string(agreed.payload),
-        who_.host + "/" + who_.name,
-        "split the value, or raise limits.payload in the options of client, coordinator and worker (--payload-bytes)"};
+    return {.code = errc::too_large,
+            .message = "broadcast '" + name + "' takes " + std::to_string(size) + " bytes, the limit of a payload is " +
+                       std::to_string(agreed.payload),
+            .place = who_.host + "/" + who_.name,
+            .remedy =
+                "split the value, or raise limits.payload in the options of client, coordinator and worker "
+                "(--payload-bytes)"};
   return {};
 }
 

@@ -23,7 +23,10 @@ DTASK_INLINE void delivery::send_result(std::uint32_t j) {
     return;
   }
   if (const error bad = wire::check_payload(r.held.blobs(), r.held.size(), c->out.limits())) {
-    end.why = {bad.code(), {}, "the result, for its client: " + bad.cause(), place_of(j), bad.remedy()};
+    end.why = {.code = bad.code(),
+               .message = "the result, for its client: " + bad.cause(),
+               .place = place_of(j),
+               .remedy = bad.remedy()};
     out_.send(*c, std::move(end));
     return;
   }
@@ -71,7 +74,8 @@ DTASK_INLINE void delivery::drop_answer(std::uint32_t j) {
   if (!r.rarely || !r.rarely->answer) return;
   if (r.session != none)
     if (peer* const c = client_peer(r.session))
-      c->out.remove(jobs_.id(j), {errc::worker_lost, {}, "the result was cut short", "coordinator", {}},
+      c->out.remove(jobs_.id(j),
+                    {.code = errc::worker_lost, .message = "the result was cut short", .place = "coordinator"},
                     [&](wire::message&& m) { out_.send(*c, std::move(m)); });
   if (r.worker != none) {
     workers_.owe(r.worker, std::exchange(r.rarely->answer->owed, 0));

@@ -111,7 +111,9 @@ DTASK_INLINE void distribution::failed(std::uint32_t s, std::uint64_t number, er
   session_record& r = sessions_[s];
   r.broadcasts.settle(number);
   if (peer* const c = client_peer(s))
-    out_.send(*c, wire::broadcast_done{number, {code, {}, std::move(text), "coordinator", std::move(remedy)}});
+    out_.send(*c, wire::broadcast_done{
+                      number,
+                      {.code = code, .message = std::move(text), .place = "coordinator", .remedy = std::move(remedy)}});
   unblock(s, now);
 }
 
@@ -182,12 +184,16 @@ DTASK_INLINE void distribution::fetched(peer& p, wire::fetch&& m) {
   const cached_value* const v = s == none ? nullptr : sessions_[s].broadcasts.find(m.name);
   if (v == nullptr || v->value == nullptr) {
     const std::string text = s == none ? "its client session is over" : "there is no value of this name";
-    return out_.send(p,
-                     wire::fetch_failed{m.session, std::move(m.name), {errc::not_found, {}, text, "coordinator", {}}});
+    return out_.send(
+        p, wire::fetch_failed{
+               m.session, std::move(m.name), {.code = errc::not_found, .message = text, .place = "coordinator"}});
   }
   if (const error bad = wire::check_payload(1, v->size(), p.out.limits()))
-    return out_.send(p, wire::fetch_failed{
-                            m.session, std::move(m.name), {bad.code(), {}, bad.cause(), "coordinator", bad.remedy()}});
+    return out_.send(p,
+                     wire::fetch_failed{
+                         m.session,
+                         std::move(m.name),
+                         {.code = bad.code(), .message = bad.cause(), .place = "coordinator", .remedy = bad.remedy()}});
   // One that asks again for what is on its way gets it once.
   const std::uint64_t key = fetched_value | v->number;
   bool under_way = false;

@@ -33,7 +33,7 @@ DTASK_INLINE void job_lifecycle::accept(peer& p, wire::submit&& m, bool draining
     peers_.touch(p);
     wire::result end;
     end.call = m.call;
-    end.why = {code, {}, std::move(text), "coordinator", std::move(remedy)};
+    end.why = {.code = code, .message = std::move(text), .place = "coordinator", .remedy = std::move(remedy)};
     end.attempts = m.attempts;
     out_.send(p, std::move(end));
   };
@@ -101,7 +101,7 @@ DTASK_INLINE void job_lifecycle::cancelled(peer& p, const wire::cancel& m) {
   if (std::erase(sessions_[p.index].turned_away, m.call) == 0) return;
   wire::result end;
   end.call = m.call;
-  end.why = {errc::cancelled, {}, "cancelled before it ran", "coordinator", {}};
+  end.why = {.code = errc::cancelled, .message = "cancelled before it ran", .place = "coordinator"};
   out_.send(p, std::move(end));
 }
 
@@ -157,14 +157,12 @@ DTASK_INLINE void job_lifecycle::expired(std::uint32_t j, time_point now) {
   if (now >= r.deadline) {
     const std::string at = delivery_.place_of(j);
     const bool placed = r.phase == job_phase::placed;
-    return finish(
-        j, {errc::deadline_exceeded,
-            {},
-            placed                 ? "the deadline passed while a worker had the job"
-            : workers_.size() == 0 ? "the deadline passed while the job waited for a worker: " + nobody_connected()
-                                   : "the deadline passed while the job waited",
-            at,
-            {}});
+    return finish(j, {.code = errc::deadline_exceeded,
+                      .message = placed ? "the deadline passed while a worker had the job"
+                                 : workers_.size() == 0
+                                     ? "the deadline passed while the job waited for a worker: " + nobody_connected()
+                                     : "the deadline passed while the job waited",
+                      .place = at});
   }
   if (r.phase == job_phase::pausing) {
     leave(j);
@@ -172,13 +170,13 @@ DTASK_INLINE void job_lifecycle::expired(std::uint32_t j, time_point now) {
   }
   if (now >= r.wake && (r.phase == job_phase::queued || r.phase == job_phase::alone) && types_[r.type].workers == 0) {
     const std::uint32_t workers = workers_.size();
-    return finish(j,
-                  {errc::no_worker,
-                   {},
-                   "no worker for '" + types_[r.type].name + "' within " + std::to_string(r.no_worker_ms) + " ms: " +
-                       (workers == 0 ? nobody_connected() : std::to_string(workers) + " connected, none registered it"),
-                   "coordinator",
-                   workers == 0 && !workers_.process_end().empty()
+    return finish(
+        j,
+        {.code = errc::no_worker,
+         .message = "no worker for '" + types_[r.type].name + "' within " + std::to_string(r.no_worker_ms) + " ms: " +
+                    (workers == 0 ? nobody_connected() : std::to_string(workers) + " connected, none registered it"),
+         .place = "coordinator",
+         .remedy = workers == 0 && !workers_.process_end().empty()
                        ? "see why the processes end that are started to be workers; with spawn:// their command has to "
                          "play the role worker (dtask::main, dtask::worker_role)"
                        : "start a worker that registers this job, or raise no_worker_after"});
@@ -190,12 +188,11 @@ DTASK_INLINE void job_lifecycle::expired(std::uint32_t j, time_point now) {
 DTASK_INLINE void job_lifecycle::mismatch(std::uint32_t j, std::uint32_t rival) {
   const type_record& mine = types_[jobs_[j].type];
   const type_record& theirs = types_[rival];
-  finish(j, {errc::schema_mismatch,
-             {},
-             "'" + mine.name + "' is " + mine.signature + " in client " + sessions_[jobs_[j].session].label + " and " +
-                 theirs.signature + " in worker " + theirs.worker_label,
-             "coordinator",
-             "build both from the same job types, or give the changed job a new version"});
+  finish(j, {.code = errc::schema_mismatch,
+             .message = "'" + mine.name + "' is " + mine.signature + " in client " + sessions_[jobs_[j].session].label +
+                        " and " + theirs.signature + " in worker " + theirs.worker_label,
+             .place = "coordinator",
+             .remedy = "build both from the same job types, or give the changed job a new version"});
 }
 
 /// Why there is no worker at all, as far as it is known.
@@ -242,8 +239,9 @@ DTASK_INLINE void job_lifecycle::forget_arguments(std::uint32_t j) {
   if (!r.attempt_live) return;
   peer* const w = worker_peer(r.worker);
   if (w == nullptr) return;
-  const auto cut = w->out.remove(jobs_.id(j), {errc::cancelled, {}, "the job has ended", "coordinator", {}},
-                                 [&](wire::message&& m) { out_.send(*w, std::move(m)); });
+  const auto cut =
+      w->out.remove(jobs_.id(j), {.code = errc::cancelled, .message = "the job has ended", .place = "coordinator"},
+                    [&](wire::message&& m) { out_.send(*w, std::move(m)); });
   if (cut == send_queue::removed::before_start) {
     workers_.end_attempt(j);
     r.worker = none;
@@ -259,7 +257,8 @@ DTASK_INLINE void job_lifecycle::cancel(std::uint32_t j) {
   if (r.phase == job_phase::finished || r.cancelled) return;
   r.cancelled = true;
   if (r.attempt_live) forget_arguments(j);
-  if (!r.attempt_live) finish(j, {errc::cancelled, {}, "cancelled before it ran", "coordinator", {}});
+  if (!r.attempt_live)
+    finish(j, {.code = errc::cancelled, .message = "cancelled before it ran", .place = "coordinator"});
 }
 
 /// Another attempt, if the class of the error, the effect class and the budget allow; else the end.
@@ -279,7 +278,8 @@ DTASK_INLINE void job_lifecycle::give_back(peer& p) {
     wire::result end;
     end.call = call;
     end.attempts = attempts;
-    end.why = {errc::closed, {}, "the coordinator ended before the job was begun", "coordinator", {}};
+    end.why = {
+        .code = errc::closed, .message = "the coordinator ended before the job was begun", .place = "coordinator"};
     out_.send(p, std::move(end));
   };
   session_record& r = sessions_[p.index];

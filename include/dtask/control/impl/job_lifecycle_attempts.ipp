@@ -61,9 +61,12 @@ DTASK_INLINE void job_lifecycle::done(peer& p, wire::done&& m, time_point now) {
               wire::check_payload(arriving->held.lengths.size() - 1, arriving->held.size(), c->out.limits())) {
         p.acks.push_back(m.job);  // what comes of it is thrown away
         peers_.touch(p);
-        return answered(
-            j, {bad.code(), {}, "the result, for its client: " + bad.cause(), delivery_.place_of(j), bad.remedy()},
-            now);
+        return answered(j,
+                        {.code = bad.code(),
+                         .message = "the result, for its client: " + bad.cause(),
+                         .place = delivery_.place_of(j),
+                         .remedy = bad.remedy()},
+                        now);
       }
     r.rare().answer = arriving;
     p.in.push_back({m.value.transfer, payload_of::result, m.job, m.fence, {}, arriving});
@@ -105,7 +108,7 @@ DTASK_INLINE void job_lifecycle::returned(peer& p, const wire::returned& m, time
 
 /// What is left of the arguments of an attempt that has ended on this worker is not sent.
 DTASK_INLINE void job_lifecycle::drop_run(peer& p, std::uint32_t j) {
-  p.out.remove(jobs_.id(j), {errc::cancelled, {}, "the attempt has ended", "coordinator", {}},
+  p.out.remove(jobs_.id(j), {.code = errc::cancelled, .message = "the attempt has ended", .place = "coordinator"},
                [&](wire::message&& m) { out_.send(p, std::move(m)); });
 }
 
@@ -116,7 +119,7 @@ DTASK_INLINE void job_lifecycle::given_back(std::uint32_t j, time_point now) {
   job& r = jobs_[j];
   if (r.phase == job_phase::finished) return delivery_.reclaim(j);
   leave(j);
-  if (r.cancelled) return finish(j, {errc::cancelled, {}, "cancelled before it ran", {}, {}});
+  if (r.cancelled) return finish(j, {.code = errc::cancelled, .message = "cancelled before it ran"});
   jobs_.place_again(j);
   enqueue(j, true, now);
 }
@@ -139,30 +142,33 @@ DTASK_INLINE void job_lifecycle::lost_attempt(std::uint32_t j, const std::string
     history.append(history.empty() ? "" : "; ").append(label).append(": ").append(how);
   }
   const std::string at = label + ", attempt " + std::to_string(std::max(r.attempts, 1U));
-  if (r.cancelled) return finish(j, {errc::cancelled, {}, "cancelled, and its worker is gone", at, {}});
+  if (r.cancelled)
+    return finish(j, {.code = errc::cancelled, .message = "cancelled, and its worker is gone", .place = at});
   if (!may_run_again(r.effect_class)) {
     if (!ran) ++r.attempts;
-    return finish(j, {errc::worker_lost,
-                      {},
-                      "the worker is gone: " + how + "; the job may have run, and may not run twice",
-                      at,
-                      "make the job idempotent to have it placed again"});
+    return finish(j, {.code = errc::worker_lost,
+                      .message = "the worker is gone: " + how + "; the job may have run, and may not run twice",
+                      .place = at,
+                      .remedy = "make the job idempotent to have it placed again"});
   }
   if (alone && r.deaths >= options_.quarantine_after_deaths) {
     out_.say(log_level::error, "quarantined",
              "'" + types_[r.type].name + "' of " +
                  (r.session == none ? std::string("a lost client") : sessions_[r.session].label) + ": " +
                  r.rarely->history);
-    return finish(j, {errc::quarantined,
-                      {},
-                      std::to_string(r.deaths) + " workers died while they ran it: " + r.rarely->history,
-                      at,
-                      "run it by itself under a debugger; the other jobs go on"});
+    return finish(j, {.code = errc::quarantined,
+                      .message = std::to_string(r.deaths) + " workers died while they ran it: " + r.rarely->history,
+                      .place = at,
+                      .remedy = "run it by itself under a debugger; the other jobs go on"});
   }
   // A job that many workers took with them without ever reporting it as started gets to prove itself too.
   if (r.deaths >= options_.alone_after_deaths || r.losses >= 2 * options_.quarantine_after_deaths) r.by_itself = true;
   if (ran)
-    return retry(j, {errc::worker_lost, {}, "the worker is gone: " + how, at, "its host's log and stderr say more"},
+    return retry(j,
+                 {.code = errc::worker_lost,
+                  .message = "the worker is gone: " + how,
+                  .place = at,
+                  .remedy = "its host's log and stderr say more"},
                  now);
   jobs_.place_again(j);
   enqueue(j, true, now);

@@ -47,7 +47,9 @@ DTASK_INLINE void membership::detach_session(std::uint32_t s, peer& p, time_poin
     const bool open = jobs_[j].phase != job_phase::finished;
     if (open) lifecycle_.leave(j);
     delivery_.release(j);
-    if (open) lifecycle_.finish(j, {errc::cancelled, {}, "its arguments did not arrive", "coordinator", {}});
+    if (open)
+      lifecycle_.finish(j,
+                        {.code = errc::cancelled, .message = "its arguments did not arrive", .place = "coordinator"});
   }
 }
 
@@ -66,7 +68,7 @@ DTASK_INLINE void membership::end_session(std::uint32_t s, std::string_view why)
     delivery_.drop_answer(j);
     jobs_[j].session = none;
     if (jobs_[j].phase != job_phase::finished) {
-      lifecycle_.finish(j, {errc::cancelled, {}, std::string(why), "coordinator", {}});
+      lifecycle_.finish(j, {.code = errc::cancelled, .message = std::string(why), .place = "coordinator"});
     } else {
       jobs_[j].accepted = true;
       delivery_.drop_value(j);
@@ -84,7 +86,7 @@ DTASK_INLINE void membership::end_session(std::uint32_t s, std::string_view why)
     to.ended.push_back(id);
     if (peer* const p = worker_peer(w)) {
       // A value that came after the end would bring the session back there.
-      p->out.remove_group(id, {errc::cancelled, {}, "its session is over", "coordinator", {}},
+      p->out.remove_group(id, {.code = errc::cancelled, .message = "its session is over", .place = "coordinator"},
                           [&](wire::message&& m) { out_.send(*p, std::move(m)); });
       out_.send(*p, wire::end_session{id});
     }

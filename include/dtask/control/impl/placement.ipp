@@ -59,8 +59,10 @@ DTASK_INLINE void placement::dispatch(std::uint32_t j, std::uint32_t w, time_poi
   if (const error bad = wire::check_payload(r.held.blobs(), r.held.size(), p.out.limits())) {
     workers_.unreserve(j);
     r.worker = none;
-    return lifecycle_.finish(
-        j, {bad.code(), {}, "the arguments, for worker " + to.label + ": " + bad.cause(), "coordinator", bad.remedy()});
+    return lifecycle_.finish(j, {.code = bad.code(),
+                                 .message = "the arguments, for worker " + to.label + ": " + bad.cause(),
+                                 .place = "coordinator",
+                                 .remedy = bad.remedy()});
   }
   workers_.take(w, j, now);
   jobs_.arm(j);

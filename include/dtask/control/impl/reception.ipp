@@ -86,8 +86,9 @@ DTASK_INLINE void reception::aborted(peer& p, wire::abort_transfer&& m, time_poi
       if (!wanted && jobs_[j].phase != job_phase::finished) break;  // another of its results is on its way
       p.acks.push_back(gone.job);
       peers_.touch(p);
-      lifecycle_.answered(j, {errc::worker_lost, {}, "its worker took the result back", delivery_.place_of(j), {}},
-                          now);
+      lifecycle_.answered(
+          j, {.code = errc::worker_lost, .message = "its worker took the result back", .place = delivery_.place_of(j)},
+          now);
       break;
     }
     case payload_of::broadcast:

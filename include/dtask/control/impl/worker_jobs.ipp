@@ -22,7 +22,9 @@ DTASK_INLINE void worker_state::on(wire::run&& m, time_point now) {
   if (draining_) return give_back(id);
   if (m.type >= who_.jobs.size()) {
     a.now = phase::answered;
-    a.why = {errc::unknown_job, {}, "the worker has no job number " + std::to_string(m.type), place(m.attempt), {}};
+    a.why = {.code = errc::unknown_job,
+             .message = "the worker has no job number " + std::to_string(m.type),
+             .place = place(m.attempt)};
     return answer(id, a);
   }
   if (m.arguments.transfer != 0) {
@@ -78,7 +80,9 @@ DTASK_INLINE void worker_state::start_jobs(time_point now) {
     attempt& a = at->second;
     if (now >= a.deadline) {
       a.now = phase::answered;
-      a.why = {errc::deadline_exceeded, {}, "the deadline passed before the job could start", place(a.number), {}};
+      a.why = {.code = errc::deadline_exceeded,
+               .message = "the deadline passed before the job could start",
+               .place = place(a.number)};
       a.content = {};
       answer(id, a);
       continue;
@@ -141,7 +145,7 @@ DTASK_INLINE void worker_state::job_finished(std::uint64_t job, std::uint32_t fe
     a.why = was_leaving && why.code == errc::cancelled ? left(a) : std::move(why);
     if (a.why.code == errc::ok) {
       if (const error bad = wire::check_payload(value, out_.limits())) {
-        a.why = {errc::too_large, {}, "the result: " + bad.cause(), {}, bad.remedy()};
+        a.why = {.code = errc::too_large, .message = "the result: " + bad.cause(), .remedy = bad.remedy()};
       } else {
         a.content = std::move(value);
         result_bytes_ += a.content.size();
@@ -155,11 +159,10 @@ DTASK_INLINE void worker_state::job_finished(std::uint64_t job, std::uint32_t fe
 
 /// Nobody but the worker wanted the attempt stopped: it may be placed again as if the worker had been lost.
 DTASK_INLINE wire::failure worker_state::left(const attempt& a) const {
-  return {errc::worker_lost,
-          {},
-          "the worker was told to leave and stopped the job",
-          place(a.number),
-          "raise --drain-within (drain_within)"};
+  return {.code = errc::worker_lost,
+          .message = "the worker was told to leave and stopped the job",
+          .place = place(a.number),
+          .remedy = "raise --drain-within (drain_within)"};
 }
 
 /// Sends the end of an attempt; it is kept until it is acknowledged, and sent again after a break.

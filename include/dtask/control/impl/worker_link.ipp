@@ -200,11 +200,9 @@ DTASK_INLINE void worker_state::forget_everything(time_point now) {
     actions_.push_back(fetched{w.request,
                                w.session,
                                std::move(w.name),
-                               {errc::coordinator_lost,
-                                {},
-                                "the coordinator does not know this worker any more",
-                                who_.host + "/" + who_.name,
-                                {}}});
+                               {.code = errc::coordinator_lost,
+                                .message = "the coordinator does not know this worker any more",
+                                .place = who_.host + "/" + who_.name}});
   std::vector<std::uint64_t> all;
   all.reserve(sessions_.size());
   for (auto& [id, s] : sessions_) all.push_back(id);
@@ -259,13 +257,13 @@ DTASK_INLINE void worker_state::tick(time_point now) {
     // The slot is counted out before the answer, so that nothing is placed into it.
     report_slots();
     at->second.why = {
-        errc::job_abandoned,
-        {},
-        "the job ignored stop for " +
+        .code = errc::job_abandoned,
+        .message =
+            "the job ignored stop for " +
             std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(options_.abandon_after).count()) +
             " ms",
-        place(at->second.number),
-        "let the job look at its stop token, or await something"};
+        .place = place(at->second.number),
+        .remedy = "let the job look at its stop token, or await something"};
     if (s.leaving) at->second.why = left(at->second);
     at->second.now = phase::answered;
     at->second.slot = none;

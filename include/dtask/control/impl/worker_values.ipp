@@ -53,7 +53,7 @@ DTASK_INLINE void worker_state::on(wire::blob&& m, time_point now) {
       if (known == s.values.end() || known->second.number > m.number) return;
       drop_value(known->second);
       s.values.erase(known);
-      end_fetches(m.session, m.name, {errc::not_found, {}, "'" + m.name + "' was withdrawn", {}, {}});
+      end_fetches(m.session, m.name, {.code = errc::not_found, .message = "'" + m.name + "' was withdrawn"});
       actions_.push_back(blob_withdrawn{m.session, std::move(m.name)});
       return;
     case wire::blob_kind::fetched:
@@ -125,13 +125,12 @@ DTASK_INLINE void worker_state::blob_arrived(wire::blob&& b, payload&& content, 
 }
 
 DTASK_INLINE wire::failure worker_state::over_limit(const wire::blob& b, std::uint64_t size) const {
-  return {errc::too_large,
-          {},
-          "'" + b.name + "' of " + std::to_string(size) + " bytes is over what this worker may hold (" +
-              std::to_string(options_.broadcast_bytes) + " bytes, of which " + std::to_string(blob_bytes_) +
-              " are taken)",
-          who_.host + "/" + who_.name,
-          "raise the worker's --broadcast-bytes (broadcast_bytes), or withdraw what is not needed any more"};
+  return {.code = errc::too_large,
+          .message = "'" + b.name + "' of " + std::to_string(size) + " bytes is over what this worker may hold (" +
+                     std::to_string(options_.broadcast_bytes) + " bytes, of which " + std::to_string(blob_bytes_) +
+                     " are taken)",
+          .place = who_.host + "/" + who_.name,
+          .remedy = "raise the worker's --broadcast-bytes (broadcast_bytes), or withdraw what is not needed any more"};
 }
 
 /// Its bytes are not kept here any more; jobs that have them keep them for as long as they want.
@@ -165,7 +164,10 @@ DTASK_INLINE bool worker_state::make_room(std::uint64_t size, const named_value&
 DTASK_INLINE void worker_state::fetch(std::uint64_t request, std::uint64_t session_id, std::string name, time_point) {
   const auto refuse = [&](errc code, std::string text, std::string remedy) {
     actions_.push_back(control::fetched{
-        request, session_id, name, {code, {}, std::move(text), who_.host + "/" + who_.name, std::move(remedy)}});
+        request,
+        session_id,
+        name,
+        {.code = code, .message = std::move(text), .place = who_.host + "/" + who_.name, .remedy = std::move(remedy)}});
   };
   const auto s = sessions_.find(session_id);
   if (exited_ || s == sessions_.end()) return refuse(errc::cancelled, "the worker has given its client session up", {});
@@ -235,7 +237,7 @@ DTASK_INLINE void worker_state::leave_session(std::uint64_t s) {
   if (at == sessions_.end() || !at->second.ended || at->second.running != 0) return;
   for (const auto& [name, v] : at->second.values) {
     blob_bytes_ -= v.size;
-    end_fetches(s, name, {errc::cancelled, {}, "its client session is over", {}, {}});
+    end_fetches(s, name, {.code = errc::cancelled, .message = "its client session is over"});
   }
   sessions_.erase(at);
   actions_.push_back(session_ended{s});
