@@ -277,6 +277,26 @@ TEST_CASE("no coordinator from the start") {
   CHECK(c.violation == "");
 }
 
+TEST_CASE("a silent peer holds a client no longer than its times: the link ends without a wait for the other side") {
+  control::client_options options;
+  options.connect_within = 3s;
+  lone c(options);
+  c.state.connected(1, c.now);
+  c.act();
+  const auto aborts = [](const control::client_action& a) {
+    const auto* const end = a.get_if<control::close_link>();
+    return end != nullptr && end->link == 1 && end->now;
+  };
+  SUBCASE("connect_within") {
+    CHECK(c.state.next_tick() == c.now + 3s);
+    c.state.tick(c.now += 3s);
+  }
+  SUBCASE("close") { c.state.close(c.now); }
+  c.act();
+  CHECK(c.state.ended());
+  CHECK(c.has(aborts));
+}
+
 TEST_CASE("a coordinator that does not take the client says so at once") {
   cluster c;
   c.options.cookie = 5;
