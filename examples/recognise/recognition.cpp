@@ -163,8 +163,9 @@ class report {
 };
 
 /// Files that were read and not sent yet, and files that were sent and not answered, take at most so much memory each,
-/// however many there are; a single batch above it is handled alone.
-constexpr std::size_t most_mebibytes = 128;
+/// however many there are; a single batch above it is handled alone. Together they are the window in bytes of a `map`,
+/// which cannot be used itself: its range may not await, and the loader is awaited.
+constexpr std::size_t most_mebibytes = static_cast<std::size_t>(dtask::map_options().window_bytes >> 20) / 2;
 /// Batches at the cluster.
 constexpr std::size_t most_sent = 32;
 

@@ -277,6 +277,26 @@ TEST_CASE("no coordinator from the start") {
   CHECK(c.violation == "");
 }
 
+TEST_CASE("a silent peer holds a client no longer than its times: the link ends without a wait for the other side") {
+  control::client_options options;
+  options.connect_within = 3s;
+  lone c(options);
+  c.state.connected(1, c.now);
+  c.act();
+  const auto aborts = [](const control::client_action& a) {
+    const auto* const end = a.get_if<control::close_link>();
+    return end != nullptr && end->link == 1 && end->now;
+  };
+  SUBCASE("connect_within") {
+    CHECK(c.state.next_tick() == c.now + 3s);
+    c.state.tick(c.now += 3s);
+  }
+  SUBCASE("close") { c.state.close(c.now); }
+  c.act();
+  CHECK(c.state.ended());
+  CHECK(c.has(aborts));
+}
+
 TEST_CASE("a coordinator that does not take the client says so at once") {
   cluster c;
   c.options.cookie = 5;
@@ -651,6 +671,41 @@ TEST_CASE("a coordinator that stops answering cannot hold a call beyond its dead
   CHECK(code(c, 0, call) == errc::deadline_exceeded);
   c.pass(11s);
   CHECK(c.is_done(0, cancelled));
+}
+
+TEST_CASE("a cancelled call ends cancelled, or with a value that was on its way; never with a failure") {
+  cluster c;
+  c.start_coordinator();
+  c.add_worker(1);
+  c.add_client();
+  SUBCASE("a value that was on its way") {
+    const auto call = c.submit(0);
+    c.clients[0].state->cancel(call, c.now);
+    c.finish(0, "there");
+    CHECK(code(c, 0, call) == errc::ok);
+    CHECK(c.result(0, call).value.body.view() == "there");
+  }
+  SUBCASE("a failure that was on its way: it tells it in words") {
+    const auto call = c.submit(0);
+    c.clients[0].state->cancel(call, c.now);
+    c.finish(0, "", {errc::job_failed, "std::out_of_range", "no place 7", "here", {}});
+    const control::complete& end = c.result(0, call);
+    CHECK(end.why.code == errc::cancelled);
+    CHECK(end.why.message == "cancelled; its end was job_failed: no place 7");
+    CHECK(end.why.type == "");
+    CHECK(end.attempts == 1);
+    CHECK(end.worker == "host/w0#1");
+  }
+  SUBCASE("its deadline, while the coordinator is silent") {
+    call_request r;
+    r.wishes.deadline = 2s;
+    const auto call = c.submit(0, effect::pure, text("a"), std::move(r));
+    c.coordinator.reset();
+    c.clients[0].state->cancel(call, c.now);
+    c.pass(2101ms);
+    CHECK(code(c, 0, call) == errc::cancelled);
+  }
+  CHECK(c.violation == "");
 }
 
 TEST_CASE("status, asked by an observer") {

@@ -509,7 +509,8 @@ TEST_CASE("cancellation") {
     c.pass(4900ms);
     CHECK(!c.is_done(0, running));
     c.pass(200ms);
-    CHECK(code(c, 0, running) == errc::job_abandoned);
+    CHECK(code(c, 0, running) == errc::cancelled);
+    CHECK(c.result(0, running).why.message.find("job_abandoned") != std::string::npos);
     REQUIRE(c.workers[0].ended.has_value());
     CHECK(c.workers[0].ended->reason == control::exit_reason::no_slots);
     CHECK(c.report().workers.empty());
@@ -526,7 +527,7 @@ TEST_CASE("an abandoned job's slot is counted as lost, and comes back if the job
   const auto stuck = c.submit(0);
   c.clients[0].state->cancel(stuck, c.now);
   c.pass(6s);
-  CHECK(code(c, 0, stuck) == errc::job_abandoned);
+  CHECK(c.is_done(0, stuck));
   CHECK(c.report().workers[0].lost_slots == 1);
   for (int i = 0; i < 3; ++i) c.submit(0, effect::at_most_once);
   CHECK(c.workers[0].running.size() == 2);  // the stuck one and one more
@@ -631,6 +632,49 @@ TEST_CASE("the coordinator drains and gives back what nobody has begun") {
   c.finish(0);
   CHECK(code(c, 0, waiting) == errc::ok);
   CHECK(c.violation == "");
+}
+
+TEST_CASE("a draining coordinator turns calls away as far as the session's bytes go: the others are overloaded") {
+  bare b;
+  b.options.session_bytes = 4 * control::job_cost + 2;
+  b.options.drain_within = 1s;  // before the clients count as silent
+  b.start();
+  b.join(1, wire::role::client);
+  b.join(2, wire::role::client);
+  b.get(1, b.submit(0));  // holds job_cost and one byte
+  b.state->drain(b.now);
+  b.take();
+  const auto ends = [&b](control::link_id link, errc code) {
+    std::vector<std::uint64_t> calls;
+    for (const wire::result& r : b.all<wire::result>(link))
+      if (r.why.code == code) calls.push_back(r.call);
+    return calls;
+  };
+  const auto call = [&b](std::uint32_t position) { return b.submit(position).call; };
+  using calls = std::vector<std::uint64_t>;
+  // Three fit beside the job; a client that minds no credit sends more.
+  for (std::uint32_t position = 1; position < 7; ++position) b.get(1, b.submit(position));
+  CHECK(ends(1, errc::overloaded) == calls{call(4), call(5), call(6)});
+  const auto credit = b.all<wire::credit>(1);
+  REQUIRE_FALSE(credit.empty());
+  // What was refused costs nothing, what was turned away keeps its credit until the end.
+  std::uint64_t back = 0;
+  for (const wire::credit& each : credit) back += each.bytes;
+  CHECK(back == 3 * (control::job_cost + 1));
+  // One that is cancelled makes room for another.
+  b.get(1, wire::cancel{call(2)});
+  CHECK(ends(1, errc::cancelled) == calls{call(2)});
+  b.get(1, b.submit(7));
+  b.get(1, b.submit(8));
+  CHECK(ends(1, errc::overloaded) == calls{call(4), call(5), call(6), call(8)});
+  // Each client has its own bound.
+  b.get(2, b.submit(0));
+  CHECK(b.all<wire::result>(2).empty());
+  b.now += b.options.drain_within;
+  b.tick();
+  CHECK(ends(1, errc::closed) == calls{call(0), call(1), call(3), call(7)});
+  CHECK(ends(2, errc::closed) == calls{call(0)});
+  CHECK(b.violation == "");
 }
 
 TEST_CASE("the coordinator drains and sends the workers home where it is told to") {

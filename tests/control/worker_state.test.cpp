@@ -25,7 +25,7 @@ struct lone {
   std::vector<control::fetched> fetches;
   std::vector<std::uint64_t> sessions_ended;
   std::optional<control::exit> exited;
-  int dials = 0, closes = 0;
+  int dials = 0, closes = 0, aborts = 0;
   bool started_first = true;
 
   static control::worker_options with_digest(control::worker_options o) {
@@ -82,8 +82,10 @@ struct lone {
           exited = *x;
         else if (a.get_if<control::dial>() != nullptr)
           ++dials;
-        else if (a.get_if<control::close_link>() != nullptr)
+        else if (const auto* l = a.get_if<control::close_link>()) {
           ++closes;
+          aborts += l->now;
+        }
       }
     }
     CHECK(state.check() == "");
@@ -630,6 +632,17 @@ TEST_CASE(
   CHECK(w.stops.size() == 1);
   REQUIRE(w.exited.has_value());
   CHECK(w.exited->reason == control::exit_reason::drained);
+}
+
+TEST_CASE("a worker that was not welcomed ends its link without a wait for the other side") {
+  lone w(1);
+  w.state.connected(1, w.now);
+  w.take();
+  w.state.stop(w.now);
+  w.take();
+  CHECK(w.exited);
+  CHECK(w.closes == 1);
+  CHECK(w.aborts == 1);
 }
 
 TEST_CASE("a worker may wait longer for its first welcome than for another one") {

@@ -4,7 +4,9 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "dtask/cli/exit_code.hpp"
 #include "site.hpp"
 
 using namespace faults;
@@ -92,19 +94,38 @@ TEST_CASE("SIGKILL of the client: after the grace time its jobs are cancelled on
 }
 
 TEST_CASE("SIGKILL of a client of spawn://: its workers end") {
+  // They come to this process when their own parent is gone, so that it hears how they end.
+  REQUIRE(::prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);
+  std::string kind;
+  int code = 0;
+  SUBCASE("their jobs hear that they are to stop") {
+    kind = "hold";
+    code = 0;
+  }
+  SUBCASE("also while their jobs compute: they are given up before a worker would give them up by itself") {
+    kind = "deaf";
+    code = dtask::exit_code::cluster;
+  }
   site s;
-  command what{app_path(), "--on", "spawn://2", "--job", "hold:a", "--job", "hold:b"};
+  command what{app_path(), "--on", "spawn://2", "--job", kind + ":a", "--job", kind + ":b"};
   const command where = s.meeting();
   what.insert(what.end(), where.begin(), where.end());
   process client(what);
-  const pid_t first = s.started("a").second;
+  std::vector<int> workers;
+  for (int i = 0; i < 2; ++i) {
+    workers.push_back(static_cast<int>(::syscall(SYS_pidfd_open, s.started("").second, 0)));
+    REQUIRE(workers.back() >= 0);
+  }
   client.signal(SIGKILL);
   REQUIRE(client.wait());
-  // The workers are not our children; a pidfd tells when one is gone.
-  const int fd = static_cast<int>(::syscall(SYS_pidfd_open, first, 0));
-  if (fd >= 0) {
-    pollfd gone{fd, POLLIN, 0};
+  for (const int worker : workers) {
+    pollfd gone{worker, POLLIN, 0};
     CHECK(::poll(&gone, 1, static_cast<int>(std::chrono::milliseconds(patience).count())) == 1);
-    ::close(fd);
+    siginfo_t how{};
+    REQUIRE(::waitid(static_cast<idtype_t>(3), static_cast<id_t>(worker), &how, WEXITED | WNOHANG) == 0);  // P_PIDFD
+    CHECK(how.si_code == CLD_EXITED);
+    CHECK(how.si_status == code);
+    ::close(worker);
   }
+  ::prctl(PR_SET_CHILD_SUBREAPER, 0);
 }

@@ -39,12 +39,30 @@ dtask::task<int> lasts(int n) {
   }
   co_return n;
 }
+// Fails where it is stopped, and does not say that it was.
+dtask::task<int> fails_when_stopped(int n) {
+  auto running = lasts(n);
+  try {
+    n = co_await std::move(running);
+  } catch (...) {
+    throw std::out_of_range("no place " + std::to_string(n));
+  }
+  co_return n;
+}
+// Does not look whether it is stopped.
+int deaf(int n) {
+  watched->begun.set_value();
+  watched->stopped.get_future().wait();
+  return n;
+}
 
 using doubled_job = dtask::function_job<"doubled/1", &doubled, dtask::pure>;
 using fails_job = dtask::function_job<"fails/1", &fails>;
 using nothing_job = dtask::function_job<"nothing/1", &nothing>;
 using lasts_job = dtask::function_job<"lasts/1", &lasts>;
-using jobs = dtask::registry<doubled_job, fails_job, nothing_job, lasts_job>;
+using fails_when_stopped_job = dtask::function_job<"fails_when_stopped/1", &fails_when_stopped>;
+using deaf_job = dtask::function_job<"deaf/1", &deaf>;
+using jobs = dtask::registry<doubled_job, fails_job, nothing_job, lasts_job, fails_when_stopped_job, deaf_job>;
 
 template <class Body>
 void on_one_worker(Body body) {
@@ -117,5 +135,31 @@ TEST_CASE("job_handle: cancelled twice is cancelled, and too late changes nothin
     CHECK(end.error().code() == dtask::errc::cancelled);
     running.cancel();
     CHECK(running.state() == dtask::job_state::finished);
+  });
+}
+
+TEST_CASE("job_handle: a job that fails after it was cancelled is cancelled, and its message says how it failed") {
+  signals now;
+  watched = &now;
+  on_one_worker([](dtask::cluster& c) -> dtask::task<> {
+    auto running = co_await c.submit<fails_when_stopped_job>(7);
+    REQUIRE(watched->begun.get_future().wait_for(60s) == std::future_status::ready);
+    running.cancel();
+    const auto end = co_await running.outcome();
+    CHECK(end.error().code() == dtask::errc::cancelled);
+    CHECK(end.error().message() == "cancelled; its end was job_failed: no place 7");
+  });
+}
+
+TEST_CASE("job_handle: a job that ignores its cancel may still give its value") {
+  signals now;
+  watched = &now;
+  on_one_worker([](dtask::cluster& c) -> dtask::task<> {
+    auto running = co_await c.submit<deaf_job>(7);
+    REQUIRE(watched->begun.get_future().wait_for(60s) == std::future_status::ready);
+    running.cancel();
+    watched->stopped.set_value();
+    const auto end = co_await running.outcome();
+    CHECK(end.value() == 7);
   });
 }

@@ -5,7 +5,10 @@
 #include <stdlib.h>
 
 #include <chrono>
+#include <future>
+#include <memory>
 #include <string>
+#include <utility>
 
 #include "dtask/node/cluster.hpp"
 #include "dtask/node/coordinator.hpp"
@@ -26,7 +29,40 @@ std::string outside() {
   dtask::job_context ctx({}, dtask::never, 1, 0, "nobody");
   return std::string(ctx.device());
 }
-using jobs = dtask::registry<told>;
+
+/// What its destructor waits for, and whether that had come.
+struct departure {
+  std::promise<void> let_go;
+  std::shared_future<void> gone = let_go.get_future().share();
+  std::promise<bool> destroyed;
+};
+std::shared_ptr<departure> watched;
+/// Its destructor does not return before it is let go.
+struct lingers : dtask::job<"lingers/1", dtask::pure> {
+  lingers() = default;
+  lingers(const lingers&) = delete;
+  lingers& operator=(const lingers&) = delete;
+  ~lingers() { until->destroyed.set_value(until->gone.wait_for(60s) == std::future_status::ready); }
+  int operator()() { return 1; }
+  std::shared_ptr<departure> until = watched;
+};
+/// The same for what the jobs of a session share.
+struct shares : dtask::job<"shares/1", dtask::pure> {
+  explicit shares(dtask::worker_context& w)
+      : all(w.shared<lingers>("lingers", [] { return std::make_shared<lingers>(); })) {}
+  int operator()() { return 1; }
+  std::shared_ptr<lingers> all;
+};
+using jobs = dtask::registry<told, lingers, shares>;
+
+template <class Job>
+dtask::task<> call_and_close(std::string url) {
+  auto connecting = dtask::cluster::connect<jobs>(url);
+  dtask::cluster c = co_await std::move(connecting);
+  const int one = co_await c.call<Job>();
+  CHECK(one == 1);
+  co_await c.close();
+}
 
 dtask::task<std::string> ask(std::string url, dtask::cluster_options options) {
   auto connecting = dtask::cluster::connect<jobs>(url, options);
@@ -70,4 +106,30 @@ TEST_CASE("worker: without an option the environment says, and what is no device
   dtask::coordinator coordinator;
   CHECK(cause_of_worker(coordinator.url(), "cuda:") == dtask::errc::invalid_argument);
   CHECK(cause_of_worker(coordinator.url(), "cpu") == dtask::errc::ok);
+}
+
+TEST_CASE_TEMPLATE("worker: a destructor that does not return does not hold the end of a cluster", Job, lingers,
+                   shares) {
+  watched = std::make_shared<departure>();
+  auto destroyed = watched->destroyed.get_future();
+  SUBCASE("in this process") {
+    dtask::sync_wait(dtask::with_timeout(call_and_close<Job>("local://1"), 100s));
+    watched->let_go.set_value();
+    CHECK(destroyed.get());  // closed before that
+  }
+  SUBCASE("of a worker that joined one") {
+    dtask::coordinator coordinator;
+    dtask::worker worker(coordinator.url(), jobs::entries(), {.slots = 1});
+    dtask::sync_wait(dtask::with_timeout(call_and_close<Job>(coordinator.url()), 100s));
+    CHECK_FALSE(worker.retire());
+    watched->let_go.set_value();
+    CHECK(destroyed.get());
+  }
+  SUBCASE("one that returns has returned when the cluster is closed") {
+    watched->let_go.set_value();
+    dtask::sync_wait(dtask::with_timeout(call_and_close<Job>("local://1"), 100s));
+    REQUIRE(destroyed.wait_for(0s) == std::future_status::ready);
+    CHECK(destroyed.get());
+  }
+  watched = nullptr;
 }

@@ -393,6 +393,8 @@ class ledger final : public observer {
       violated(name(c) + " ended " + seconds_text(took - c.deadline) + " s after its deadline");
     if (!frozen && c.cancelled && now > *c.cancelled + options.cancel_within + slack)
       violated(name(c) + " ended too long after it was cancelled");
+    if (c.cancelled && end.why.code != errc::ok && end.why.code != errc::cancelled)
+      violated(name(c) + " was cancelled and ended " + std::string(to_string(end.why.code)));
     const bool kills = c.job.does == behaviour::kill_worker || c.job.does == behaviour::kill_at_first;
     switch (end.why.code) {
       case errc::ok:

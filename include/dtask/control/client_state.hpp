@@ -89,8 +89,8 @@ class client_state {
   /// later, `accepted` comes before it: then the call waits for credit. `submitted`: when its deadline begins, which
   /// may be a little before the newest event.
   std::uint64_t submit(call_request request, time_point submitted);
-  /// The result is not wanted any more: `complete` follows, `cancelled` or with what was already there, at most
-  /// `cancel_within` later.
+  /// The result is not wanted any more: `complete` follows at most `cancel_within` later, `cancelled` or with a value
+  /// that was on its way; a failure that comes afterwards is told in the words of `cancelled`.
   void cancel(std::uint64_t call, time_point now);
   /// A value for all workers that run jobs of this session; `broadcast_complete` with the returned number follows.
   /// Calls submitted later see it, or a newer one of the name. `hash`: of the value, by the digest function of the

@@ -81,8 +81,11 @@ class cluster : public caller {
   task<cluster_status> status();
 
   /// Orderly end: cancels what is under way, waits for the ends (at most `client_options::close_within`), says goodbye,
-  /// then ends the workers and the coordinator of local:// and spawn://; workers that joined by `options.listen` are
-  /// sent home. Awaited as `co_await c.close()`, also under stop, which does not end it. Throws nothing.
+  /// then ends the workers and the coordinator of local:// and spawn://, which takes at most 6 s more; workers that
+  /// joined by `options.listen` are sent home. Job objects are destroyed before it returns; one whose destructor takes
+  /// longer than 2 s is left behind: with local:// its destructor goes on in a thread of this process, which keeps what
+  /// the worker's jobs held until the process ends, and with spawn:// it ends with its process. Awaited as
+  /// `co_await c.close()`, also under stop, which does not end it. Throws nothing.
   auto close() { return shield(finish()); }
   /// The worker processes of spawn:// that live now.
   std::vector<std::uint32_t> worker_pids() const;

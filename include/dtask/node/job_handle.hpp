@@ -28,8 +28,10 @@ class job_handle {
   task<R> result() { return detail::value_of<R>(call_.end()); }
   /// The same without throwing what became of the job.
   task<dtask::outcome<R>> outcome() { return detail::outcome_of<R>(call_.end()); }
-  /// The result is not wanted any more: stops the job where it runs. Its outcome is `cancelled`, or the value that was
-  /// already there.
+  /// The result is not wanted any more: the job does not begin, or is stopped where it runs. What had ended here before
+  /// stays. Else the outcome is `cancelled`, at most `client_options::cancel_within` later, or a value that was on its
+  /// way, also that of a job that ignored the stop; a job that fails meanwhile is `cancelled` too, and its message says
+  /// with what it ended.
   void cancel() { call_.cancel(); }
   /// Where the job is, as last reported by the coordinator.
   job_state state() const noexcept { return call_.state(); }

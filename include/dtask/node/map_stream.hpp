@@ -102,7 +102,7 @@ class map_stream {
   /// The position in the range, from 0, of the item whose outcome `next()` gave last; 0 before the first.
   std::uint64_t position() const noexcept { return core_.position(); }
   /// Cancels what is under way and takes nothing more from the range; `next()` still gives the outcome of every item
-  /// that was sent: `cancelled`, or what was already there. Also while `next()` is awaited.
+  /// that was sent: as with `job_handle::cancel`. Also while `next()` is awaited.
   void cancel() { core_.cancel(); }
 
  private:

@@ -23,7 +23,8 @@ class worker {
   worker(std::string_view coordinator, std::span<const job_entry> jobs, const worker_options& options = {});
   worker(const worker&) = delete;
   worker& operator=(const worker&) = delete;
-  /// Ends at once where it has not ended. Jobs that ignore stop keep their threads until the process ends.
+  /// Ends at once where it has not ended, as `retire`. Jobs that ignore stop, and destructors of job objects that do
+  /// not return, keep their threads until the process ends.
   ~worker();
 
   /// Takes no new jobs, finishes the running ones within `drain_within`, leaves; then `wait` returns.
@@ -32,8 +33,8 @@ class worker {
   void stop();
   /// Until it has ended: because it was told to, was refused, found no coordinator in time, or has no slot left.
   worker_exit wait();
-  /// Takes everything down; jobs that run are stopped and given 2 s. False: jobs that ignore stop were left behind, and
-  /// their threads still run.
+  /// Takes everything down; jobs that run are stopped and given 2 s, then the destructors of job objects 2 s. False:
+  /// jobs that ignore stop, or destructors that did not return, were left behind, and their threads still run.
   bool retire();
 
  private:

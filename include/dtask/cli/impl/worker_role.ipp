@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
+#include <poll.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -65,14 +68,21 @@ DTASK_INLINE int worker_role(int argc, const char* const* argv, std::span<const 
         std::_Exit(exit_code::by_signal + signal);
     });
     if (until_stdin_ends) {
+      // Held by a descriptor, since numbers are given anew. Without one (-1) its end is not seen.
+      const int parent = static_cast<int>(::syscall(SYS_pidfd_open, ::getppid(), 0));
       // Not joined: it ends with the process at the latest. Should anything keep the worker then, it does not keep the
-      // process: longer than `retire` waits for jobs, shorter than spawn:// does before it kills.
-      std::thread([&w] {
+      // process.
+      std::thread([&w, parent] {
         char some[256];
         while (::read(STDIN_FILENO, some, sizeof some) > 0) {
         }
         w.stop();
-        std::this_thread::sleep_for(std::chrono::milliseconds(2500));
+        // Nobody wants what runs here where the parent has ended: jobs that do not hear that are given up.
+        std::this_thread::sleep_for(std::chrono::seconds(1));
+        // Where it waits for this process: longer than `retire` waits for jobs, shorter than spawn:// does before it
+        // kills.
+        pollfd ended{parent, POLLIN, 0};
+        ::poll(&ended, 1, 1500);
         std::_Exit(exit_code::cluster);
       }).detach();
     }

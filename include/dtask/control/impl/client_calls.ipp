@@ -164,6 +164,13 @@ DTASK_INLINE void client_state::cancel(std::uint64_t call, time_point now) {
 DTASK_INLINE void client_state::end_call(std::uint32_t c, wire::failure why, payload value, std::uint32_t attempts,
                                          std::string worker, bool known_there) {
   call_record& r = calls_[c];
+  // Whoever cancelled it does not want to hear how it failed meanwhile.
+  if (r.cancelled && why.code != errc::ok && why.code != errc::cancelled) {
+    why.message = "cancelled; its end was " + std::string(to_string(why.code)) + ": " + why.message;
+    why.code = errc::cancelled;
+    why.type.clear();
+    why.remedy.clear();
+  }
   if (r.phase == call_phase::waiting) waiting_.erase(calls_, c);
   if (r.phase == call_phase::unsent) unsent_.erase(calls_, c);
   if (r.phase == call_phase::unsent || r.phase == call_phase::pausing) unsent_cost_ -= r.cost;

@@ -322,8 +322,9 @@ DTASK_INLINE void client_state::finish_close(time_point now) {
 DTASK_INLINE void client_state::leave() {
   if (ended_) return;
   if (up_.link() != 0) {
+    // Before the welcome there is nothing to say, and an orderly end would wait for a peer that may be silent.
     emit(wire::goodbye{"the client closes"});
-    actions_.push_back(close_link{up_.link(), error(errc::closed, "the client closes"), false});
+    actions_.push_back(close_link{up_.link(), error(errc::closed, "the client closes"), !up_.ready()});
   }
   up_.end();
   ended_ = true;

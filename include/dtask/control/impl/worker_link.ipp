@@ -332,11 +332,11 @@ DTASK_INLINE void worker_state::stop(time_point now) {
 DTASK_INLINE void worker_state::leave(exit_reason reason, error why) {
   if (exited_) return;
   if (up_.link() != 0) {
-    // Before the welcome the link ends without a word.
+    // Before the welcome the link ends without a word, and without waiting for a peer that may be silent.
     emit(wire::goodbye{reason == exit_reason::no_slots  ? "it has no slots left"
                        : reason == exit_reason::drained ? "it has drained"
                                                         : "it was stopped"});
-    actions_.push_back(close_link{up_.link(), error(errc::closed, "the worker ends"), false});
+    actions_.push_back(close_link{up_.link(), error(errc::closed, "the worker ends"), !up_.ready()});
   }
   up_.end();
   exited_ = true;

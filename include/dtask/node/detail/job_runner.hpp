@@ -90,30 +90,37 @@ class job_runner : public std::enable_shared_from_this<job_runner> {
   }
   /// Destroys the job objects of a session, where their destructors may take their time.
   void end_session(std::uint64_t session) {
-    spawn(children_, &job_runner::forget<>, this, session, take_shared(session));
+    {
+      const std::lock_guard hold(guard_);
+      ++clearing_;
+    }
+    auto shared = take_shared(session);
+    spawn(children_, &job_runner::forget<>, this, session, std::move(shared));
   }
 
-  /// Waits until nothing runs here, or gives the threads up where jobs ignore stop: they and what they hold stay behind
-  /// until the process ends (false). Gives them a moment first, since they have just been told to stop. Not from the
-  /// node's thread or a job.
+  /// Waits until nothing runs here and the job objects are destroyed, or gives the threads up where jobs ignore stop or
+  /// destructors do not return: they and what they hold stay behind until the process ends (false). Gives the jobs 2 s,
+  /// since they have just been told to stop, and then the destructors 2 s. Not from the node's thread or a job.
   static bool retire(std::shared_ptr<job_runner> runner) {
     {
       const std::lock_guard hold(runner->guard_);
       runner->ended_ = nullptr;
     }
-    std::size_t left = 0;
-    {
-      std::unique_lock hold(runner->guard_);
-      runner->idle_.wait_for(hold, std::chrono::seconds(2), [&] { return runner->under_way_ == 0; });
-      left = runner->under_way_;
+    std::string left;
+    if (const std::size_t jobs = runner->wait_for_none(&job_runner::under_way_); jobs != 0) {
+      left = std::to_string(jobs) + " jobs of worker " + runner->name_ + " ignore stop; their threads stay";
+    } else {
+      // By the threads of the slots, so that one that does not return can be left behind.
+      runner->clear_all();
+      if (runner->wait_for_none(&job_runner::clearing_) != 0)
+        left = "a job object of worker " + runner->name_ +
+               " has a destructor that does not return in time; its thread stays";
     }
-    if (left == 0) {
+    if (left.empty()) {
       sync_wait(runner->close());
       return true;
     }
-    log(log_level::warning, "jobs_left_behind",
-        std::to_string(left) + " jobs of worker " + runner->name_ +
-            " ignore stop; their threads stay until the process ends");
+    log(log_level::warning, "jobs_left_behind", left + " until the process ends");
     static std::mutex guard;
     static auto* const left_behind = new std::vector<std::shared_ptr<job_runner>>;
     const std::lock_guard hold(guard);
@@ -157,7 +164,39 @@ class job_runner : public std::enable_shared_from_this<job_runner> {
   static task<> forget(job_runner* self, std::uint64_t session, std::shared_ptr<shared_objects> shared) {
     for (object_cache& cache : self->objects_) cache.end_session(session);
     shared.reset();
+    self->cleared();
     co_return;
+  }
+  /// Destroys what is left of the job objects: each slot's by itself, then what they share.
+  void clear_all() {
+    {
+      const std::lock_guard hold(guard_);
+      clearing_ += slots_;
+      uncleared_ = slots_;
+    }
+    for (object_cache& cache : objects_) spawn(children_, &job_runner::clear<>, this, &cache);
+  }
+  template <class = void>
+  static task<> clear(job_runner* self, object_cache* cache) {
+    cache->clear();
+    std::unordered_map<std::uint64_t, std::shared_ptr<shared_objects>> shared;
+    {
+      const std::lock_guard hold(self->guard_);
+      if (--self->uncleared_ == 0) shared.swap(self->shared_);
+    }
+    shared.clear();
+    self->cleared();
+    co_return;
+  }
+  void cleared() {
+    const std::lock_guard hold(guard_);
+    if (--clearing_ == 0) idle_.notify_all();
+  }
+  /// How many there still are after 2 s.
+  std::size_t wait_for_none(std::size_t job_runner::* count) {
+    std::unique_lock hold(guard_);
+    idle_.wait_for(hold, std::chrono::seconds(2), [&] { return this->*count == 0; });
+    return this->*count;
   }
   /// What the jobs of a session share.
   std::shared_ptr<shared_objects> shared(std::uint64_t session) {
@@ -195,6 +234,8 @@ class job_runner : public std::enable_shared_from_this<job_runner> {
   report ended_;
   std::condition_variable idle_;
   std::size_t under_way_ = 0;
+  std::size_t clearing_ = 0;   ///< what destroys job objects, under way
+  std::size_t uncleared_ = 0;  ///< slots whose objects `clear_all` has not destroyed
   std::vector<object_cache> objects_;
   work_pool pool_;
   scope children_;

@@ -62,6 +62,12 @@ class object_cache {
       drop(i);
     }
   }
+  /// Drops all.
+  void clear() {
+    std::vector<held> gone;
+    const std::lock_guard hold(guard_);
+    gone.swap(held_);
+  }
 
  private:
   struct held {
