@@ -7,11 +7,11 @@ import pathlib
 import re
 import sys
 
-from rooms import BY_NAME, ROOMS, room_of
+from rooms import BY_NAME, ROOMS, is_public, room_of
 from source import headers, includes, strip
 
 # Rooms in dtask.hpp, and those that are included by name only.
-IN_ROOT = ["base", "task", "job", "runtime", "node"]
+IN_ROOT = ["base", "task", "job", "runtime", "process", "node"]
 
 
 MOST_LINES = 400
@@ -32,6 +32,7 @@ WHAT = {
     "sim": "the three state machines on virtual time and a virtual network",
     "runtime": "where tasks run: threads and Asio",
     "net": "how bytes move",
+    "process": "what starts, watches and identifies processes",
     "node": "what a user starts: coordinator, worker, client",
     "cli": "the roles run, worker and coordinator of a program",
     "data": "pictures, IDX and safetensors without LibTorch",
@@ -45,7 +46,7 @@ def fix(root):
     rooms = {}
     for path in headers(root):
         name = path.relative_to(include_dir).as_posix()
-        if room_of(name) and "/detail/" not in name and path.suffix == ".hpp" and name not in BY_NAME:
+        if is_public(name) and name not in BY_NAME:
             rooms.setdefault(room_of(name), []).append(name)
     for room, names in rooms.items():
         rewrite(include_dir / "dtask" / f"{room}.hpp", f"The room {room}/: {WHAT.get(room, room)}.", names)
@@ -83,7 +84,7 @@ def check(root):
         name = path.relative_to(include_dir).as_posix()
         text = path.read_text()
         code = strip(text)
-        if room_of(name) and "/detail/" not in name and path.suffix == ".hpp" and name not in BY_NAME:
+        if is_public(name) and name not in BY_NAME:
             rooms.setdefault(room_of(name), []).append(name)
         if path.suffix == ".hpp" and not re.match(r"(// SPDX-[^\n]*\n)?#pragma once\n", text):
             problems.append(f"{name}: the first line after the licence is not '#pragma once'")

@@ -167,6 +167,21 @@ class Rooms(unittest.TestCase):
         graph, _ = self.problems({"dtask/node/a.hpp": '#include "dtask/task/b.hpp"\n#include <vector>\n', "dtask/task/b.hpp": one})
         self.assertEqual(graph, [])
 
+    def test_parts_are_for_rooms(self):
+        files = {"dtask/task/parts/b.hpp": "#pragma once\n", "dtask/net/a.hpp": '#pragma once\n#include "dtask/task/parts/b.hpp"\n',
+                 "dtask/net.hpp": '#pragma once\n#include "dtask/net/a.hpp"\n'}
+        self.assertEqual(self.problems(files), ([], []))
+        graph, _ = self.problems({**files, "dtask/base/a.hpp": files["dtask/net/a.hpp"]})
+        self.assertIn("room base may not include dtask/task/parts/b.hpp", graph[0])
+        graph, _ = self.problems({**files, "dtask/task.hpp": '#include "dtask/task/parts/b.hpp"\n'})
+        self.assertIn("not for programs", graph[0])
+        with tempfile.TemporaryDirectory() as folder:
+            for user in ("examples", "tests/net"):
+                path = pathlib.Path(folder) / user / "a.cpp"
+                path.parent.mkdir(parents=True)
+                path.write_text('#include "dtask/task/parts/b.hpp"\n')
+            self.assertEqual([p.split(":")[0] for p in rooms.check_users(folder)], ["examples/a.cpp"])
+
     def test_length(self):
         def found(name, lines):
             with tempfile.TemporaryDirectory() as folder:
