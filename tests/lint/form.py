@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSL-1.0
-"""The form of headers: guard, namespace markers, umbrellas that leave nothing out. usage: form.py SOURCE_DIR [--fix]
+"""The form of headers: guard, namespace markers, folders, umbrellas that leave nothing out. usage: form.py SOURCE_DIR [--fix]
 
 --fix writes the include lines of the umbrellas anew.
 """
@@ -7,7 +7,7 @@ import pathlib
 import re
 import sys
 
-from rooms import BY_NAME, ROOMS, is_public, room_of
+from rooms import BY_NAME, INTERNAL, ROOMS, is_public, room_of
 from source import headers, includes, strip
 
 # Rooms in dtask.hpp, and those that are included by name only.
@@ -64,6 +64,20 @@ def rewrite(path, what, names):
         print(f"written: {path}")
 
 
+def names_for_programs(code):
+    """Whether a header declares something outside of namespace detail; forward declarations do not count."""
+    inside = re.search(r"\bDTASK_BEGIN\b(.*)\bDTASK_END\b", code, re.S)
+    rest = inside[1] if inside else ""
+    while start := re.search(r"\bnamespace\s+detail\s*\{", rest):
+        end, depth = start.end(), 1
+        while depth and end < len(rest):
+            depth += {"{": 1, "}": -1}.get(rest[end], 0)
+            end += 1
+        rest = rest[:start.start()] + rest[end:]
+    rest = re.sub(r"^\s*#[^\n]*|(\btemplate\s*<[^>]*>\s*)?\b(class|struct)\s+\w+\s*;", "", rest, flags=re.M)
+    return bool(rest.strip())
+
+
 def check_length(root):
     problems, names = [], set()
     for path in headers(root):
@@ -101,6 +115,10 @@ def check(root):
         begins, ends = len(re.findall(r"\bDTASK_BEGIN\b", code)), len(re.findall(r"\bDTASK_END\b", code))
         if begins != ends:
             problems.append(f"{name}: {begins} DTASK_BEGIN and {ends} DTASK_END")
+        if begins and is_public(name) and room_of(name) not in INTERNAL and not names_for_programs(code):
+            problems.append(f"{name}: has nothing for programs; it belongs in parts/, or in detail/ where no other room includes it")
+        if begins and "/parts/" in name and names_for_programs(code):
+            problems.append(f"{name}: is no header for programs, so what it declares stands in namespace detail")
         if path.stem != path.stem.lower() or not re.fullmatch(r"[a-z][a-z0-9_]*", path.stem):
             problems.append(f"{name}: names are snake_case")
         if re.search(r"(^|_)(utils?|common|helpers?|manager|misc)(_|$)", path.stem):

@@ -5,11 +5,11 @@
 #include <utility>
 #include <vector>
 
-#include "dtask/task/promise.hpp"
+#include "dtask/task/parts/promise.hpp"
+#include "dtask/task/parts/timer_wheel.hpp"
 #include "dtask/task/scheduler.hpp"
 #include "dtask/task/sync_wait.hpp"
 #include "dtask/task/task.hpp"
-#include "dtask/task/timer_wheel.hpp"
 #include "dtask/task/with_timeout.hpp"
 
 namespace dtask_test {

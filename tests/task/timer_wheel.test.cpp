@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "dtask/task/timer_wheel.hpp"
+#include "dtask/task/parts/timer_wheel.hpp"
 
 #include <doctest/doctest.h>
 

@@ -11,8 +11,8 @@
 
 #include "dtask/base/config.hpp"
 #include "dtask/runtime/asio_scheduler.hpp"
-#include "dtask/task/thread_state.hpp"
-#include "dtask/task/timer_wheel.hpp"
+#include "dtask/task/parts/thread_state.hpp"
+#include "dtask/task/parts/timer_wheel.hpp"
 
 DTASK_BEGIN
 

@@ -6,11 +6,11 @@
 #include <utility>
 
 #include "dtask/base/config.hpp"
-#include "dtask/task/awaitable.hpp"
 #include "dtask/task/environment.hpp"
+#include "dtask/task/parts/awaitable.hpp"
+#include "dtask/task/parts/thread_state.hpp"
+#include "dtask/task/parts/timer_wheel.hpp"
 #include "dtask/task/task.hpp"
-#include "dtask/task/thread_state.hpp"
-#include "dtask/task/timer_wheel.hpp"
 
 DTASK_BEGIN
 

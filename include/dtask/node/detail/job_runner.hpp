@@ -24,13 +24,13 @@
 #include "dtask/node/detail/object_cache.hpp"
 #include "dtask/runtime/work_pool.hpp"
 #include "dtask/task/environment.hpp"
-#include "dtask/task/promise.hpp"
+#include "dtask/task/parts/promise.hpp"
+#include "dtask/task/parts/thread_state.hpp"
 #include "dtask/task/scope.hpp"
 #include "dtask/task/shield.hpp"
 #include "dtask/task/stop.hpp"
 #include "dtask/task/sync_wait.hpp"
 #include "dtask/task/task.hpp"
-#include "dtask/task/thread_state.hpp"
 
 DTASK_BEGIN
 namespace detail {

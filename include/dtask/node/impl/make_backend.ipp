@@ -9,7 +9,7 @@
 #include "dtask/net/url.hpp"
 #include "dtask/node/detail/cluster_core.hpp"
 #include "dtask/process/spawned.hpp"
-#include "dtask/task/thread_state.hpp"
+#include "dtask/task/parts/thread_state.hpp"
 
 DTASK_BEGIN
 namespace detail {

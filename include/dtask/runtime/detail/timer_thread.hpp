@@ -6,8 +6,8 @@
 
 #include "dtask/base/config.hpp"
 #include "dtask/base/deadline.hpp"
+#include "dtask/task/parts/timer_wheel.hpp"
 #include "dtask/task/scheduler.hpp"
-#include "dtask/task/timer_wheel.hpp"
 
 DTASK_BEGIN
 namespace detail {
