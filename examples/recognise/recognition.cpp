@@ -180,13 +180,13 @@ struct sent_piece {
 /// What is at the cluster, in input order.
 struct sent_pieces {
   dtask::channel<sent_piece> queue{most_sent};
-  dtask::semaphore room{most_mebibytes};
+  dtask::semaphore mebibytes{most_mebibytes};
 };
 
 dtask::task<> send(dtask::caller c, piece one, sent_pieces* to) {
   sent_piece next;
   next.mebibytes = static_cast<std::size_t>(std::min<std::uint64_t>((one.size_bytes() >> 20) + 1, most_mebibytes));
-  for (std::size_t i = 0; i < next.mebibytes; ++i) co_await to->room.acquire();
+  for (std::size_t i = 0; i < next.mebibytes; ++i) co_await to->mebibytes.acquire();
   const bool nothing = one.unusable();
   const batch pictures = std::move(one.pictures);
   next.of = std::move(one);
@@ -200,7 +200,7 @@ dtask::task<> send(dtask::caller c, piece one, sent_pieces* to) {
   co_await to->queue.push(std::move(next));
 }
 
-/// Reads all inputs ahead of the cluster and sends them, as far as there is room.
+/// Reads all inputs ahead of the cluster and sends them, as far as the mebibytes go.
 dtask::task<> send_all(dtask::caller c, std::shared_ptr<const inputs> in, std::size_t batch, sent_pieces* to) {
   std::optional<dtask::error> failed;
   try {
@@ -247,7 +247,7 @@ dtask::task<std::optional<dtask::error>> answer_all(dtask::scope& beside, dtask:
     } else {
       out->unusable(next->of, next->why);
     }
-    sent->room.release(next->mebibytes);
+    sent->mebibytes.release(next->mebibytes);
     if (out->write_error() != 0) break;
   }
   co_return std::nullopt;

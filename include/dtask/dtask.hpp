@@ -7,5 +7,6 @@
 #include "dtask/base.hpp"
 #include "dtask/job.hpp"
 #include "dtask/node.hpp"
+#include "dtask/process.hpp"
 #include "dtask/runtime.hpp"
 #include "dtask/task.hpp"

@@ -6,4 +6,5 @@
 #include "dtask/cli.hpp"
 #include "dtask/job.hpp"
 #include "dtask/node.hpp"
+#include "dtask/process.hpp"
 #include "dtask/task.hpp"

@@ -13,7 +13,7 @@ import tempfile
 import xml.etree.ElementTree as ElementTree
 
 # The public rooms, in the order of reading, and the umbrellas that stand outside of them.
-ROOMS = ["base", "task", "job", "runtime", "node", "cli", "data", "torch", "cuda"]
+ROOMS = ["base", "task", "job", "runtime", "process", "node", "cli", "data", "torch", "cuda"]
 INTERNAL = ["wire", "control", "net", "sim"]
 WIDTH = 76  # of a signature, beyond which its parameters stand one a line
 SHOWN = ("public", "protected")
@@ -399,7 +399,7 @@ class Reference:
         out.mkdir(parents=True, exist_ok=True)
         nav, index = [], ["# Reference", "Made from the comments of the public headers; a page per header. "
                           "`detail` and the rooms " + ", ".join(f"`{r}`" for r in INTERNAL) + " are internal and left out: any release may change them.",
-                          "`#include <dtask/dtask.hpp>` brings base, task, job, runtime and node; the other rooms are included by name, "
+                          "`#include <dtask/dtask.hpp>` brings base, task, job, runtime, process and node; the other rooms are included by name, "
                           "as `<dtask/cuda.hpp>`. Everything stands in `namespace dtask`."]
         for room in ROOMS:
             headers = sorted(h for h in self.pages if h.startswith(f"dtask/{room}/"))

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "dtask/node/launcher_variables.hpp"
+#include "dtask/process/launcher_variables.hpp"
 
 namespace {
 

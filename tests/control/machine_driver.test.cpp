@@ -92,7 +92,7 @@ class fake_process {
     told(link.name + " begins");
     link.events = &events;
   }
-  static std::size_t held_by(const fake_link&) { return 7; }
+  static std::size_t buffered_by(const fake_link&) { return 7; }
   bool time_to_measure() const { return measures; }
   static dtask::memory_use measure() { return {}; }
   void wake_at(time_point at) { wake = at; }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSL-1.0
-"""The form of headers: guard, namespace markers, umbrellas that leave nothing out. usage: form.py SOURCE_DIR [--fix]
+"""The form of headers: guard, namespace markers, folders, umbrellas that leave nothing out. usage: form.py SOURCE_DIR [--fix]
 
 --fix writes the include lines of the umbrellas anew.
 """
@@ -7,11 +7,11 @@ import pathlib
 import re
 import sys
 
-from rooms import BY_NAME, ROOMS, room_of
+from rooms import BY_NAME, INTERNAL, ROOMS, is_public, room_of
 from source import headers, includes, strip
 
 # Rooms in dtask.hpp, and those that are included by name only.
-IN_ROOT = ["base", "task", "job", "runtime", "node"]
+IN_ROOT = ["base", "task", "job", "runtime", "process", "node"]
 
 
 MOST_LINES = 400
@@ -32,6 +32,7 @@ WHAT = {
     "sim": "the three state machines on virtual time and a virtual network",
     "runtime": "where tasks run: threads and Asio",
     "net": "how bytes move",
+    "process": "what starts, watches and identifies processes",
     "node": "what a user starts: coordinator, worker, client",
     "cli": "the roles run, worker and coordinator of a program",
     "data": "pictures, IDX and safetensors without LibTorch",
@@ -45,7 +46,7 @@ def fix(root):
     rooms = {}
     for path in headers(root):
         name = path.relative_to(include_dir).as_posix()
-        if room_of(name) and "/detail/" not in name and path.suffix == ".hpp" and name not in BY_NAME:
+        if is_public(name) and name not in BY_NAME:
             rooms.setdefault(room_of(name), []).append(name)
     for room, names in rooms.items():
         rewrite(include_dir / "dtask" / f"{room}.hpp", f"The room {room}/: {WHAT.get(room, room)}.", names)
@@ -61,6 +62,20 @@ def rewrite(path, what, names):
     if new != old:
         path.write_text(new)
         print(f"written: {path}")
+
+
+def names_for_programs(code):
+    """Whether a header declares something outside of namespace detail; forward declarations do not count."""
+    inside = re.search(r"\bDTASK_BEGIN\b(.*)\bDTASK_END\b", code, re.S)
+    rest = inside[1] if inside else ""
+    while start := re.search(r"\bnamespace\s+detail\s*\{", rest):
+        end, depth = start.end(), 1
+        while depth and end < len(rest):
+            depth += {"{": 1, "}": -1}.get(rest[end], 0)
+            end += 1
+        rest = rest[:start.start()] + rest[end:]
+    rest = re.sub(r"^\s*#[^\n]*|(\btemplate\s*<[^>]*>\s*)?\b(class|struct)\s+\w+\s*;", "", rest, flags=re.M)
+    return bool(rest.strip())
 
 
 def check_length(root):
@@ -83,7 +98,7 @@ def check(root):
         name = path.relative_to(include_dir).as_posix()
         text = path.read_text()
         code = strip(text)
-        if room_of(name) and "/detail/" not in name and path.suffix == ".hpp" and name not in BY_NAME:
+        if is_public(name) and name not in BY_NAME:
             rooms.setdefault(room_of(name), []).append(name)
         if path.suffix == ".hpp" and not re.match(r"(// SPDX-[^\n]*\n)?#pragma once\n", text):
             problems.append(f"{name}: the first line after the licence is not '#pragma once'")
@@ -100,6 +115,10 @@ def check(root):
         begins, ends = len(re.findall(r"\bDTASK_BEGIN\b", code)), len(re.findall(r"\bDTASK_END\b", code))
         if begins != ends:
             problems.append(f"{name}: {begins} DTASK_BEGIN and {ends} DTASK_END")
+        if begins and is_public(name) and room_of(name) not in INTERNAL and not names_for_programs(code):
+            problems.append(f"{name}: has nothing for programs; it belongs in parts/, or in detail/ where no other room includes it")
+        if begins and "/parts/" in name and names_for_programs(code):
+            problems.append(f"{name}: is no header for programs, so what it declares stands in namespace detail")
         if path.stem != path.stem.lower() or not re.fullmatch(r"[a-z][a-z0-9_]*", path.stem):
             problems.append(f"{name}: names are snake_case")
         if re.search(r"(^|_)(utils?|common|helpers?|manager|misc)(_|$)", path.stem):

@@ -167,6 +167,32 @@ class Rooms(unittest.TestCase):
         graph, _ = self.problems({"dtask/node/a.hpp": '#include "dtask/task/b.hpp"\n#include <vector>\n', "dtask/task/b.hpp": one})
         self.assertEqual(graph, [])
 
+    def test_parts_are_for_rooms(self):
+        files = {"dtask/task/parts/b.hpp": "#pragma once\n", "dtask/net/a.hpp": '#pragma once\n#include "dtask/task/parts/b.hpp"\n',
+                 "dtask/net.hpp": '#pragma once\n#include "dtask/net/a.hpp"\n'}
+        self.assertEqual(self.problems(files), ([], []))
+        graph, _ = self.problems({**files, "dtask/base/a.hpp": files["dtask/net/a.hpp"]})
+        self.assertIn("room base may not include dtask/task/parts/b.hpp", graph[0])
+        graph, _ = self.problems({**files, "dtask/task.hpp": '#include "dtask/task/parts/b.hpp"\n'})
+        self.assertIn("not for programs", graph[0])
+        with tempfile.TemporaryDirectory() as folder:
+            for user in ("examples", "tests/net"):
+                path = pathlib.Path(folder) / user / "a.cpp"
+                path.parent.mkdir(parents=True)
+                path.write_text('#include "dtask/task/parts/b.hpp"\n')
+            self.assertEqual([p.split(":")[0] for p in rooms.check_users(folder)], ["examples/a.cpp"])
+
+    def test_folders_follow_namespaces(self):
+        shown = "#pragma once\nDTASK_BEGIN\nclass b;\nnamespace detail {\nstruct c { int n{}; };\n}\nint f();\nDTASK_END\n"
+        hidden = shown.replace("int f();\n", "")
+        umbrella = {"dtask/task.hpp": '#pragma once\n#include "dtask/task/a.hpp"\n'}
+        self.assertEqual(self.problems({"dtask/task/a.hpp": shown, **umbrella})[1], [])
+        self.assertIn("nothing for programs", self.problems({"dtask/task/a.hpp": hidden, **umbrella})[1][0])
+        for folder in ("task/parts", "task/detail", "control"):
+            found = self.problems({f"dtask/{folder}/a.hpp": hidden, "dtask/control.hpp": '#include "dtask/control/a.hpp"\n'})[1]
+            self.assertEqual([p for p in found if "a.hpp: " in p and not p.startswith("dtask/control.hpp")], [], found)
+        self.assertIn("namespace detail", self.problems({"dtask/task/parts/a.hpp": shown})[1][0])
+
     def test_length(self):
         def found(name, lines):
             with tempfile.TemporaryDirectory() as folder:
@@ -216,7 +242,7 @@ class Rooms(unittest.TestCase):
         self.assertEqual(len(graph), 2)
 
     def test_form(self):
-        _, found = self.problems({"dtask/task/a.hpp": "#pragma once\nDTASK_BEGIN\nDTASK_END\n"})
+        _, found = self.problems({"dtask/task/a.hpp": "#pragma once\nDTASK_BEGIN\nint f();\nDTASK_END\n"})
         self.assertIn("no umbrella", found[0])
         _, found = self.problems({"dtask/task/a.hpp": "#pragma once\n", "dtask/task.hpp": '#pragma once\n#include "dtask/task/a.hpp"\n'})
         self.assertEqual(found, [])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSL-1.0
-"""Every public header of job/, node/ and control/ has a test program of its name. usage: nouns.py SOURCE_DIR
+"""Every public header of job/, process/, node/ and control/ has a test program of its name. usage: nouns.py SOURCE_DIR
 
 include/dtask/<room>/<noun>.hpp is tested by tests/<room>/<noun>.test.cpp or <noun>.process.test.cpp. Those of WITHOUT have none, each
 for the reason that it names.
@@ -8,7 +8,7 @@ import pathlib
 import re
 import sys
 
-ROOMS = ("job", "node", "control")
+ROOMS = ("job", "process", "node", "control")
 WITHOUT = {
     "control/action": "types without a function: what a machine asks for is what the tests of the machines compare",
     "control/options": "constants and members; what each does is tested with the machine that reads it",

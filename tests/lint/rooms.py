@@ -7,7 +7,7 @@ import sys
 from source import headers, includes, strip
 
 # A room includes only rooms before it in this list.
-ROOMS = ["base", "task", "wire", "control", "job", "sim", "runtime", "net", "node", "store", "http", "cli", "data", "collective", "torch", "cuda"]
+ROOMS = ["base", "task", "wire", "control", "job", "sim", "runtime", "net", "process", "node", "store", "http", "cli", "data", "collective", "torch", "cuda"]
 # Where less than everything above is allowed.
 SEES = {
     "base": [],
@@ -15,7 +15,8 @@ SEES = {
     "wire": ["base", "task"],
     "control": ["base", "task", "wire"],
     "sim": ["base", "task", "wire", "control", "job"],
-    "http": ["base", "task", "job", "runtime", "node", "store"],
+    "process": ["base", "task", "wire", "control"],
+    "http": ["base", "task", "job", "runtime", "process", "node", "store"],
 }
 POSIX = ("arpa/", "cxxabi.h", "dlfcn.h", "fcntl.h", "malloc.h", "netinet/", "poll.h", "pthread.h", "sched.h", "signal.h", "spawn.h", "sys/",
          "termios.h", "unistd.h", "linux/", "x86intrin.h", "immintrin.h")
@@ -30,6 +31,7 @@ OUTSIDE = {
     "sim": (),
     "runtime": ("boost/",) + POSIX,
     "net": ("boost/",) + POSIX,
+    "process": POSIX,
     "node": ("boost/", "xxhash.h") + POSIX,
     "store": ("sqlite3.h", "boost/") + POSIX,
     "http": ("boost/",),
@@ -74,6 +76,11 @@ INTERNAL = ("wire", "control", "net", "sim")
 INTERNAL_NAME = re.compile(rf"\b(?:namespace\s+({'|'.join(INTERNAL)})\b|({'|'.join(INTERNAL)})\s*::)")
 
 
+def is_public(name):
+    """Whether a header of a room is for programs: neither a body, nor private to the room, nor a part for other rooms."""
+    return room_of(name) is not None and name.endswith(".hpp") and "/detail/" not in name and "/parts/" not in name
+
+
 def room_of(name):
     """The room of a path below include/ ("dtask/task/scope.hpp" -> "task"); None for an umbrella."""
     parts = name.split("/")
@@ -101,9 +108,9 @@ def check(include_dir):
                                 + (f" and {', '.join(OUTSIDE[room])}" if OUTSIDE[room] else " alone"))
             elif room is None and ("/" in target or target.endswith(".h")):
                 problems.append(f"{name}: an umbrella includes headers of dtask only, not <{target}>")
-        if room is not None and room not in INTERNAL and path.suffix == ".hpp" and "/detail/" not in name:
+        if is_public(name) and room not in INTERNAL:
             for found in INTERNAL_NAME.finditer(strip(path.read_text())):
-                problems.append(f"{name}: names {found.group(0)}, which is internal to the library; use it in {room}/detail/ or an .ipp")
+                problems.append(f"{name}: names {found.group(0)}, which is internal to the library; use it in {room}/detail/, {room}/parts/ or an .ipp")
     problems += rings(graph)
     for start, never in NOT_FROM.items():
         problems += leads_to(graph, outside, start, never)
@@ -137,6 +144,8 @@ def check_inside(include_dir, name, room, target):
     if room is None:
         if of is not None and "/detail/" in target:
             problems.append(f"{name}: {target} is private to room {of}")
+        if of is not None and "/parts/" in target:
+            problems.append(f"{name}: {target} is for the rooms of the library, not for programs")
         return problems
     if of is None:
         problems.append(f"{name}: includes the umbrella {target}; include the headers that are needed")
@@ -171,7 +180,7 @@ def rings(graph):
 
 
 def check_users(root):
-    """Private headers are not for programs; a room's own tests may see them."""
+    """Private headers and parts are not for programs; a room's own tests may see the former, all tests the latter."""
     problems = []
     root = pathlib.Path(root)
     for folder in ("examples", "benchmarks", "tools", "tests"):
@@ -180,6 +189,8 @@ def check_users(root):
             for target in includes(path):
                 if target.startswith("dtask/") and "/detail/" in target and not (folder == "tests" and parts[1] == room_of(target)):
                     problems.append(f"{path.relative_to(root)}: {target} is private to room {room_of(target)}")
+                if target.startswith("dtask/") and "/parts/" in target and folder != "tests":
+                    problems.append(f"{path.relative_to(root)}: {target} is for the rooms of the library, not for programs")
     return problems
 
 

@@ -20,6 +20,7 @@ NODE = """cluster cluster_of cluster_options caller call_options map_options map
 ordered unordered""".split()
 RUNTIME = """work_pool io_thread io_scheduler executor_scheduler offload offload_pool use_task co_spawn as_task wait_signal
 scheduler_of""".split()
+PROCESS = "cookie_variable launcher_variables read_cookie spawned_variable take_cookie take_spawned".split()
 CLI = "exit_code::success progress coordinator_role worker_role status_role main".split()
 
 PROMISED = {
@@ -27,9 +28,10 @@ PROMISED = {
     "dtask/task.hpp": TASK,
     "dtask/job.hpp": JOB,
     "dtask/node.hpp": NODE,
+    "dtask/process.hpp": PROCESS,
     "dtask/runtime.hpp": RUNTIME,
-    "dtask/dtask.hpp": BASE + TASK + JOB + RUNTIME + NODE,
-    "dtask/main.hpp": BASE + TASK + JOB + NODE + CLI,
+    "dtask/dtask.hpp": BASE + TASK + JOB + RUNTIME + PROCESS + NODE,
+    "dtask/main.hpp": BASE + TASK + JOB + PROCESS + NODE + CLI,
 }
 # Asio's side belongs to dtask/dtask.hpp.
 MISSING = {"dtask/main.hpp": ["use_task", "co_spawn", "as_task"]}

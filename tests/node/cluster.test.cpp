@@ -2,6 +2,7 @@
 #include "dtask/node/cluster.hpp"
 
 #include <doctest/doctest.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -26,6 +27,7 @@
 #include "dtask/node/coordinator.hpp"
 #include "dtask/node/query_status.hpp"
 #include "dtask/node/worker.hpp"
+#include "dtask/process/spawned.hpp"
 #include "dtask/runtime/co_spawn.hpp"
 #include "dtask/runtime/work_pool.hpp"
 #include "dtask/task/event.hpp"
@@ -775,6 +777,28 @@ TEST_CASE("cluster: addresses that cannot be used") {
   }
   dtask::cluster_options spawn;
   CHECK_THROWS_AS(dtask::sync_wait(pool, dtask::cluster::connect<jobs>("spawn://1", spawn)), dtask::error);
+}
+
+TEST_CASE("cluster: what was started to be a worker and did not become one starts no processes") {
+  ::setenv(dtask::spawned_variable, "1", 1);
+  dtask::cluster_options options;
+  options.command = "/no/such/program";
+  const auto code = [&options](const char* url) {
+    try {
+      auto c = dtask::sync_wait(dtask::cluster::connect<jobs>(url, options));
+      dtask::sync_wait(c.close());
+    } catch (const dtask::error& e) {
+      CAPTURE(e.what());
+      CHECK((e.code() != dtask::errc::invalid_argument || e.remedy().find("dtask::worker_role") != std::string::npos));
+      return e.code();
+    }
+    return dtask::errc::ok;
+  };
+  CHECK(code("spawn://1") == dtask::errc::invalid_argument);
+  // These start none.
+  CHECK(code("local://1") == dtask::errc::ok);
+  CHECK(dtask::take_spawned());
+  CHECK(code("spawn://1") == dtask::errc::io_error);
 }
 
 TEST_CASE("cluster: a local:// that listens besides takes workers and clients from elsewhere, and sends them home") {

@@ -280,15 +280,11 @@ class worker_process final
     wire::failure why;
     payload value;
     if (e.asked_to_stop && e.job.does != behaviour::ignore_stop) {
-      why.code = e.stop_cause == errc::ok ? errc::cancelled : e.stop_cause;
-      why.message = "stopped";
+      why = {.code = e.stop_cause == errc::ok ? errc::cancelled : e.stop_cause, .message = "stopped"};
     } else if (e.job.does == behaviour::fail || (e.job.does == behaviour::fail_at_first && before < e.job.times)) {
-      why.code = errc::job_failed;
-      why.type = "virtual_exception";
-      why.message = "as ordered";
+      why = {.code = errc::job_failed, .type = "virtual_exception", .message = "as ordered"};
     } else if (e.job.does == behaviour::cannot_encode) {
-      why.code = errc::encode_failed;
-      why.message = "as ordered";
+      why = {.code = errc::encode_failed, .message = "as ordered"};
     } else {
       value = encode(virtual_result{e.job.id, e.number}, e.job.result_bytes);
     }

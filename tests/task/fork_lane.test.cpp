@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "dtask/task/fork_lane.hpp"
+#include "dtask/task/parts/fork_lane.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "dtask/task/result_slot.hpp"
+#include "dtask/task/parts/result_slot.hpp"
 
 #include <doctest/doctest.h>
 

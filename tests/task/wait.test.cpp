@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "dtask/task/wait.hpp"
+#include "dtask/task/parts/wait.hpp"
 
 #include <doctest/doctest.h>
 

@@ -144,10 +144,10 @@ TEST_CASE("a large block is received where it stays") {
   wire::decoder in = accepted_decoder();
   std::vector<wire::message> got;
   REQUIRE_FALSE(feed(in, std::span(raw).first(100), got));
-  const auto room = in.room();
-  CHECK(room[0].size() >= sent.size() - 100);
-  CHECK(room[1].size() > 0);
-  const std::byte* const inside = room[0].data();
+  const auto space = in.space();
+  CHECK(space[0].size() >= sent.size() - 100);
+  CHECK(space[1].size() > 0);
+  const std::byte* const inside = space[0].data();
   REQUIRE_FALSE(feed(in, std::span(raw).subspan(100), got));
   REQUIRE(got.size() == 1);
   const bytes& data = got[0].get_if<wire::chunk>()->data;
@@ -263,8 +263,8 @@ TEST_CASE("a sink that says stop keeps the rest for later") {
     raw.insert(raw.end(), one.begin(), one.end());
   }
   wire::decoder in(wire::side::listening);
-  const auto room = in.room();
-  std::memcpy(room[0].data(), raw.data(), raw.size());
+  const auto space = in.space();
+  std::memcpy(space[0].data(), raw.data(), raw.size());
   in.commit(raw.size());
   std::vector<std::uint64_t> stamps;
   const auto one_only = [&](wire::message&& m) {
@@ -395,7 +395,7 @@ TEST_CASE("an announced body is not allocated before it comes") {
   std::vector<wire::message> got;
   const std::size_t peak = peak_of([&] {
     CHECK_FALSE(feed(in, raw, got));
-    (void)in.room();
+    (void)in.space();
   });
   CHECK(peak < 40u << 10);
   CHECK(in.at_end().cause() == "the peer closed in the middle of a frame (1032 bytes of it had come)");

@@ -160,7 +160,7 @@ class client_state {
   error why_none() const;
   void new_session(bool same_epoch, time_point now);
   void coordinator_gone(const error& why, bool final, time_point now);
-  bool has_room() const noexcept {
+  bool below_bounds() const noexcept {
     return calls_.size() - waiting_.size() < options_.max_calls && unsent_cost_ < options_.unsent_bytes;
   }
   void accept(std::uint32_t c);

@@ -27,7 +27,7 @@ namespace control {
 ///     link_pointer                       owns a wire::link
 ///     now()                              the time of its clock
 ///     begin(link, events)                the link begins to receive, and reports to `events`
-///     held_by(link)                      bytes of memory that a link holds
+///     buffered_by(link)                  bytes of memory that a link holds
 ///     time_to_measure(), measure()       whether a machine that tells others is told what the process holds; and that
 ///     wake_at(time)                      calls the virtual `rang()` then or a little later; `never`: not at all
 ///     goes_on(rounds)                    whether actions are still carried out, in this round of one turn
@@ -107,10 +107,10 @@ class machine_driver : public Process {
   }
   /// What the links hold, and what the process does.
   memory_use measure_now() const {
-    memory_use held = Process::measure();
+    memory_use all = Process::measure();
     for (const auto& a : places_)
-      if (a) held.links += Process::held_by(*a->link);
-    return held;
+      if (a) all.links += Process::buffered_by(*a->link);
+    return all;
   }
 
   /// The time has come that the machine waited for.

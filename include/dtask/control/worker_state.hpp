@@ -192,7 +192,7 @@ class worker_state {
   void report_slots();
   void blob_arrived(wire::blob&& b, payload&& value, time_point now);
   void drop_value(named_value& v);
-  bool make_room(std::uint64_t size, const named_value& except);
+  bool evict_for(std::uint64_t size, const named_value& except);
   wire::failure over_limit(const wire::blob& b, std::uint64_t size) const;
   void ask(wanted& w);
   void ask_again(std::uint64_t s, const std::string& name);

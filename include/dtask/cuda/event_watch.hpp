@@ -19,8 +19,8 @@
 #include "dtask/base/deadline.hpp"
 #include "dtask/cuda/poll_schedule.hpp"
 #include "dtask/task/environment.hpp"
-#include "dtask/task/promise.hpp"
-#include "dtask/task/wait.hpp"
+#include "dtask/task/parts/promise.hpp"
+#include "dtask/task/parts/wait.hpp"
 
 DTASK_BEGIN
 namespace cuda {

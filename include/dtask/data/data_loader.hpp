@@ -28,9 +28,9 @@
 #include "dtask/data/loader_state.hpp"
 #include "dtask/runtime/work_pool.hpp"
 #include "dtask/task/environment.hpp"
+#include "dtask/task/parts/thread_state.hpp"
 #include "dtask/task/shield.hpp"
 #include "dtask/task/task.hpp"
-#include "dtask/task/thread_state.hpp"
 
 DTASK_BEGIN
 

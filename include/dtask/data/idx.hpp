@@ -61,11 +61,11 @@ class gzip_source {
     std::size_t done = 0;
     while (ready_ && done < count) {
       feed();
-      const std::size_t room = std::min<std::size_t>(count - done, std::numeric_limits<uInt>::max());
+      const std::size_t most = std::min<std::size_t>(count - done, std::numeric_limits<uInt>::max());
       stream_.next_out = reinterpret_cast<Bytef*>(to + done);
-      stream_.avail_out = static_cast<uInt>(room);
+      stream_.avail_out = static_cast<uInt>(most);
       const int code = inflate(&stream_, Z_NO_FLUSH);
-      done += room - stream_.avail_out;
+      done += most - stream_.avail_out;
       if (code == Z_STREAM_END && (stream_.avail_in != 0 || at_ < file_.size())) {
         if (inflateReset(&stream_) != Z_OK) break;
       } else if (code != Z_OK) {

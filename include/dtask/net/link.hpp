@@ -34,7 +34,7 @@ class link : public wire::link {
   /// destroyed. Call it once.
   virtual void start(wire::link_events& events) = 0;
   /// Bytes of memory that it holds: what is queued and not yet sent, and its receive buffer.
-  virtual std::size_t held_bytes() const noexcept = 0;
+  virtual std::size_t buffered_bytes() const noexcept = 0;
 };
 
 /// Bytes that all links of the process have sent and received so far. Thread-safe.

@@ -15,8 +15,8 @@
 
 #include "dtask/base/config.hpp"
 #include "dtask/runtime/executor_scheduler.hpp"
-#include "dtask/task/awaitable.hpp"
 #include "dtask/task/environment.hpp"
+#include "dtask/task/parts/awaitable.hpp"
 #include "dtask/task/stop.hpp"
 #include "dtask/task/task.hpp"
 

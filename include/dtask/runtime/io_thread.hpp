@@ -9,7 +9,7 @@
 #include "dtask/base/config.hpp"
 #include "dtask/base/deadline.hpp"
 #include "dtask/runtime/io_scheduler.hpp"
-#include "dtask/task/thread_state.hpp"
+#include "dtask/task/parts/thread_state.hpp"
 
 DTASK_BEGIN
 

@@ -14,9 +14,9 @@
 #include "dtask/base/config.hpp"
 #include "dtask/base/error.hpp"
 #include "dtask/task/environment.hpp"
-#include "dtask/task/promise.hpp"
-#include "dtask/task/result_slot.hpp"
-#include "dtask/task/wait.hpp"
+#include "dtask/task/parts/promise.hpp"
+#include "dtask/task/parts/result_slot.hpp"
+#include "dtask/task/parts/wait.hpp"
 
 DTASK_BEGIN
 

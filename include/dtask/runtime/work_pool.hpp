@@ -19,8 +19,8 @@
 #include "dtask/runtime/asio_scheduler.hpp"
 #include "dtask/runtime/detail/thread_barrier.hpp"
 #include "dtask/runtime/detail/timer_thread.hpp"
-#include "dtask/task/fork_lane.hpp"
-#include "dtask/task/short_lock.hpp"
+#include "dtask/task/parts/fork_lane.hpp"
+#include "dtask/task/parts/short_lock.hpp"
 
 DTASK_BEGIN
 

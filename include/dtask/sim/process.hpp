@@ -86,13 +86,13 @@ class process {
 
   time_point now() const noexcept { return in_.clock.now(); }
   void begin(virtual_link& link, wire::link_events& events) { link.attach(events, own_); }
-  static std::size_t held_by(const virtual_link& link) noexcept { return link.unsent(); }
+  static std::size_t buffered_by(const virtual_link& link) noexcept { return link.unsent(); }
   /// Now and then, and what it finds differs each time.
   bool time_to_measure() { return in_.chance.chance(0.1); }
   memory_use measure() const {
-    memory_use held;
-    held.resident = in_.chance.below(1000);
-    return held;
+    memory_use use;
+    use.resident = in_.chance.below(1000);
+    return use;
   }
   /// A real driver's clock rings late now and then.
   void wake_at(time_point next) {

@@ -8,7 +8,7 @@
 
 #include "dtask/base/config.hpp"
 #include "dtask/base/error.hpp"
-#include "dtask/task/wait.hpp"
+#include "dtask/task/parts/wait.hpp"
 
 DTASK_BEGIN
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include "dtask/base/config.hpp"
-#include "dtask/task/wait.hpp"
+#include "dtask/task/parts/wait.hpp"
 
 DTASK_BEGIN
 

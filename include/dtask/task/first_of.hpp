@@ -10,11 +10,11 @@
 
 #include "dtask/base/config.hpp"
 #include "dtask/base/error.hpp"
-#include "dtask/task/awaitable.hpp"
 #include "dtask/task/detail/child_environment.hpp"
 #include "dtask/task/detail/tuple_element.hpp"
 #include "dtask/task/environment.hpp"
 #include "dtask/task/one_shot.hpp"
+#include "dtask/task/parts/awaitable.hpp"
 #include "dtask/task/scope.hpp"
 #include "dtask/task/task.hpp"
 #include "dtask/task/when_all.hpp"

@@ -3,7 +3,7 @@
 #include <cstddef>
 
 #include "dtask/base/config.hpp"
-#include "dtask/task/wait.hpp"
+#include "dtask/task/parts/wait.hpp"
 
 DTASK_BEGIN
 

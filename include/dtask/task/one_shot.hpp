@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "dtask/base/config.hpp"
-#include "dtask/task/result_slot.hpp"
-#include "dtask/task/wait.hpp"
+#include "dtask/task/parts/result_slot.hpp"
+#include "dtask/task/parts/wait.hpp"
 
 DTASK_BEGIN
 

@@ -5,10 +5,10 @@
 #include <utility>
 
 #include "dtask/base/config.hpp"
-#include "dtask/task/awaitable.hpp"
 #include "dtask/task/environment.hpp"
+#include "dtask/task/parts/awaitable.hpp"
+#include "dtask/task/parts/wait.hpp"
 #include "dtask/task/task.hpp"
-#include "dtask/task/wait.hpp"
 
 DTASK_BEGIN
 namespace detail {

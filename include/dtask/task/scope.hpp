@@ -9,12 +9,12 @@
 
 #include "dtask/base/config.hpp"
 #include "dtask/base/error.hpp"
-#include "dtask/task/awaitable.hpp"
 #include "dtask/task/environment.hpp"
-#include "dtask/task/fork_lane.hpp"
+#include "dtask/task/parts/awaitable.hpp"
+#include "dtask/task/parts/fork_lane.hpp"
+#include "dtask/task/parts/wait.hpp"
 #include "dtask/task/shield.hpp"
 #include "dtask/task/task.hpp"
-#include "dtask/task/wait.hpp"
 
 DTASK_BEGIN
 class scope;

@@ -8,9 +8,9 @@
 #include <variant>
 
 #include "dtask/base/config.hpp"
-#include "dtask/task/awaitable.hpp"
 #include "dtask/task/detail/tuple_element.hpp"
-#include "dtask/task/wait.hpp"
+#include "dtask/task/parts/awaitable.hpp"
+#include "dtask/task/parts/wait.hpp"
 
 DTASK_BEGIN
 namespace detail {

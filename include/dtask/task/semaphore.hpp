@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "dtask/base/config.hpp"
-#include "dtask/task/wait.hpp"
+#include "dtask/task/parts/wait.hpp"
 
 DTASK_BEGIN
 

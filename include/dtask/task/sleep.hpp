@@ -6,7 +6,7 @@
 
 #include "dtask/base/config.hpp"
 #include "dtask/base/deadline.hpp"
-#include "dtask/task/wait.hpp"
+#include "dtask/task/parts/wait.hpp"
 
 DTASK_BEGIN
 namespace detail {

@@ -8,8 +8,8 @@
 
 #include "dtask/base/config.hpp"
 #include "dtask/base/error.hpp"
-#include "dtask/task/short_lock.hpp"
-#include "dtask/task/thread_state.hpp"
+#include "dtask/task/parts/short_lock.hpp"
+#include "dtask/task/parts/thread_state.hpp"
 
 DTASK_BEGIN
 class stop_source;

@@ -8,8 +8,8 @@
 
 #include "dtask/base/config.hpp"
 #include "dtask/task/detail/held_task.hpp"
-#include "dtask/task/promise.hpp"
-#include "dtask/task/result_slot.hpp"
+#include "dtask/task/parts/promise.hpp"
+#include "dtask/task/parts/result_slot.hpp"
 
 DTASK_BEGIN
 template <class T = void>

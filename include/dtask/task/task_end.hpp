@@ -8,7 +8,7 @@
 
 #include "dtask/base/config.hpp"
 #include "dtask/base/error.hpp"
-#include "dtask/task/result_slot.hpp"
+#include "dtask/task/parts/result_slot.hpp"
 
 DTASK_BEGIN
 

@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "dtask/base/config.hpp"
-#include "dtask/task/awaitable.hpp"
 #include "dtask/task/detail/fork_group.hpp"
 #include "dtask/task/detail/tuple_element.hpp"
+#include "dtask/task/parts/awaitable.hpp"
 #include "dtask/task/task.hpp"
 
 DTASK_BEGIN

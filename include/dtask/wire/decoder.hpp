@@ -40,7 +40,7 @@ enum class side : std::uint8_t { listening, connecting };
 /// Turns the bytes of one direction of a link into messages, as they come, in any cuts.
 ///
 /// Every length is checked before memory is allocated for it; whatever the peer sends, what this holds stays below 4 x
-/// the frame + 64 KiB. Blocks over 16 KiB are received where they will stay: `room` hands out the block's memory
+/// the frame + 64 KiB. Blocks over 16 KiB are received where they will stay: `space` hands out the block's memory
 /// itself, so a block is taken whole, within the limits, as soon as the body that announces it is there. Until limits
 /// are agreed the peer is a stranger: greetings only, no block, a body of at most `max_hello`. The small bytes of a
 /// message get one block of their own, so nothing decoded keeps the receive buffer alive. Thread safety: none; it
@@ -61,15 +61,15 @@ class decoder {
   bool stranger() const noexcept { return stranger_; }
 
   /// Where the next bytes of the link go: fill the first span, then the second (which may be empty), then `commit`.
-  std::array<std::span<std::byte>, 2> room() {
+  std::array<std::span<std::byte>, 2> space() {
     std::span<std::byte> direct;
     if (next_outside_ < outside_.size() && !block_.empty()) direct = block_.span().subspan(have_);
-    make_room();
+    make_space();
     return {direct.empty() ? std::span(buffer_.get() + end_, capacity_ - end_) : direct,
             direct.empty() ? std::span<std::byte>() : std::span(buffer_.get() + end_, capacity_ - end_)};
   }
 
-  /// `count` bytes were put where `room` said.
+  /// `count` bytes were put where `space` said.
   void commit(std::size_t count) noexcept {
     if (next_outside_ < outside_.size() && !block_.empty()) {
       const std::size_t direct = std::min(count, block_.size() - have_);
@@ -80,7 +80,7 @@ class decoder {
   }
 
   /// Decodes what is there. `sink(message&&)` is called for each whole message and returns whether to go on; after
-  /// `false` the rest waits for the next call, and `room` must not be used before. Returns `ok`, or why the link must
+  /// `false` the rest waits for the next call, and `space` must not be used before. Returns `ok`, or why the link must
   /// end: `protocol_error`, `version_mismatch` or `too_large`, with a sentence; then no later call gives a message.
   template <class Sink>
   error parse(Sink&& sink) {
@@ -95,13 +95,13 @@ class decoder {
     }
   }
 
-  /// `room`, `commit` and `parse` for bytes that are already in memory. Where `sink` returns false the rest of `from`
+  /// `space`, `commit` and `parse` for bytes that are already in memory. Where `sink` returns false the rest of `from`
   /// is dropped.
   template <class Sink>
   error feed(std::span<const std::byte> from, Sink&& sink) {
     bool more = true;
     do {
-      const auto spans = room();
+      const auto spans = space();
       std::size_t copied = 0;
       for (const std::span<std::byte> to : spans) {
         const std::size_t n = std::min(to.size(), from.size());
@@ -139,7 +139,7 @@ class decoder {
 
   std::size_t filled() const noexcept { return end_ - begin_; }
 
-  void make_room() {
+  void make_space() {
     const std::size_t usual = stranger_ ? small_buffer : full_buffer;
     if (begin_ == end_) {
       begin_ = end_ = 0;

@@ -54,7 +54,7 @@ class row {
 
   /// Throws std::bad_alloc, which changes nothing.
   void push_back(T value) {
-    if (first_ + size_ == capacity_) make_room();
+    if (first_ + size_ == capacity_) make_space();
     ::new (static_cast<void*>(store_ + first_ + size_)) T(static_cast<T&&>(value));
     ++size_;
   }
@@ -106,7 +106,7 @@ class row {
     first_ = size_ = capacity_ = 0;
   }
   /// Where half of it lies free in front, the elements move there, so that a queue of a steady length does not grow.
-  void make_room() {
+  void make_space() {
     const bool enough = size_ != 0 && first_ >= size_;
     const std::size_t larger = enough ? capacity_ : capacity_ == 0 ? 4 : 2 * capacity_;
     T* const to = enough ? store_ : static_cast<T*>(::operator new(larger * sizeof(T)));

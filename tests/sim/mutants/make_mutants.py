@@ -69,9 +69,9 @@ MUTANTS = [
     dict(name="room",
          rule="Queues are capped in bytes; when they are full, submit and map suspend",
          file="client_calls.ipp",
-         original="waiting_.empty() && has_room()",
+         original="waiting_.empty() && below_bounds()",
          mutant="true",
-         at="const bool at_once = waiting_.empty() && has_room();"),
+         at="const bool at_once = waiting_.empty() && below_bounds();"),
 ]
 
 

@@ -11,8 +11,8 @@
 #include "dtask/cli/detail/command_line.hpp"
 #include "dtask/cli/detail/end_signals.hpp"
 #include "dtask/cli/exit_code.hpp"
-#include "dtask/node/cookie.hpp"
 #include "dtask/node/coordinator.hpp"
+#include "dtask/process/cookie.hpp"
 
 DTASK_BEGIN
 namespace detail {

@@ -11,7 +11,7 @@
 #include "dtask/base/log.hpp"
 #include "dtask/base/number.hpp"
 #include "dtask/net/url.hpp"
-#include "dtask/node/cookie.hpp"
+#include "dtask/process/cookie.hpp"
 
 DTASK_BEGIN
 namespace detail {

@@ -9,8 +9,8 @@
 #include "dtask/base/number.hpp"
 #include "dtask/cli/detail/command_line.hpp"
 #include "dtask/cli/exit_code.hpp"
-#include "dtask/node/cookie.hpp"
 #include "dtask/node/query_status.hpp"
+#include "dtask/process/cookie.hpp"
 #include "dtask/task/sync_wait.hpp"
 
 DTASK_BEGIN

@@ -15,9 +15,9 @@
 #include "dtask/cli/detail/end_signals.hpp"
 #include "dtask/cli/detail/worker_end.hpp"
 #include "dtask/cli/exit_code.hpp"
-#include "dtask/node/cookie.hpp"
-#include "dtask/node/spawned.hpp"
 #include "dtask/node/worker.hpp"
+#include "dtask/process/cookie.hpp"
+#include "dtask/process/spawned.hpp"
 
 DTASK_BEGIN
 

@@ -19,7 +19,7 @@ DTASK_INLINE std::uint64_t client_state::submit(call_request request, time_point
   r.broadcasts = needed_broadcast();
   ++open_;
   argument_bytes_ += r.arguments.size();
-  const bool at_once = waiting_.empty() && has_room();
+  const bool at_once = waiting_.empty() && below_bounds();
   waiting_.push_back(calls_, c);
   if (const error away = why_none()) {
     end_call(c, {away.code(), {}, away.cause(), away.place(), away.remedy()}, {}, 0, {}, false);
@@ -55,7 +55,7 @@ DTASK_INLINE void client_state::accept(std::uint32_t c) {
 }
 
 DTASK_INLINE void client_state::accept_waiting() {
-  while (!waiting_.empty() && has_room()) accept(waiting_.front());
+  while (!waiting_.empty() && below_bounds()) accept(waiting_.front());
 }
 
 DTASK_INLINE void client_state::arm(std::uint32_t c) {
@@ -295,7 +295,7 @@ DTASK_INLINE std::string client_state::check() const {
   if (arguments != argument_bytes_) return "bytes of arguments are miscounted";
   if (waiting != waiting_.size()) return "calls that wait for room are miscounted";
   if (unsent != unsent_.size() || cost != unsent_cost_) return "unsent calls are miscounted";
-  if (waiting != 0 && has_room()) return "calls wait though there is room";
+  if (waiting != 0 && below_bounds()) return "calls wait though there is room";
   return {};
 }
 

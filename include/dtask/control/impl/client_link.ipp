@@ -339,7 +339,7 @@ DTASK_INLINE void client_state::take_actions(std::vector<client_action>& out, ti
       if (!syncing_) {
         send_broadcasts();
         send_calls(now);
-        for (; !waiting_.empty() && has_room(); send_calls(now)) accept_waiting();
+        for (; !waiting_.empty() && below_bounds(); send_calls(now)) accept_waiting();
       }
       send_queries();
       out_.pump([&](wire::message&& m) { emit(std::move(m)); }, [](std::uint64_t, std::size_t, bool) {});

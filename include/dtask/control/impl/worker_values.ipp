@@ -104,7 +104,7 @@ DTASK_INLINE void worker_state::blob_arrived(wire::blob&& b, payload&& content, 
     named_value& v = s.values[b.name];
     const bool news = v.here || v.number != b.number;
     drop_value(v);
-    if (make_room(size, v)) {
+    if (evict_for(size, v)) {
       v = {b.number, size, ++fetch_clock_, fetched, true};
       blob_bytes_ += size;
       actions_.push_back(
@@ -141,7 +141,7 @@ DTASK_INLINE void worker_state::drop_value(named_value& v) {
 }
 
 /// What was fetched can be fetched again: the least recently used of it goes where there is no room.
-DTASK_INLINE bool worker_state::make_room(std::uint64_t size, const named_value& except) {
+DTASK_INLINE bool worker_state::evict_for(std::uint64_t size, const named_value& except) {
   if (size > options_.broadcast_bytes) return false;
   while (blob_bytes_ + size > options_.broadcast_bytes) {
     named_value* oldest = nullptr;

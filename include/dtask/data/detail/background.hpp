@@ -10,7 +10,7 @@
 #include "dtask/base/config.hpp"
 #include "dtask/task/environment.hpp"
 #include "dtask/task/event.hpp"
-#include "dtask/task/promise.hpp"
+#include "dtask/task/parts/promise.hpp"
 #include "dtask/task/task.hpp"
 
 DTASK_BEGIN

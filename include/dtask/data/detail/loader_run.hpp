@@ -25,9 +25,9 @@
 #include "dtask/data/sample_random.hpp"
 #include "dtask/task/channel.hpp"
 #include "dtask/task/event.hpp"
+#include "dtask/task/parts/short_lock.hpp"
 #include "dtask/task/scope.hpp"
 #include "dtask/task/semaphore.hpp"
-#include "dtask/task/short_lock.hpp"
 #include "dtask/task/task.hpp"
 
 DTASK_BEGIN

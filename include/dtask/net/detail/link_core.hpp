@@ -43,7 +43,7 @@ class link_core : public std::enable_shared_from_this<link_core> {
   void detach();
 
   std::size_t unsent() const noexcept { return outbox_->unsent(); }
-  std::size_t held_bytes() const noexcept { return outbox_->unsent() + decoder_.buffer_bytes(); }
+  std::size_t buffered_bytes() const noexcept { return outbox_->unsent() + decoder_.buffer_bytes(); }
   void set_limits(const wire::limits& agreed) noexcept { decoder_.set_limits(agreed); }
   const std::string& peer() const noexcept { return peer_; }
 
@@ -127,7 +127,7 @@ class owned_link final : public link {
   void close() override { core_->close(); }
   void abort(const error& why) override { core_->abort(why); }
   std::size_t unsent() const noexcept override { return core_->unsent(); }
-  std::size_t held_bytes() const noexcept override { return core_->held_bytes(); }
+  std::size_t buffered_bytes() const noexcept override { return core_->buffered_bytes(); }
   void set_limits(const wire::limits& agreed) override { core_->set_limits(agreed); }
   std::string peer() const override { return core_->peer(); }
 

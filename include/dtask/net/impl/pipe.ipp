@@ -44,7 +44,7 @@ DTASK_INLINE void pipe_core::arrive(const slices& data) {
 }
 DTASK_INLINE std::size_t pipe_core::take(wire::outbox::slice from) {
   std::size_t copied = 0;
-  for (const std::span<std::byte> to : decoder_.room()) {
+  for (const std::span<std::byte> to : decoder_.space()) {
     const std::size_t n = std::min(to.size(), from.size() - copied);
     if (n != 0) std::memcpy(to.data(), from.data() + copied, n);
     copied += n;

@@ -89,9 +89,9 @@ DTASK_INLINE void tcp_core::fail_write(const boost::system::error_code& ec) {
 DTASK_INLINE void tcp_core::receive() {
   if (ended() || reading_) return;
   reading_ = true;
-  const auto room = decoder_.room();
-  read_into_ = {boost::asio::buffer(room[0].data(), std::min(room[0].size(), per_call)),
-                boost::asio::buffer(room[1].data(), room[0].size() > per_call ? 0 : room[1].size())};
+  const auto space = decoder_.space();
+  read_into_ = {boost::asio::buffer(space[0].data(), std::min(space[0].size(), per_call)),
+                boost::asio::buffer(space[1].data(), space[0].size() > per_call ? 0 : space[1].size())};
   socket_.async_read_some(
       buffer_range<boost::asio::mutable_buffer>{read_into_.data(),
                                                 read_into_.data() + (read_into_[1].size() == 0 ? 1 : 2)},

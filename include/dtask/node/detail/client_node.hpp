@@ -8,6 +8,7 @@
 
 #include "dtask/base/config.hpp"
 #include "dtask/base/error.hpp"
+#include "dtask/base/failure.hpp"
 #include "dtask/base/result.hpp"
 #include "dtask/control/client_state.hpp"
 #include "dtask/net/link.hpp"
@@ -62,7 +63,7 @@ class client_node final : public client_port,
   void broadcast(std::shared_ptr<pending_broadcast> value) override {
     const auto kept = value;
     if (put(std::move(value))) return;
-    kept->done.set(failure_of(error(errc::closed, "the cluster is closed")));
+    kept->done.set(failure{.code = errc::closed, .message = "the cluster is closed"});
   }
   void query_status(std::shared_ptr<pending_status> query) override {
     const auto kept = query;
@@ -98,7 +99,7 @@ class client_node final : public client_port,
   }
   static void complete_alone(pending_call& call, errc code, const char* text) {
     call_reply reply;
-    reply.why = failure_of(error(code, text));
+    reply.why = {.code = code, .message = text};
     completion_batch batch;
     call.complete(std::move(reply), batch);
     batch.flush();

@@ -20,12 +20,7 @@ DTASK_BEGIN
 namespace detail {
 
 inline failure failure_of(const error& e) {
-  failure why;
-  why.code = e.code();
-  why.message = e.cause();
-  why.place = e.place();
-  why.remedy = e.remedy();
-  return why;
+  return {.code = e.code(), .message = e.cause(), .place = e.place(), .remedy = e.remedy()};
 }
 
 /// Why the arguments of a call cannot be encoded; that is the call's end.
@@ -35,9 +30,9 @@ inline failure encoding_failure(const std::exception_ptr& failed) {
   } catch (const error& e) {
     return failure_of(e);
   } catch (const std::exception& e) {
-    return failure_of(error(errc::encode_failed, "the arguments cannot be encoded: " + message_of(e)));
+    return {.code = errc::encode_failed, .message = "the arguments cannot be encoded: " + message_of(e)};
   } catch (...) {
-    return failure_of(error(errc::encode_failed, "the arguments cannot be encoded"));
+    return {.code = errc::encode_failed, .message = "the arguments cannot be encoded"};
   }
 }
 

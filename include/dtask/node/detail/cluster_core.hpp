@@ -17,7 +17,6 @@
 #include "dtask/base/error.hpp"
 #include "dtask/net/url.hpp"
 #include "dtask/node/cluster_options.hpp"
-#include "dtask/node/cookie.hpp"
 #include "dtask/node/detail/check_options.hpp"
 #include "dtask/node/detail/client_node.hpp"
 #include "dtask/node/detail/cluster_backend.hpp"
@@ -25,12 +24,13 @@
 #include "dtask/node/detail/dialing.hpp"
 #include "dtask/node/detail/digest.hpp"
 #include "dtask/node/detail/node_thread.hpp"
-#include "dtask/node/detail/process_supervisor.hpp"
-#include "dtask/node/detail/random_number.hpp"
-#include "dtask/node/detail/self.hpp"
 #include "dtask/node/detail/worker_node.hpp"
-#include "dtask/node/launcher_variables.hpp"
-#include "dtask/node/spawned.hpp"
+#include "dtask/process/cookie.hpp"
+#include "dtask/process/launcher_variables.hpp"
+#include "dtask/process/parts/process_supervisor.hpp"
+#include "dtask/process/parts/random_number.hpp"
+#include "dtask/process/parts/self.hpp"
+#include "dtask/process/spawned.hpp"
 
 DTASK_BEGIN
 namespace detail {

@@ -34,7 +34,7 @@ class io_process {
 
   static time_point now() noexcept { return std::chrono::time_point_cast<duration>(clock_type::now()); }
   static void begin(net::link& link, wire::link_events& events) { link.start(events); }
-  static std::size_t held_by(const net::link& link) noexcept { return link.held_bytes(); }
+  static std::size_t buffered_by(const net::link& link) noexcept { return link.buffered_bytes(); }
   static memory_use measure() { return process_memory::shared().measure(); }
   bool time_to_measure() noexcept {
     const time_point when = now();

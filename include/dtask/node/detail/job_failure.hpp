@@ -5,6 +5,7 @@
 #include <exception>
 #include <string>
 #include <typeinfo>
+#include <utility>
 
 #include "dtask/base/config.hpp"
 #include "dtask/base/error.hpp"
@@ -26,27 +27,24 @@ inline std::string type_in_flight() {
 
 /// What the exception in flight says about a job. To be called in a catch block.
 inline failure failure_in_flight(stop_token stop) {
+  const auto thrown = [](std::string words) {
+    return failure{.code = errc::job_failed, .type = type_in_flight(), .message = std::move(words)};
+  };
   failure why;
-  why.code = errc::job_failed;
   try {
     throw;
   } catch (const codec_failure& e) {
     why = failure_of(e.why());
   } catch (const error& e) {
     // The job ended because it was told to.
-    if (stop.stop_requested() && e.code() == stop.cause()) {
-      why.code = e.code();
-      why.message = e.cause();
-    } else {
-      why.type = type_in_flight();
-      why.message = message_of(e);
-    }
+    if (stop.stop_requested() && e.code() == stop.cause())
+      why = {.code = e.code(), .message = e.cause()};
+    else
+      why = thrown(message_of(e));
   } catch (const std::exception& e) {
-    why.type = type_in_flight();
-    why.message = message_of(e);
+    why = thrown(message_of(e));
   } catch (...) {
-    why.type = type_in_flight();
-    why.message = "not a std::exception";
+    why = thrown("not a std::exception");
   }
   // What a job throws may be of any length; a message of the control plane may not.
   if (why.message.size() > 8192) why.message.resize(8192);

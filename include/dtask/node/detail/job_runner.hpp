@@ -24,20 +24,20 @@
 #include "dtask/node/detail/object_cache.hpp"
 #include "dtask/runtime/work_pool.hpp"
 #include "dtask/task/environment.hpp"
-#include "dtask/task/promise.hpp"
+#include "dtask/task/parts/promise.hpp"
+#include "dtask/task/parts/thread_state.hpp"
 #include "dtask/task/scope.hpp"
 #include "dtask/task/shield.hpp"
 #include "dtask/task/stop.hpp"
 #include "dtask/task/sync_wait.hpp"
 #include "dtask/task/task.hpp"
-#include "dtask/task/thread_state.hpp"
 
 DTASK_BEGIN
 namespace detail {
 
 /// One execution of a job.
-struct attempt {
-  explicit attempt(control::run_job&& r) : what(std::move(r)) {}
+struct running_attempt {
+  explicit running_attempt(control::run_job&& r) : what(std::move(r)) {}
   control::run_job what;
   std::shared_ptr<const blob_table> blobs;
   stop_source stop;
@@ -57,7 +57,7 @@ struct attempt {
 
 /// How it ended.
 struct attempt_end {
-  std::shared_ptr<attempt> which;
+  std::shared_ptr<running_attempt> which;
   wire::failure why;
   payload value;
 };
@@ -81,7 +81,7 @@ class job_runner : public std::enable_shared_from_this<job_runner> {
         children_(pool_) {}
 
   /// From the node's thread, which then calls `report` of the attempt.
-  void start(std::shared_ptr<attempt> which) {
+  void start(std::shared_ptr<running_attempt> which) {
     {
       const std::lock_guard hold(guard_);
       ++under_way_;
@@ -131,7 +131,7 @@ class job_runner : public std::enable_shared_from_this<job_runner> {
  private:
   // Templates, since g++ 12 compiles the body of an inline coroutine in every unit that sees it, used or not.
   template <class = void>
-  static task<> run(job_runner* self, std::shared_ptr<attempt> which) {
+  static task<> run(job_runner* self, std::shared_ptr<running_attempt> which) {
     attempt_end end;
     end.which = which;
     try {

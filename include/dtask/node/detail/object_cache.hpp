@@ -31,14 +31,14 @@ class object_cache {
     std::shared_ptr<job_object> stale;
     {
       const std::lock_guard hold(guard_);
-      for (std::size_t i = 0; i < held_.size(); ++i) {
-        if (held_[i].type != type || held_[i].session != session) continue;
-        if (up_to_date(held_[i], blobs)) {
-          held_[i].used = ++clock_;
-          return held_[i].object;
+      for (std::size_t i = 0; i < cached_.size(); ++i) {
+        if (cached_[i].type != type || cached_[i].session != session) continue;
+        if (up_to_date(cached_[i], blobs)) {
+          cached_[i].used = ++clock_;
+          return cached_[i].object;
         }
         // Destroyed before its successor is made: two models may not fit.
-        stale = std::move(held_[i].object);
+        stale = std::move(cached_[i].object);
         drop(i);
         break;
       }
@@ -48,17 +48,17 @@ class object_cache {
     std::shared_ptr<job_object> made = entry.make(context);
     std::shared_ptr<job_object> oldest;
     const std::lock_guard hold(guard_);
-    oldest = make_room(type);
-    held_.push_back({type, session, ++clock_, made, std::move(context).take_read()});
+    oldest = evict(type);
+    cached_.push_back({type, session, ++clock_, made, std::move(context).take_read()});
     return made;
   }
   /// Drops the objects of a session; one that is in use lives until its job ends.
   void end_session(std::uint64_t session) {
     std::vector<std::shared_ptr<job_object>> gone;
     const std::lock_guard hold(guard_);
-    for (std::size_t i = held_.size(); i-- > 0;) {
-      if (held_[i].session != session) continue;
-      gone.push_back(std::move(held_[i].object));
+    for (std::size_t i = cached_.size(); i-- > 0;) {
+      if (cached_[i].session != session) continue;
+      gone.push_back(std::move(cached_[i].object));
       drop(i);
     }
   }
@@ -70,37 +70,37 @@ class object_cache {
   }
 
  private:
-  struct held {
+  struct cached {
     std::uint32_t type = 0;
     std::uint64_t session = 0;
     std::uint64_t used = 0;
     std::shared_ptr<job_object> object;
     std::vector<std::pair<std::string, std::uint64_t>> read;
   };
-  static bool up_to_date(const held& h, const blob_source& blobs) {
-    for (const auto& [name, version] : h.read)
+  static bool up_to_date(const cached& c, const blob_source& blobs) {
+    for (const auto& [name, version] : c.read)
       if (blobs.find(name).version != version) return false;
     return true;
   }
   void drop(std::size_t i) {
-    if (i + 1 != held_.size()) held_[i] = std::move(held_.back());
-    held_.pop_back();
+    if (i + 1 != cached_.size()) cached_[i] = std::move(cached_.back());
+    cached_.pop_back();
   }
-  std::shared_ptr<job_object> make_room(std::uint32_t type) {
+  std::shared_ptr<job_object> evict(std::uint32_t type) {
     std::size_t count = 0, oldest = 0;
-    for (std::size_t i = 0; i < held_.size(); ++i) {
-      if (held_[i].type != type) continue;
-      if (count++ == 0 || held_[i].used < held_[oldest].used) oldest = i;
+    for (std::size_t i = 0; i < cached_.size(); ++i) {
+      if (cached_[i].type != type) continue;
+      if (count++ == 0 || cached_[i].used < cached_[oldest].used) oldest = i;
     }
     if (count < limit) return nullptr;
-    std::shared_ptr<job_object> gone = std::move(held_[oldest].object);
+    std::shared_ptr<job_object> gone = std::move(cached_[oldest].object);
     drop(oldest);
     return gone;
   }
 
   std::mutex guard_;
   std::uint64_t clock_ = 0;
-  std::vector<held> held_;
+  std::vector<cached> cached_;
 };
 
 }  // namespace detail

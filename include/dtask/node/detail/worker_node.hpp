@@ -105,7 +105,7 @@ class worker_node final : public std::enable_shared_from_this<worker_node>,
  private:
   using base::act;
   void act(control::run_job& a) {
-    auto which = std::make_shared<attempt>(std::move(a));
+    auto which = std::make_shared<running_attempt>(std::move(a));
     const auto blobs = blobs_.find(which->what.session);
     if (blobs != blobs_.end()) which->blobs = blobs->second;
     running_.insert_or_assign(which->what.job, which);
@@ -210,8 +210,8 @@ class worker_node final : public std::enable_shared_from_this<worker_node>,
   std::unordered_map<std::uint64_t, std::shared_ptr<pending_fetch>> fetches_;
   std::uint64_t last_fetch_ = 0;
   wake_batch wakes_;
-  std::vector<std::shared_ptr<attempt>> ready_;
-  std::unordered_map<std::uint64_t, std::shared_ptr<attempt>> running_;
+  std::vector<std::shared_ptr<running_attempt>> ready_;
+  std::unordered_map<std::uint64_t, std::shared_ptr<running_attempt>> running_;
   std::unordered_map<std::uint64_t, std::shared_ptr<const blob_table>> blobs_;
   std::optional<control::exit> exit_;
   std::function<void(control::exit)> ended_;

@@ -9,7 +9,7 @@
 #include "dtask/node/detail/coordinator_node.hpp"
 #include "dtask/node/detail/digest.hpp"
 #include "dtask/node/detail/node_thread.hpp"
-#include "dtask/node/detail/random_number.hpp"
+#include "dtask/process/parts/random_number.hpp"
 
 DTASK_BEGIN
 

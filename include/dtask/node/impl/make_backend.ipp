@@ -8,8 +8,8 @@
 #include "dtask/base/shortage.hpp"
 #include "dtask/net/url.hpp"
 #include "dtask/node/detail/cluster_core.hpp"
-#include "dtask/node/spawned.hpp"
-#include "dtask/task/thread_state.hpp"
+#include "dtask/process/spawned.hpp"
+#include "dtask/task/parts/thread_state.hpp"
 
 DTASK_BEGIN
 namespace detail {

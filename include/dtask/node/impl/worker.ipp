@@ -13,9 +13,9 @@
 #include "dtask/node/detail/dialing.hpp"
 #include "dtask/node/detail/digest.hpp"
 #include "dtask/node/detail/node_thread.hpp"
-#include "dtask/node/detail/random_number.hpp"
-#include "dtask/node/detail/self.hpp"
 #include "dtask/node/detail/worker_node.hpp"
+#include "dtask/process/parts/random_number.hpp"
+#include "dtask/process/parts/self.hpp"
 
 DTASK_BEGIN
 

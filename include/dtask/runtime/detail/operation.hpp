@@ -16,9 +16,9 @@
 
 #include "dtask/base/config.hpp"
 #include "dtask/task/environment.hpp"
-#include "dtask/task/promise.hpp"
-#include "dtask/task/short_lock.hpp"
-#include "dtask/task/wait.hpp"
+#include "dtask/task/parts/promise.hpp"
+#include "dtask/task/parts/short_lock.hpp"
+#include "dtask/task/parts/wait.hpp"
 
 DTASK_BEGIN
 namespace detail {

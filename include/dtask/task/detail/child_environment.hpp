@@ -4,9 +4,9 @@
 #include <utility>
 
 #include "dtask/base/config.hpp"
-#include "dtask/task/awaitable.hpp"
 #include "dtask/task/environment.hpp"
-#include "dtask/task/promise.hpp"
+#include "dtask/task/parts/awaitable.hpp"
+#include "dtask/task/parts/promise.hpp"
 #include "dtask/task/task.hpp"
 
 DTASK_BEGIN

@@ -10,8 +10,8 @@
 
 #include "dtask/base/config.hpp"
 #include "dtask/task/environment.hpp"
-#include "dtask/task/fork_lane.hpp"
-#include "dtask/task/promise.hpp"
+#include "dtask/task/parts/fork_lane.hpp"
+#include "dtask/task/parts/promise.hpp"
 #include "dtask/task/task.hpp"
 
 DTASK_BEGIN

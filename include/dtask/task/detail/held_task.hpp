@@ -3,8 +3,8 @@
 #include <cstddef>
 
 #include "dtask/base/config.hpp"
+#include "dtask/task/parts/thread_state.hpp"
 #include "dtask/task/scheduler.hpp"
-#include "dtask/task/thread_state.hpp"
 
 DTASK_BEGIN
 namespace detail {

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "dtask/task/short_lock.hpp"
+#include "dtask/task/parts/short_lock.hpp"
 #endif
 
 DTASK_BEGIN

@@ -3,7 +3,7 @@
 #include <coroutine>
 
 #include "dtask/base/config.hpp"
-#include "dtask/task/thread_state.hpp"
+#include "dtask/task/parts/thread_state.hpp"
 
 DTASK_BEGIN
 namespace detail {

@@ -21,14 +21,14 @@ namespace wire::detail {
 /// block that the pool has idle is used for it: a chunk's word about the length of its part allocates nothing.
 class landing {
  public:
-  /// Room for the `size` bytes of this chunk.
+  /// Where the `size` bytes of this chunk go.
   mutable_bytes place(const chunk& piece, std::size_t size, std::size_t most, block_pool& pool) {
     run* const at = runs_.find_if([&piece](const run& r) { return r.transfer == piece.transfer; });
     if (at != nullptr) {
-      if (at->next == piece.offset && piece.part - piece.within == at->room && size <= at->room) {
+      if (at->next == piece.offset && piece.part - piece.within == at->left && size <= at->left) {
         mutable_bytes here(at->owner, at->free, size);
         advance(*at, size);
-        if (at->room == 0) runs_.erase(at);
+        if (at->left == 0) runs_.erase(at);
         return here;
       }
       runs_.erase(at);
@@ -53,13 +53,13 @@ class landing {
   struct run {
     std::uint64_t transfer;
     std::uint64_t next;  // offset of the chunk that continues it
-    std::size_t room;    // bytes of the part that are still to come
+    std::size_t left;    // bytes of the part that are still to come
     std::shared_ptr<void> owner;
     std::byte* free;
   };
   static void advance(run& r, std::size_t size) noexcept {
     r.next += size;
-    r.room -= size;
+    r.left -= size;
     r.free += size;
   }
   row<run> runs_;

@@ -6,8 +6,8 @@
 #include "dtask/base/config.hpp"
 #include "dtask/task/detail/transfer.hpp"
 #include "dtask/task/environment.hpp"
-#include "dtask/task/promise.hpp"
-#include "dtask/task/short_lock.hpp"
+#include "dtask/task/parts/promise.hpp"
+#include "dtask/task/parts/short_lock.hpp"
 
 DTASK_BEGIN
 namespace detail {

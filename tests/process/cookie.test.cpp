@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "dtask/node/cookie.hpp"
+#include "dtask/process/cookie.hpp"
 
 #include <doctest/doctest.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "dtask/node/detail/child_process.hpp"
+#include "dtask/process/parts/child_process.hpp"
 
 #include <doctest/doctest.h>
 #include <poll.h>

@@ -24,7 +24,7 @@
 #include "dtask/base/error.hpp"
 #include "dtask/base/log.hpp"
 #include "dtask/base/result.hpp"
-#include "dtask/node/detail/child_process.hpp"
+#include "dtask/process/parts/child_process.hpp"
 
 DTASK_BEGIN
 namespace detail {

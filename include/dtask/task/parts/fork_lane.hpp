@@ -4,8 +4,8 @@
 
 #include "dtask/base/config.hpp"
 #include "dtask/task/detail/deque.hpp"
+#include "dtask/task/parts/thread_state.hpp"
 #include "dtask/task/scheduler.hpp"
-#include "dtask/task/thread_state.hpp"
 
 DTASK_BEGIN
 namespace detail {

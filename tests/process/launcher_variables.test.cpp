@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "dtask/node/launcher_variables.hpp"
+#include "dtask/process/launcher_variables.hpp"
 
 #include <doctest/doctest.h>
 
@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-#include "dtask/node/cookie.hpp"
+#include "dtask/process/cookie.hpp"
 
 TEST_CASE("launcher_variables: each once, and in letters that a shell takes") {
   const std::set<std::string_view> all(dtask::launcher_variables.begin(), dtask::launcher_variables.end());
