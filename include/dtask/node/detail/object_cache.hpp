@@ -64,9 +64,9 @@ class object_cache {
   }
   /// Drops all.
   void clear() {
-    std::vector<held> gone;
+    std::vector<cached> gone;
     const std::lock_guard hold(guard_);
-    gone.swap(held_);
+    gone.swap(cached_);
   }
 
  private:
