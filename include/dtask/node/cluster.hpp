@@ -82,10 +82,10 @@ class cluster : public caller {
 
   /// Orderly end: cancels what is under way, waits for the ends (at most `client_options::close_within`), says goodbye,
   /// then ends the workers and the coordinator of local:// and spawn://, which takes at most 6 s more; workers that
-  /// joined by `options.listen` are sent home. Job objects are destroyed before it returns; one whose destructor takes
-  /// longer than 2 s is left behind: with local:// its destructor goes on in a thread of this process, which keeps what
-  /// the worker's jobs held until the process ends, and with spawn:// it ends with its process. Awaited as
-  /// `co_await c.close()`, also under stop, which does not end it. Throws nothing.
+  /// joined by `options.listen` are sent home. Job objects are destroyed before it returns; one whose destructor has
+  /// not returned 2.5 s after its worker was told to end is left behind: with local:// its destructor goes on in a
+  /// thread of this process, which keeps what the worker's jobs held until the process ends, and with spawn:// it ends
+  /// with its process. Awaited as `co_await c.close()`, also under stop, which does not end it. Throws nothing.
   auto close() { return shield(finish()); }
   /// The worker processes of spawn:// that live now.
   std::vector<std::uint32_t> worker_pids() const;

@@ -33,8 +33,9 @@ class worker {
   void stop();
   /// Until it has ended: because it was told to, was refused, found no coordinator in time, or has no slot left.
   worker_exit wait();
-  /// Takes everything down; jobs that run are stopped and given 2 s, then the destructors of job objects 2 s. False:
-  /// jobs that ignore stop, or destructors that did not return, were left behind, and their threads still run.
+  /// Takes everything down; jobs that run are stopped and given 2 s, and the destructors of job objects what is
+  /// left of 2.5 s. False: jobs that ignore stop, or destructors that did not return, were left behind, and their
+  /// threads still run.
   bool retire();
 
  private:

@@ -79,7 +79,7 @@ DTASK_INLINE int worker_role(int argc, const char* const* argv, std::span<const 
         w.stop();
         // Nobody wants what runs here where the parent has ended: jobs that do not hear that are given up.
         std::this_thread::sleep_for(std::chrono::seconds(1));
-        // Where it waits for this process: longer than `retire` waits for jobs, shorter than spawn:// does before it
+        // Where it waits for this process: as long as `retire` takes at most, shorter than spawn:// does before it
         // kills.
         pollfd ended{parent, POLLIN, 0};
         ::poll(&ended, 1, 1500);

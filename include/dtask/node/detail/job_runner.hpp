@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "dtask/base/config.hpp"
+#include "dtask/base/deadline.hpp"
 #include "dtask/base/log.hpp"
 #include "dtask/control/action.hpp"
 #include "dtask/job/registry.hpp"
@@ -100,19 +101,23 @@ class job_runner : public std::enable_shared_from_this<job_runner> {
 
   /// Waits until nothing runs here and the job objects are destroyed, or gives the threads up where jobs ignore stop or
   /// destructors do not return: they and what they hold stay behind until the process ends (false). Gives the jobs 2 s,
-  /// since they have just been told to stop, and then the destructors 2 s. Not from the node's thread or a job.
+  /// since they have just been told to stop, and the destructors until 2.5 s have passed. Not from the node's thread or
+  /// a job.
   static bool retire(std::shared_ptr<job_runner> runner) {
     {
       const std::lock_guard hold(runner->guard_);
       runner->ended_ = nullptr;
     }
+    const time_point begin = std::chrono::time_point_cast<duration>(clock_type::now());
     std::string left;
-    if (const std::size_t jobs = runner->wait_for_none(&job_runner::under_way_); jobs != 0) {
+    if (const std::size_t jobs =
+            runner->wait_for_none(&job_runner::under_way_, begin + std::chrono::milliseconds(2000));
+        jobs != 0) {
       left = std::to_string(jobs) + " jobs of worker " + runner->name_ + " ignore stop; their threads stay";
     } else {
       // By the threads of the slots, so that one that does not return can be left behind.
       runner->clear_all();
-      if (runner->wait_for_none(&job_runner::clearing_) != 0)
+      if (runner->wait_for_none(&job_runner::clearing_, begin + std::chrono::milliseconds(2500)) != 0)
         left = "a job object of worker " + runner->name_ +
                " has a destructor that does not return in time; its thread stays";
     }
@@ -192,10 +197,10 @@ class job_runner : public std::enable_shared_from_this<job_runner> {
     const std::lock_guard hold(guard_);
     if (--clearing_ == 0) idle_.notify_all();
   }
-  /// How many there still are after 2 s.
-  std::size_t wait_for_none(std::size_t job_runner::* count) {
+  /// How many there still are at that time.
+  std::size_t wait_for_none(std::size_t job_runner::* count, time_point until) {
     std::unique_lock hold(guard_);
-    idle_.wait_for(hold, std::chrono::seconds(2), [&] { return this->*count == 0; });
+    idle_.wait_until(hold, until, [&] { return this->*count == 0; });
     return this->*count;
   }
   /// What the jobs of a session share.
