@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "dtask/task/parts/promise.hpp"
-#include "dtask/task/parts/timer_queue.hpp"
+#include "dtask/task/parts/timer_wheel.hpp"
 #include "dtask/task/scheduler.hpp"
 #include "dtask/task/sync_wait.hpp"
 #include "dtask/task/task.hpp"
@@ -16,7 +16,7 @@ namespace dtask_test {
 
 class manual_scheduler final : public dtask::scheduler {
  public:
-  manual_scheduler() : scheduler(true), now_(std::chrono::hours(1)), timers_(now_) {}
+  manual_scheduler() : scheduler(true), now_(std::chrono::hours(1)), wheel_(now_) {}
 
   void post(dtask::work_item& item) noexcept override {
     queue_.push(item);
@@ -27,8 +27,8 @@ class manual_scheduler final : public dtask::scheduler {
     ++wake_ups;
   }
   dtask::time_point now() const noexcept override { return now_; }
-  void arm(dtask::timer& t, dtask::time_point at) noexcept override { timers_.arm(t, at); }
-  bool cancel(dtask::timer& t) noexcept override { return timers_.cancel(t); }
+  void arm(dtask::timer& t, dtask::time_point at) noexcept override { wheel_.arm(t, at); }
+  bool cancel(dtask::timer& t) noexcept override { return wheel_.cancel(t); }
   bool runs_here() const noexcept override { return true; }
 
   /// Runs what is posted until nothing is left.
@@ -44,7 +44,7 @@ class manual_scheduler final : public dtask::scheduler {
   /// Lets `length` pass: whom that sets free is posted.
   void expire(dtask::duration length) {
     now_ += length;
-    while (dtask::timer* t = timers_.advance(now_)) t->expired(*t);
+    while (dtask::timer* t = wheel_.advance(now_)) t->expired(*t);
   }
   /// Turns the order round of what is posted.
   void reverse() {
@@ -55,14 +55,14 @@ class manual_scheduler final : public dtask::scheduler {
       items.pop_back();
     }
   }
-  std::size_t timers() const noexcept { return timers_.size(); }
+  std::size_t timers() const noexcept { return wheel_.size(); }
   std::size_t queued() const noexcept { return queue_.size(); }
   int wake_ups = 0;
 
  private:
   dtask::time_point now_;
   dtask::work_list queue_;
-  dtask::detail::timer_queue timers_;
+  dtask::detail::timer_wheel wheel_;
 };
 
 /// A task under test on a scheduler: started at once, its end can be looked at.

@@ -12,14 +12,14 @@
 #include "dtask/base/config.hpp"
 #include "dtask/runtime/asio_scheduler.hpp"
 #include "dtask/task/parts/thread_state.hpp"
-#include "dtask/task/parts/timer_queue.hpp"
+#include "dtask/task/parts/timer_wheel.hpp"
 
 DTASK_BEGIN
 
 /// The scheduler of an `io_context`: an Asio service, one per context, found with `scheduler_of(context)`.
 ///
 /// What is posted while the context is busy runs as one batch after one wake-up; where several threads run the context,
-/// they share the batch. All timers share one queue and one Asio timer. Lives as long as its context. Items that are
+/// they share the batch. All timers share one wheel and one Asio timer. Lives as long as its context. Items that are
 /// queued when the context dies are never run: tasks end before it.
 class io_scheduler final : public boost::asio::execution_context::service, public asio_scheduler {
  public:
@@ -73,10 +73,10 @@ class io_scheduler final : public boost::asio::execution_context::service, publi
   std::condition_variable fired_;
   work_list queue_;
   bool draining_ = false;  // a drainer is posted and has not begun, or, where it is serial, has not ended
-  detail::timer_queue timers_;
+  detail::timer_wheel wheel_;
   timer* firing_ = nullptr;
   const void* firing_thread_ = nullptr;
-  time_point alarm_at_ = never;   // when the queue has to be looked at
+  time_point alarm_at_ = never;   // when the wheel has to be looked at
   time_point alarm_set_ = never;  // what the Asio timer is set to
   std::optional<boost::asio::steady_timer>
       alarm_;  // not before it is needed: with it the context asks the kernel for events between any two handlers

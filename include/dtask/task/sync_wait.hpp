@@ -9,7 +9,7 @@
 #include "dtask/task/environment.hpp"
 #include "dtask/task/parts/awaitable.hpp"
 #include "dtask/task/parts/thread_state.hpp"
-#include "dtask/task/parts/timer_queue.hpp"
+#include "dtask/task/parts/timer_wheel.hpp"
 #include "dtask/task/task.hpp"
 
 DTASK_BEGIN
@@ -19,7 +19,7 @@ DTASK_BEGIN
 class run_loop final : public scheduler {
  public:
   /// Nothing runs before `run_until` is called.
-  run_loop() : scheduler(true), timers_(now()) {}
+  run_loop() : scheduler(true), wheel_(now()) {}
 
   void post(work_item& item) noexcept override {
     work_list one;
@@ -36,12 +36,12 @@ class run_loop final : public scheduler {
   time_point now() const noexcept override { return clock_type::now(); }
   void arm(timer& t, time_point at) noexcept override {
     const std::lock_guard hold(guard_);
-    timers_.arm(t, at);
+    wheel_.arm(t, at);
     wake_.notify_one();
   }
   bool cancel(timer& t) noexcept override {
     std::unique_lock hold(guard_);
-    if (timers_.cancel(t)) return true;
+    if (wheel_.cancel(t)) return true;
     if (!runs_here()) fired_.wait(hold, [&] { return firing_ != &t; });
     return false;
   }
@@ -61,7 +61,7 @@ class run_loop final : public scheduler {
         hold.lock();
         continue;
       }
-      if (timer* const t = timers_.advance(now())) {
+      if (timer* const t = wheel_.advance(now())) {
         firing_ = t;
         hold.unlock();
         t->expired(*t);
@@ -70,7 +70,7 @@ class run_loop final : public scheduler {
         fired_.notify_all();
         continue;
       }
-      const time_point next = timers_.next_expiry();
+      const time_point next = wheel_.next_expiry();
       if (next == never)
         wake_.wait(hold);
       else
@@ -84,7 +84,7 @@ class run_loop final : public scheduler {
   std::mutex guard_;
   std::condition_variable wake_, fired_;
   work_list queue_;
-  detail::timer_queue timers_;
+  detail::timer_wheel wheel_;
   timer* firing_ = nullptr;
 };
 

@@ -6,7 +6,7 @@
 
 #include "dtask/base/config.hpp"
 #include "dtask/base/deadline.hpp"
-#include "dtask/task/parts/timer_queue.hpp"
+#include "dtask/task/parts/timer_wheel.hpp"
 #include "dtask/task/scheduler.hpp"
 
 DTASK_BEGIN
@@ -17,7 +17,7 @@ namespace detail {
 class timer_thread {
  public:
   /// Throws std::system_error where the thread cannot be started.
-  timer_thread() : timers_(clock_type::now()), thread_([this] { run(); }) {}
+  timer_thread() : wheel_(clock_type::now()), thread_([this] { run(); }) {}
   timer_thread(const timer_thread&) = delete;
   timer_thread& operator=(const timer_thread&) = delete;
   ~timer_thread();
@@ -36,7 +36,7 @@ class timer_thread {
   void run() noexcept;
   std::mutex guard_;
   std::condition_variable wake_, fired_;
-  timer_queue timers_;
+  timer_wheel wheel_;
   timer* firing_ = nullptr;
   time_point sleeps_until_ = time_point::min();
   bool ending_ = false;

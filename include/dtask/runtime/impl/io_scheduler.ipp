@@ -8,7 +8,7 @@ DTASK_INLINE io_scheduler::io_scheduler(boost::asio::execution_context& context,
       asio_scheduler(serial),
       context_(static_cast<boost::asio::io_context&>(context)),
       owned_(owned),
-      timers_(clock_type::now()) {}
+      wheel_(clock_type::now()) {}
 DTASK_INLINE void io_scheduler::post(work_item& item) noexcept {
   work_list one;
   one.push(item);
@@ -26,7 +26,7 @@ DTASK_INLINE void io_scheduler::post_all(work_list items) noexcept {
 DTASK_INLINE void io_scheduler::arm(timer& t, time_point at) noexcept {
   {
     const std::lock_guard hold(guard_);
-    timers_.arm(t, at);
+    wheel_.arm(t, at);
     if (at >= alarm_at_) return;
     alarm_at_ = at;
   }
@@ -34,9 +34,9 @@ DTASK_INLINE void io_scheduler::arm(timer& t, time_point at) noexcept {
 }
 DTASK_INLINE bool io_scheduler::cancel(timer& t) noexcept {
   std::unique_lock hold(guard_);
-  if (timers_.cancel(t)) {
+  if (wheel_.cancel(t)) {
     // The context of a user must not be kept running by an alarm for nothing.
-    if (owned_ || timers_.size() != 0 || alarm_at_ == never) return true;
+    if (owned_ || wheel_.size() != 0 || alarm_at_ == never) return true;
     alarm_at_ = never;
     hold.unlock();
     set_alarm();
@@ -110,7 +110,7 @@ DTASK_INLINE void io_scheduler::rang() noexcept {
   // Another thread is at it: it goes on until nothing is due, and then sets the alarm anew.
   if (firing_thread_) return;
   firing_thread_ = &detail::this_thread();
-  while (timer* const t = timers_.advance(clock_type::now())) {
+  while (timer* const t = wheel_.advance(clock_type::now())) {
     firing_ = t;
     hold.unlock();
     t->expired(*t);
@@ -120,7 +120,7 @@ DTASK_INLINE void io_scheduler::rang() noexcept {
   }
   firing_thread_ = nullptr;
   alarm_set_ = never;
-  alarm_at_ = timers_.next_expiry();
+  alarm_at_ = wheel_.next_expiry();
   hold.unlock();
   set_alarm();
 }

@@ -10,20 +10,20 @@
 DTASK_BEGIN
 namespace detail {
 
-/// The timers of a scheduler: a hierarchical timing wheel (Varghese and Lauck, 1987): seven levels of 64 slots, ticks
-/// of 2^20 ns (about 1 ms), arm and cancel in constant time.
+/// A hierarchical timing wheel (Varghese and Lauck, 1987): seven levels of 64 slots, ticks of 2^20 ns (about 1 ms), arm
+/// and cancel in constant time.
 ///
 /// A timer never expires before its time, and at most one tick after the `advance` that covers it. Timers further away
 /// than the last level wait in its last slot and are sorted in again. Not thread-safe: the scheduler that owns it
 /// locks.
-class timer_queue {
+class timer_wheel {
  public:
   static constexpr int tick_bits = 20;
   static constexpr int slot_bits = 6;
   static constexpr int levels = 7;
   static constexpr duration tick{std::int64_t{1} << tick_bits};
 
-  explicit timer_queue(time_point now) noexcept : now_(floor_tick(now)) {}
+  explicit timer_wheel(time_point now) noexcept : now_(floor_tick(now)) {}
 
   void arm(timer& t, time_point at) noexcept {
     t.at = at;
