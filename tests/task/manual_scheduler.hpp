@@ -27,8 +27,15 @@ class manual_scheduler final : public dtask::scheduler {
     ++wake_ups;
   }
   dtask::time_point now() const noexcept override { return now_; }
-  void arm(dtask::timer& t, dtask::time_point at) noexcept override { wheel_.arm(t, at); }
-  bool cancel(dtask::timer& t) noexcept override { return wheel_.cancel(t); }
+  void arm(dtask::timer& t, dtask::time_point at) noexcept override {
+    wheel_.arm(&t, at);
+    ++timers_;
+  }
+  bool cancel(dtask::timer& t) noexcept override {
+    const bool was_armed = wheel_.disarm(&t);
+    timers_ -= was_armed ? 1 : 0;
+    return was_armed;
+  }
   bool runs_here() const noexcept override { return true; }
 
   /// Runs what is posted until nothing is left.
@@ -44,7 +51,10 @@ class manual_scheduler final : public dtask::scheduler {
   /// Lets `length` pass: whom that sets free is posted.
   void expire(dtask::duration length) {
     now_ += length;
-    while (dtask::timer* t = wheel_.advance(now_)) t->expired(*t);
+    while (dtask::timer* t = wheel_.advance(now_)) {
+      --timers_;
+      t->expired(*t);
+    }
   }
   /// Turns the order round of what is posted.
   void reverse() {
@@ -55,14 +65,15 @@ class manual_scheduler final : public dtask::scheduler {
       items.pop_back();
     }
   }
-  std::size_t timers() const noexcept { return wheel_.size(); }
+  std::size_t timers() const noexcept { return timers_; }
   std::size_t queued() const noexcept { return queue_.size(); }
   int wake_ups = 0;
 
  private:
   dtask::time_point now_;
+  std::size_t timers_ = 0;
   dtask::work_list queue_;
-  dtask::detail::timer_wheel wheel_;
+  dtask::detail::timer_wheel<dtask::detail::timer_links> wheel_;
 };
 
 /// A task under test on a scheduler: started at once, its end can be looked at.

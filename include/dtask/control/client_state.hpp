@@ -17,7 +17,7 @@
 #include "dtask/control/options.hpp"
 #include "dtask/control/send_queue.hpp"
 #include "dtask/control/slab.hpp"
-#include "dtask/control/timer_wheel.hpp"
+#include "dtask/control/slab_timers.hpp"
 #include "dtask/control/uplink.hpp"
 #include "dtask/wire/row.hpp"
 
@@ -216,7 +216,7 @@ class client_state {
   slab<call_record> calls_;
   call_list waiting_;  ///< for room
   call_list unsent_;
-  timer_wheel<call_record, &call_record::timer> timers_;
+  slab_timers<call_record, &call_record::timer> timers_;
   std::uint64_t open_ = 0;
   std::uint64_t argument_bytes_ = 0;  ///< of all open calls
   std::uint64_t unsent_cost_ = 0;

@@ -14,7 +14,7 @@
 #include "dtask/control/held_payload.hpp"
 #include "dtask/control/retry.hpp"
 #include "dtask/control/slab.hpp"
-#include "dtask/control/timer_wheel.hpp"
+#include "dtask/control/slab_timers.hpp"
 #include "dtask/wire/message.hpp"
 
 DTASK_BEGIN
@@ -95,7 +95,7 @@ using job_list = slot_list<job, &job::node>;
 class job_table : public slab<job> {
  public:
   /// `first` as for `slab`; `origin`: where the time of the timers begins.
-  explicit job_table(std::uint32_t first = 0, time_point origin = {}) noexcept : slab(first), timers_(origin) {}
+  explicit job_table(std::uint32_t first = 0, time_point origin = {}) noexcept : slab(first), timers_(*this, origin) {}
 
   /// A fresh record in the phase `accepted`.
   std::uint32_t insert();
@@ -107,11 +107,11 @@ class job_table : public slab<job> {
   void leave_alone(std::uint32_t j) noexcept;
 
   /// Sets the timer to the earlier of deadline and `wake`.
-  void arm(std::uint32_t j) noexcept { timers_.arm(*this, j, std::min((*this)[j].deadline, (*this)[j].wake)); }
+  void arm(std::uint32_t j) noexcept { timers_.arm(j, std::min((*this)[j].deadline, (*this)[j].wake)); }
   /// Calls `fire(slot)` for the jobs whose time has come.
   template <class Fire>
   void advance(time_point now, Fire&& fire) {
-    timers_.advance(*this, now, std::forward<Fire>(fire));
+    timers_.advance(now, std::forward<Fire>(fire));
   }
   time_point next_time() const noexcept { return timers_.next_time(); }
 
@@ -152,7 +152,7 @@ class job_table : public slab<job> {
   std::string check() const;
 
  private:
-  timer_wheel<job, &job::timer> timers_;
+  slab_timers<job, &job::timer> timers_;
   job_list alone_;
   std::array<std::uint64_t, 7> in_{};  ///< by phase
   std::uint64_t held_ = 0;

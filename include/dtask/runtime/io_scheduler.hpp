@@ -73,7 +73,7 @@ class io_scheduler final : public boost::asio::execution_context::service, publi
   std::condition_variable fired_;
   work_list queue_;
   bool draining_ = false;  // a drainer is posted and has not begun, or, where it is serial, has not ended
-  detail::timer_wheel wheel_;
+  detail::timer_wheel<detail::timer_links> wheel_;
   timer* firing_ = nullptr;
   const void* firing_thread_ = nullptr;
   time_point alarm_at_ = never;   // when the wheel has to be looked at

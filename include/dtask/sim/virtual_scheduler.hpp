@@ -35,14 +35,14 @@ class virtual_scheduler final : public scheduler {
   time_point now() const noexcept override { return now_; }
   void arm(timer& t, time_point at) noexcept override {
     t.at = at;
-    t.sequence = ++sequence_;
+    t.tick = ++sequence_;
     heap_.push_back(&t);
-    t.slot = static_cast<std::int32_t>(heap_.size()) - 1;
+    t.place = static_cast<std::int32_t>(heap_.size()) - 1;
     rise(heap_.size() - 1);
   }
   bool cancel(timer& t) noexcept override {
-    if (t.slot < 0) return false;
-    take(static_cast<std::size_t>(t.slot));
+    if (t.place < 0) return false;
+    take(static_cast<std::size_t>(t.place));
     return true;
   }
   bool runs_here() const noexcept override { return running_; }
@@ -109,12 +109,10 @@ class virtual_scheduler final : public scheduler {
     }
   };
 
-  static bool before(const timer& a, const timer& b) noexcept {
-    return a.at != b.at ? a.at < b.at : a.sequence < b.sequence;
-  }
+  static bool before(const timer& a, const timer& b) noexcept { return a.at != b.at ? a.at < b.at : a.tick < b.tick; }
   void put(std::size_t at, timer* t) noexcept {
     heap_[at] = t;
-    t->slot = static_cast<std::int32_t>(at);
+    t->place = static_cast<std::int32_t>(at);
   }
   void rise(std::size_t at) noexcept {
     timer* const t = heap_[at];
@@ -143,9 +141,9 @@ class virtual_scheduler final : public scheduler {
     if (taken != last) {
       put(at, last);
       rise(at);
-      sink(static_cast<std::size_t>(last->slot));
+      sink(static_cast<std::size_t>(last->place));
     }
-    taken->slot = -1;
+    taken->place = -1;
     return taken;
   }
 
@@ -171,8 +169,8 @@ class alarm : timer {
     if (time != never) on_.arm(*this, time);
   }
   void clear() noexcept { on_.cancel(*this); }
-  bool is_set() const noexcept { return slot >= 0; }
-  time_point rings_at() const noexcept { return slot >= 0 ? at : never; }
+  bool is_set() const noexcept { return place >= 0; }
+  time_point rings_at() const noexcept { return place >= 0 ? at : never; }
 
  private:
   virtual_scheduler& on_;

@@ -69,11 +69,11 @@ struct timer {
   /// and not block.
   void (*expired)(timer&) noexcept = nullptr;
   // What follows belongs to the scheduler while the timer is armed.
-  time_point at{};             ///< when it expires
+  time_point at{};             ///< when it expires, where the scheduler needs it exactly
   timer* previous = nullptr;   ///< its neighbour
   timer* following = nullptr;  ///< its neighbour
-  std::uint64_t sequence = 0;  ///< for the order of timers of one time
-  std::int32_t slot = -1;      ///< -1: not armed
+  std::uint64_t tick = 0;      ///< when it expires in the scheduler's ticks, or its turn among timers of one time
+  std::int32_t place = -1;     ///< where the scheduler keeps it; -1: not armed
 };
 
 /// Where tasks run and what time it is: the only door from `task/` to threads, Asio, or a simulation's virtual time.

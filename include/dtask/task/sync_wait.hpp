@@ -36,12 +36,12 @@ class run_loop final : public scheduler {
   time_point now() const noexcept override { return clock_type::now(); }
   void arm(timer& t, time_point at) noexcept override {
     const std::lock_guard hold(guard_);
-    wheel_.arm(t, at);
+    wheel_.arm(&t, at);
     wake_.notify_one();
   }
   bool cancel(timer& t) noexcept override {
     std::unique_lock hold(guard_);
-    if (wheel_.cancel(t)) return true;
+    if (wheel_.disarm(&t)) return true;
     if (!runs_here()) fired_.wait(hold, [&] { return firing_ != &t; });
     return false;
   }
@@ -70,7 +70,7 @@ class run_loop final : public scheduler {
         fired_.notify_all();
         continue;
       }
-      const time_point next = wheel_.next_expiry();
+      const time_point next = wheel_.next_time();
       if (next == never)
         wake_.wait(hold);
       else
@@ -84,7 +84,7 @@ class run_loop final : public scheduler {
   std::mutex guard_;
   std::condition_variable wake_, fired_;
   work_list queue_;
-  detail::timer_wheel wheel_;
+  detail::timer_wheel<detail::timer_links> wheel_;
   timer* firing_ = nullptr;
 };
 

@@ -63,7 +63,7 @@ DTASK_INLINE void client_state::arm(std::uint32_t c) {
   const time_point at = r.deadline == never           ? never
                         : r.phase == call_phase::sent ? deadline_after(r.deadline, options_.deadline_slack)
                                                       : r.deadline;
-  timers_.arm(calls_, c, std::min({at, r.cancel_at, r.wake}));
+  timers_.arm(c, std::min({at, r.cancel_at, r.wake}));
 }
 
 DTASK_INLINE void client_state::expired(std::uint32_t c, time_point now) {
@@ -174,7 +174,7 @@ DTASK_INLINE void client_state::end_call(std::uint32_t c, wire::failure why, pay
   if (r.phase == call_phase::waiting) waiting_.erase(calls_, c);
   if (r.phase == call_phase::unsent) unsent_.erase(calls_, c);
   if (r.phase == call_phase::unsent || r.phase == call_phase::pausing) unsent_cost_ -= r.cost;
-  timers_.disarm(calls_, c);
+  timers_.disarm(c);
   --open_;
   argument_bytes_ -= r.arguments.size();
   actions_.push_back(complete{calls_.id(c), std::move(why), std::move(value), attempts, std::move(worker)});
@@ -288,7 +288,7 @@ DTASK_INLINE std::string client_state::check() const {
     waiting += r.phase == call_phase::waiting;
     unsent += r.phase == call_phase::unsent;
     if (r.phase == call_phase::unsent || r.phase == call_phase::pausing) cost += r.cost;
-    if (r.phase != call_phase::zombie && r.deadline != never && r.timer.bucket == 0xffff)
+    if (r.phase != call_phase::zombie && r.deadline != never && !r.timer.armed())
       return "an open call with a deadline has no timer";
   }
   if (open != open_) return "open calls are miscounted";

@@ -11,7 +11,7 @@ DTASK_INLINE client_state::client_state(identity who, const client_options& opti
     : who_(std::move(who)),
       options_(options),
       up_(options.redial_min, options.redial_max, options.hello_within, seed),
-      timers_(time_point{}) {
+      timers_(calls_, time_point{}) {
   if (who_.role == wire::role::worker) who_.role = wire::role::client;
 }
 
@@ -234,7 +234,7 @@ DTASK_INLINE void client_state::coordinator_gone(const error& why, bool final, t
 
 DTASK_INLINE void client_state::tick(time_point now) {
   if (ended_) return;
-  timers_.advance(calls_, now, [&](std::uint32_t c) { expired(c, now); });
+  timers_.advance(now, [&](std::uint32_t c) { expired(c, now); });
   switch (up_.due(now)) {
     case uplink::need::dial:
       actions_.push_back(dial{});

@@ -70,7 +70,7 @@ DTASK_INLINE void job_table::succeed(std::uint32_t j) noexcept {
 }
 DTASK_INLINE void job_table::settle(std::uint32_t j) noexcept {
   enter(j, job_phase::finished);
-  timers_.disarm(*this, j);
+  timers_.disarm(j);
 }
 DTASK_INLINE std::string job_table::name(std::uint32_t j) const {
   return " (job " + std::to_string(id(j)) + ", phase " + std::to_string(static_cast<int>((*this)[j].phase)) + ")";
@@ -91,9 +91,9 @@ DTASK_INLINE std::string job_table::check() const {
       if (r.session == none) return "an open job has no session" + name(j);
       if (!r.attempt_live && r.phase == job_phase::placed) return "a placed job has no worker" + name(j);
       if (r.attempt_live && r.phase != job_phase::placed) return "a job waits while a worker holds it" + name(j);
-      if (r.deadline != never && r.timer.bucket == 0xffff) return "an open job with a deadline has no timer" + name(j);
+      if (r.deadline != never && !r.timer.armed()) return "an open job with a deadline has no timer" + name(j);
     } else {
-      if (r.timer.bucket != 0xffff) return "a finished job has a timer" + name(j);
+      if (r.timer.armed()) return "a finished job has a timer" + name(j);
       if (r.accepted && !r.attempt_live) return "a record is kept for nothing" + name(j);
       if (!r.answered && (!r.rarely || r.rarely->why.code == errc::ok))
         return "a finished job has neither a value nor a cause" + name(j);

@@ -3,6 +3,7 @@
 #include <exception>
 
 #include "dtask/base/error.hpp"
+#include "dtask/node/detail/ask_status.hpp"
 #include "dtask/node/detail/client_port.hpp"
 #include "dtask/node/detail/cluster_backend.hpp"
 #include "dtask/node/detail/make_backend.hpp"
@@ -36,13 +37,6 @@ task<> await_broadcast(std::shared_ptr<client_port> client, std::shared_ptr<pend
   if (!client) throw error(errc::closed, "this cluster is not connected");
   const failure why = co_await pending->done.wait();
   if (why.code != errc::ok) throw error(why.code, why.message, why.place, why.remedy);
-}
-template <class = void>
-task<cluster_status> await_status(std::shared_ptr<client_port> client, std::shared_ptr<pending_status> pending) {
-  if (!client) throw error(errc::closed, "this cluster is not connected");
-  client->query_status(pending);
-  auto report = co_await pending->done.wait();
-  co_return std::move(report).value();
 }
 
 }  // namespace detail
@@ -104,9 +98,7 @@ DTASK_INLINE task<> cluster::withdraw(std::string name) {
   return name_value(blob_kind::withdrawn, std::move(name), {});
 }
 
-DTASK_INLINE task<cluster_status> cluster::status() {
-  return detail::await_status(client_, std::make_shared<detail::pending_status>());
-}
+DTASK_INLINE task<cluster_status> cluster::status() { return detail::ask_status(client_); }
 
 DTASK_INLINE task<> cluster::finish() { return detail::end_backend(core_); }
 

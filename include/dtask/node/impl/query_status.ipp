@@ -8,6 +8,7 @@
 
 #include "dtask/base/deadline.hpp"
 #include "dtask/base/error.hpp"
+#include "dtask/node/detail/ask_status.hpp"
 #include "dtask/node/detail/client_port.hpp"
 #include "dtask/node/detail/cluster_backend.hpp"
 #include "dtask/node/detail/make_backend.hpp"
@@ -16,19 +17,12 @@
 DTASK_BEGIN
 namespace detail {
 
-// Templates, since g++ 12 compiles the body of an inline coroutine in every unit that sees it, used or not.
-template <class = void>
-task<cluster_status> await_answer(std::shared_ptr<pending_status> query) {
-  auto report = co_await query->done.wait();
-  co_return std::move(report).value();
-}
+// A template, since g++ 12 compiles the body of an inline coroutine in every unit that sees it, used or not.
 template <class = void>
 task<cluster_status> observe(std::shared_ptr<cluster_backend> core, time_point until, std::string url) {
   const error why = co_await core->client()->connected.wait();
   if (why) throw why;
-  const auto query = std::make_shared<pending_status>();
-  core->client()->query_status(query);
-  auto answer = with_deadline(await_answer(query), until);
+  auto answer = with_deadline(ask_status(core->client()), until);
   try {
     co_return co_await std::move(answer);
   } catch (const error& e) {

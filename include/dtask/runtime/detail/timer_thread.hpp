@@ -36,7 +36,7 @@ class timer_thread {
   void run() noexcept;
   std::mutex guard_;
   std::condition_variable wake_, fired_;
-  timer_wheel wheel_;
+  timer_wheel<timer_links> wheel_;
   timer* firing_ = nullptr;
   time_point sleeps_until_ = time_point::min();
   bool ending_ = false;

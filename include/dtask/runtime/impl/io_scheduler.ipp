@@ -26,7 +26,7 @@ DTASK_INLINE void io_scheduler::post_all(work_list items) noexcept {
 DTASK_INLINE void io_scheduler::arm(timer& t, time_point at) noexcept {
   {
     const std::lock_guard hold(guard_);
-    wheel_.arm(t, at);
+    wheel_.arm(&t, at);
     if (at >= alarm_at_) return;
     alarm_at_ = at;
   }
@@ -34,9 +34,9 @@ DTASK_INLINE void io_scheduler::arm(timer& t, time_point at) noexcept {
 }
 DTASK_INLINE bool io_scheduler::cancel(timer& t) noexcept {
   std::unique_lock hold(guard_);
-  if (wheel_.cancel(t)) {
+  if (wheel_.disarm(&t)) {
     // The context of a user must not be kept running by an alarm for nothing.
-    if (owned_ || wheel_.size() != 0 || alarm_at_ == never) return true;
+    if (owned_ || !wheel_.empty() || alarm_at_ == never) return true;
     alarm_at_ = never;
     hold.unlock();
     set_alarm();
@@ -120,7 +120,7 @@ DTASK_INLINE void io_scheduler::rang() noexcept {
   }
   firing_thread_ = nullptr;
   alarm_set_ = never;
-  alarm_at_ = wheel_.next_expiry();
+  alarm_at_ = wheel_.next_time();
   hold.unlock();
   set_alarm();
 }

@@ -14,12 +14,12 @@ DTASK_INLINE timer_thread::~timer_thread() {
 }
 DTASK_INLINE void timer_thread::arm(timer& t, time_point at) noexcept {
   const std::lock_guard hold(guard_);
-  wheel_.arm(t, at);
+  wheel_.arm(&t, at);
   if (at < sleeps_until_) wake_.notify_one();
 }
 DTASK_INLINE bool timer_thread::cancel(timer& t) noexcept {
   std::unique_lock hold(guard_);
-  if (wheel_.cancel(t)) return true;
+  if (wheel_.disarm(&t)) return true;
   if (std::this_thread::get_id() != thread_.get_id()) fired_.wait(hold, [&] { return firing_ != &t; });
   return false;
 }
@@ -35,7 +35,7 @@ DTASK_INLINE void timer_thread::run() noexcept {
       fired_.notify_all();
       continue;
     }
-    sleeps_until_ = wheel_.next_expiry();
+    sleeps_until_ = wheel_.next_time();
     if (sleeps_until_ == never)
       wake_.wait(hold);
     else

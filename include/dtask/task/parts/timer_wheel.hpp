@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <bit>
+#include <cstddef>
 #include <cstdint>
 
 #include "dtask/base/config.hpp"
@@ -10,157 +11,177 @@
 DTASK_BEGIN
 namespace detail {
 
-/// A hierarchical timing wheel (Varghese and Lauck, 1987): seven levels of 64 slots, ticks of 2^20 ns (about 1 ms), arm
-/// and cancel in constant time.
+/// A hierarchical timing wheel (Varghese and Lauck, "Hashed and hierarchical timing wheels", SOSP 1987): eight levels
+/// of 64 buckets, which is further than time goes, with a bit map per level, so that empty time costs nothing. Arming
+/// and disarming take constant time and allocate nothing.
 ///
-/// A timer never expires before its time, and at most one tick after the `advance` that covers it. Timers further away
-/// than the last level wait in its last slot and are sorted in again. Not thread-safe: the scheduler that owns it
-/// locks.
+/// A timer never fires before its time, and at most one tick after it. Not thread-safe: whoever owns it locks.
+///
+/// `Links` says where a record's links lie, how a link is followed, and what else its owner may choose:
+///
+///     using name;                      // what a link holds: a pointer, a slot of a table
+///     static constexpr name none;      // the link to nothing
+///     static constexpr duration tick;  // the resolution
+///     static constexpr bool oldest_first;  // of one bucket: in the order of arming, or against it
+///     using node;                      // has `tick`, `following`, `previous` and `place`, which is -1 at first
+///     node& operator[](name) const;
+template <class Links>
 class timer_wheel {
  public:
-  static constexpr int tick_bits = 20;
-  static constexpr int slot_bits = 6;
-  static constexpr int levels = 7;
-  static constexpr duration tick{std::int64_t{1} << tick_bits};
+  using name = typename Links::name;
+  static constexpr duration tick = Links::tick;
 
-  explicit timer_wheel(time_point now) noexcept : now_(floor_tick(now)) {}
-
-  void arm(timer& t, time_point at) noexcept {
-    t.at = at;
-    insert(t);
-    ++size_;
+  /// `origin`: from where ticks are counted.
+  explicit timer_wheel(time_point now, Links links = {}, time_point origin = {}) noexcept
+      : origin_(origin), links_(links), now_(floor_tick(now)) {
+    for (name& head : heads_) head = Links::none;
   }
-  /// Takes `t` out. False: it is not armed.
-  bool cancel(timer& t) noexcept {
-    if (t.slot < 0) return false;
-    unlink(t);
-    --size_;
+
+  /// Sets its timer, instead of one that was set. It fires `soonest` ticks after now or later: 0 lets what is armed for
+  /// the past fire at once, 1 lets a loop of `advance` end whatever is armed in it.
+  void arm(name which, time_point at, unsigned soonest = 0) noexcept {
+    auto& own = links_[which];
+    if (own.place != unarmed) unlink(which, own);
+    const std::uint64_t when = ceil_tick(at), first = now_ + soonest;
+    own.tick = when > first ? when : first;
+    link(which, own);
+  }
+  /// Takes it out. False: it is not armed.
+  bool disarm(name which) noexcept {
+    auto& own = links_[which];
+    if (own.place == unarmed) return false;
+    unlink(which, own);
     return true;
   }
-  std::size_t size() const noexcept { return size_; }
+  /// Whether nothing is armed.
+  bool empty() const noexcept { return heads_[now_ & mask] == Links::none && next_tick() == nowhere; }
 
-  /// Takes out one timer whose time is not after `now`, or nullptr when there is none left. Call until nullptr.
-  timer* advance(time_point now) noexcept {
-    const std::uint64_t target = floor_tick(now);
+  /// Takes out one whose time is not after `now`, or returns `none` when there is none left. Call until `none`.
+  name advance(time_point now) noexcept {
     for (;;) {
-      if (due_) {
-        timer* const t = due_;
-        unlink(*t);
-        --size_;
-        return t;
+      const name due = heads_[now_ & mask];
+      if (due != Links::none) {
+        unlink(due, links_[due]);
+        return due;
       }
-      if (size_ == 0) {
-        if (target > now_) now_ = target;
-        return nullptr;
-      }
+      const std::uint64_t target = floor_tick(now);
       const std::uint64_t next = next_tick();
       if (next > target) {
         if (target > now_) now_ = target;
-        return nullptr;
+        return Links::none;
       }
       now_ = next;
-      // What has come into reach moves down a level; what is due moves into the due list.
-      for (int level = levels - 1; level >= 0; --level) {
-        if (level > 0 && (now_ & ((std::uint64_t{1} << (slot_bits * level)) - 1)) != 0) continue;
-        redistribute(level, static_cast<int>((now_ >> (slot_bits * level)) & mask));
-      }
+      // What has come into reach moves down: from each level of which a bucket begins now.
+      for (int level = std::countr_zero(now_) / bits; level > 0; --level) cascade(level);
     }
   }
 
-  /// When `advance` has to be called next: `never` without timers. May be early for timers that are far away.
-  time_point next_expiry() const noexcept {
-    if (due_) return time_point(duration(static_cast<std::int64_t>(now_) << tick_bits));
-    if (size_ == 0) return never;
-    return time_point(duration(static_cast<std::int64_t>(next_tick()) << tick_bits));
+  /// When `advance` has to be called next: a timer's time, or earlier. `never` without timers.
+  time_point next_time() const noexcept {
+    const std::uint64_t next = heads_[now_ & mask] != Links::none ? now_ : next_tick();
+    if (next >= static_cast<std::uint64_t>((never - origin_) / tick)) return never;
+    return origin_ + static_cast<std::int64_t>(next) * tick;
   }
 
  private:
-  static constexpr std::uint64_t mask = (1u << slot_bits) - 1;
-  static constexpr std::int32_t due_slot = levels << slot_bits;
+  using node = typename Links::node;
+  static constexpr int bits = 6;
+  static constexpr int levels = 8;
+  static constexpr std::uint64_t mask = (1U << bits) - 1;
+  static constexpr int unarmed = -1;
+  static constexpr std::uint64_t nowhere = ~std::uint64_t{0};
+  static_assert(tick >= duration(1 << 16), "eight levels reach as far as time goes");
 
-  static std::uint64_t floor_tick(time_point at) noexcept {
-    const auto ns = at.time_since_epoch().count();
-    return ns <= 0 ? 0 : static_cast<std::uint64_t>(ns) >> tick_bits;
+  std::uint64_t floor_tick(time_point at) const noexcept {
+    return at <= origin_ ? 0 : static_cast<std::uint64_t>((at - origin_) / tick);
   }
-  static std::uint64_t ceil_tick(time_point at) noexcept {
-    const auto ns = at.time_since_epoch().count();
-    return ns <= 0 ? 0 : (static_cast<std::uint64_t>(ns) + ((std::uint64_t{1} << tick_bits) - 1)) >> tick_bits;
+  std::uint64_t ceil_tick(time_point at) const noexcept {
+    if (at <= origin_) return 0;
+    const auto since = static_cast<std::uint64_t>((at - origin_).count());
+    constexpr auto unit = static_cast<std::uint64_t>(tick.count());
+    return since / unit + (since % unit != 0 ? 1 : 0);
   }
 
-  void insert(timer& t) noexcept {
-    const std::uint64_t when = ceil_tick(t.at);
-    if (when <= now_) return link(t, due_, due_slot);
-    // The level is that of the highest group of bits in which now and then differ: the slot is reached exactly when the
-    // groups above agree.
-    const int top = 63 - std::countl_zero(when ^ now_);
-    int level = top / slot_bits;
-    std::uint64_t place = when;
-    if (level >= levels) {
-      level = levels - 1;
-      place = now_ + (mask << (slot_bits * level));  // the slot that is reached last
+  void link(name which, node& own) noexcept {
+    // The level is that of the highest group of bits in which its tick and now differ: the bucket is reached exactly
+    // when the groups above agree. What is due lies in the bucket that now is in.
+    const std::uint64_t differs = own.tick ^ now_;
+    const unsigned level = differs == 0 ? 0 : (63U - static_cast<unsigned>(std::countl_zero(differs))) / bits;
+    const auto position = static_cast<unsigned>((own.tick >> (bits * level)) & mask);
+    const unsigned bucket = (level << bits) + position;
+    own.place = static_cast<decltype(own.place)>(bucket);
+    maps_[level] |= std::uint64_t{1} << position;
+    name& head = heads_[bucket];
+    if constexpr (!Links::oldest_first) {
+      own.following = head;
+      if (head != Links::none) links_[head].previous = which;
+      head = which;
+    } else {  // the first one's `previous` is the last
+      own.following = Links::none;
+      if (head == Links::none) {
+        own.previous = head = which;
+        return;
+      }
+      auto& first = links_[head];
+      own.previous = first.previous;
+      links_[own.previous].following = which;
+      first.previous = which;
     }
-    const int slot = static_cast<int>((place >> (slot_bits * level)) & mask);
-    link(t, slots_[level][slot], (level << slot_bits) + slot);
-    occupied_[level] |= std::uint64_t{1} << slot;
   }
-  static void link(timer& t, timer*& head, std::int32_t slot) noexcept {
-    t.slot = slot;
-    // Circular through `previous` of the head, so that appending keeps the order of arming.
-    t.following = nullptr;
-    if (!head) {
-      t.previous = &t;
-      head = &t;
-      return;
-    }
-    t.previous = head->previous;
-    head->previous->following = &t;
-    head->previous = &t;
-  }
-  void unlink(timer& t) noexcept {
-    timer*& head = t.slot == due_slot ? due_ : slots_[t.slot >> slot_bits][static_cast<std::uint64_t>(t.slot) & mask];
-    if (head == &t) {
-      head = t.following;
-      if (head) head->previous = t.previous;
+  void unlink(name which, node& own) noexcept {
+    const auto bucket = static_cast<unsigned>(own.place);
+    const name following = own.following, previous = own.previous;
+    name& head = heads_[bucket];
+    if (following != Links::none) links_[following].previous = previous;
+    if (head != which) {
+      links_[previous].following = following;
+      if constexpr (Links::oldest_first)
+        if (following == Links::none) links_[head].previous = previous;
     } else {
-      t.previous->following = t.following;
-      (t.following ? t.following : head)->previous = t.previous;
+      head = following;
+      if (following == Links::none) maps_[bucket >> bits] &= ~(std::uint64_t{1} << (bucket & mask));
     }
-    if (!head && t.slot != due_slot)
-      occupied_[t.slot >> slot_bits] &= ~(std::uint64_t{1} << (static_cast<std::uint64_t>(t.slot) & mask));
-    t.slot = -1;
-    t.previous = t.following = nullptr;
+    own.place = unarmed;
   }
-  void redistribute(int level, int slot) noexcept {
-    timer* t = slots_[level][slot];
-    slots_[level][slot] = nullptr;
-    occupied_[level] &= ~(std::uint64_t{1} << slot);
-    while (t) {
-      timer* const following = t->following;
-      insert(*t);
-      t = following;
+  void cascade(int level) noexcept {
+    const auto position = static_cast<int>((now_ >> (bits * level)) & mask);
+    name which = heads_[(level << bits) + position];
+    heads_[(level << bits) + position] = Links::none;
+    maps_[level] &= ~(std::uint64_t{1} << position);
+    while (which != Links::none) {
+      auto& own = links_[which];
+      const name following = own.following;
+      link(which, own);
+      which = following;
     }
   }
-  /// The first tick after now at which a slot has to be emptied. Precondition: a timer is in the slots.
+  /// The first tick after now at which a bucket has to be emptied; the greatest number where there is none.
   std::uint64_t next_tick() const noexcept {
-    std::uint64_t best = ~std::uint64_t{0};
     for (int level = 0; level < levels; ++level) {
-      if (!occupied_[level]) continue;
-      const int shift = slot_bits * level;
-      const auto here = static_cast<int>((now_ >> shift) & mask);
-      // Rotated so that bit 0 is the slot after the one we are in.
-      const std::uint64_t ahead = std::rotr(occupied_[level], (here + 1) & static_cast<int>(mask));
-      const std::uint64_t distance = static_cast<std::uint64_t>(std::countr_zero(ahead)) + 1;
-      const std::uint64_t at = ((now_ >> shift) + distance) << shift;
-      if (at < best) best = at;
+      const int shift = bits * level;
+      const std::uint64_t later = maps_[level] & (~std::uint64_t{1} << ((now_ >> shift) & mask));
+      // A lower level's buckets all come before a higher level's: they lie in the bucket of the higher level that now
+      // is in.
+      if (later != 0) return ((now_ >> shift & ~mask) | static_cast<std::uint64_t>(std::countr_zero(later))) << shift;
     }
-    return best;
+    return nowhere;
   }
 
-  std::uint64_t now_;
-  std::size_t size_ = 0;
-  timer* due_ = nullptr;
-  std::uint64_t occupied_[levels] = {};
-  timer* slots_[levels][std::size_t{1} << slot_bits] = {};
+  time_point origin_;
+  [[no_unique_address]] Links links_;
+  std::uint64_t now_;  ///< in ticks since the origin
+  std::uint64_t maps_[levels] = {};
+  name heads_[levels << bits];
+};
+
+/// The timers of a scheduler: what is due at once fires in the order in which it was armed.
+struct timer_links {
+  using name = timer*;
+  using node = timer;
+  static constexpr name none = nullptr;
+  static constexpr duration tick{1 << 20};  ///< about 1 ms, and a division is a shift
+  static constexpr bool oldest_first = true;
+  timer& operator[](name t) const noexcept { return *t; }
 };
 
 }  // namespace detail
