@@ -5,8 +5,8 @@
 /// @namespace dtask
 /// All names of the library. Inside is an inline namespace that carries version and flags: programs do not write it.
 #include "dtask/base.hpp"
-#include "dtask/task.hpp"
 #include "dtask/job.hpp"
-#include "dtask/runtime.hpp"
-#include "dtask/process.hpp"
 #include "dtask/node.hpp"
+#include "dtask/process.hpp"
+#include "dtask/runtime.hpp"
+#include "dtask/task.hpp"

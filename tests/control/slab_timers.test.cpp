@@ -9,7 +9,7 @@
 #include <random>
 #include <vector>
 
-#include "dtask/task/timer_wheel.hpp"
+#include "dtask/task/parts/timer_wheel.hpp"
 
 namespace {
 using namespace dtask;

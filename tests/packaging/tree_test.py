@@ -84,7 +84,7 @@ class Tree(unittest.TestCase):
             path.chmod(0o555 if path.is_dir() else 0o444)
         self.addCleanup(lambda: [path.chmod(0o755) for path in [moved, *moved.rglob("*")] if path.is_dir()])
         build = WORK / "moved" / "build"
-        run("cmake", "-S", SOURCE / "tests/packaging/project", "-B", build, f"-DCMAKE_CXX_COMPILER={COMPILER}",
+        run("cmake", "-G", "Ninja", "-S", SOURCE / "tests/packaging/project", "-B", build, f"-DCMAKE_CXX_COMPILER={COMPILER}",
             f"-DCMAKE_PREFIX_PATH={moved}", "-DCOMPONENTS=main", "-DCMAKE_BUILD_TYPE=Debug")
         run("cmake", "--build", build)
         self.assertEqual(run(build / "tasks"), "42\n")

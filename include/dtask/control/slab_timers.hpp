@@ -6,7 +6,7 @@
 #include "dtask/base/config.hpp"
 #include "dtask/base/deadline.hpp"
 #include "dtask/control/slab.hpp"
-#include "dtask/task/timer_wheel.hpp"
+#include "dtask/task/parts/timer_wheel.hpp"
 
 DTASK_BEGIN
 namespace control {
