@@ -17,7 +17,6 @@ IN_ROOT = ["base", "task", "job", "runtime", "node"]
 MOST_LINES = 400
 # Longer ones that are still to be cut, each with where. One that is cut is taken out, and none is added.
 LONG = {
-    "dtask/data/detail/loader_run.hpp": "the queues between the stages are a noun of their own",
     "dtask/torch/trainer.hpp": "the parts of a round, and what is done with them",
 }
 
