@@ -13,14 +13,7 @@ from source import headers, includes, strip
 # Rooms in dtask.hpp, and those that are included by name only.
 IN_ROOT = ["base", "task", "job", "runtime", "process", "node"]
 
-
 MOST_LINES = 400
-# Longer ones that are still to be cut, each with where. One that is cut is taken out, and none is added.
-LONG = {
-    "dtask/data/detail/loader_run.hpp": "the queues between the stages are a noun of their own",
-    "dtask/torch/trainer.hpp": "the parts of a round, and what is done with them",
-}
-
 
 # First lines of umbrellas that have to be made.
 WHAT = {
@@ -79,16 +72,13 @@ def names_for_programs(code):
 
 
 def check_length(root):
-    problems, names = [], set()
+    problems = []
     for path in headers(root):
         name = path.relative_to(pathlib.Path(root) / "include").as_posix()
-        names.add(name)
         lines = path.read_text().count("\n")
-        if lines > MOST_LINES and name not in LONG:
+        if lines > MOST_LINES:
             problems.append(f"{name}: {lines} lines; cut what has more than {MOST_LINES} along its nouns")
-        if lines <= MOST_LINES and name in LONG:
-            problems.append(f"{name}: has {lines} lines, so it is no exception any more (tests/lint/form.py)")
-    return problems + [f"{name}: is an exception (tests/lint/form.py), and there is no such header" for name in sorted(set(LONG) - names)]
+    return problems
 
 
 def check(root):

@@ -66,6 +66,12 @@ struct loader_cell {
     const std::lock_guard hold(guard_);
     failures_.push_back(std::move(f));
   }
+  /// Lets go what it holds.
+  void clear() noexcept {
+    batch.reset();
+    decoded.clear();
+    failures_.clear();
+  }
   /// All of them, by their place. When no stage works on it any more.
   std::vector<sample_failure>& failures() noexcept { return failures_; }
   /// The first failure that is more than a bad sample.

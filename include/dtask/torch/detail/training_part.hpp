@@ -61,5 +61,18 @@ struct part_answer {
   std::uint64_t train_size = 0, train_fingerprint = 0, test_size = 0, test_fingerprint = 0;
 };
 
+/// A part that has ended well.
+struct ended_part {
+  std::int32_t rank = 0;
+  std::string worker;
+  part_answer answer;
+};
+
+/// Which part it is, for errors. `worker`: where it ran; empty: nobody knows.
+inline std::string part_place(const part_order& of, std::int32_t rank, const std::string& worker) {
+  return "epoch " + std::to_string(of.epoch + 1) + ", round " + std::to_string(of.round + 1) + ", rank " +
+         std::to_string(rank) + (worker.empty() ? std::string() : ", worker " + worker);
+}
+
 }  // namespace detail
 DTASK_END
