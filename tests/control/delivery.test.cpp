@@ -43,7 +43,6 @@ TEST_CASE("delivery: a result is kept until its client has it") {
     CHECK(d.check() == "");
     peer& back = d.stranger(5);
     wire::hello m = deciders::hello(wire::role::client);
-    m.session = d.tables.sessions.id(back.index == none ? 0 : back.index);
     const std::uint32_t s = d.tables.jobs[j].session;
     m.session = d.tables.sessions.id(s);
     m.key = d.tables.sessions[s].key;
