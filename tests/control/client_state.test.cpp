@@ -11,7 +11,7 @@
 using namespace story;
 
 namespace {
-errc code(cluster& c, std::size_t client, std::uint64_t call) { return c.result(client, call).why.code; }
+errc code(machines& c, std::size_t client, std::uint64_t call) { return c.result(client, call).why.code; }
 
 /// A client whose coordinator is the test.
 struct lone {
@@ -73,7 +73,7 @@ struct lone {
 }  // namespace
 
 TEST_CASE("a session survives a broken link") {
-  cluster c;
+  machines c;
   c.start_coordinator();
   c.add_worker(1);
   c.add_client();
@@ -115,7 +115,7 @@ TEST_CASE("a session survives a broken link") {
     c.clients[0].state->cancel(call, c.now);
     c.pass(1s);
     REQUIRE(c.workers[0].stops.size() == 1);
-    c.finish(0, "", {errc::cancelled, {}, "stopped", {}, {}});
+    c.finish(0, "", {.code = errc::cancelled, .message = "stopped"});
     CHECK(code(c, 0, call) == errc::cancelled);
   }
   SUBCASE("10 s away: its jobs are cancelled") {
@@ -137,7 +137,7 @@ TEST_CASE("a session survives a broken link") {
 }
 
 TEST_CASE("a silent client is let go like one whose link broke") {
-  cluster c;
+  machines c;
   c.start_coordinator();
   c.add_worker(1);
   c.add_client();
@@ -153,7 +153,7 @@ TEST_CASE("a silent client is let go like one whose link broke") {
 }
 
 TEST_CASE("the coordinator restarts") {
-  cluster c;
+  machines c;
   c.start_coordinator(1);
   c.add_worker(2);
   c.add_client();
@@ -264,7 +264,7 @@ TEST_CASE("before the welcome a client says hello and nothing else") {
 }
 
 TEST_CASE("no coordinator from the start") {
-  cluster c;
+  machines c;
   c.add_client();
   const auto call = c.submit(0);
   c.pass(9s);
@@ -298,7 +298,7 @@ TEST_CASE("a silent peer holds a client no longer than its times: the link ends 
 }
 
 TEST_CASE("a coordinator that does not take the client says so at once") {
-  cluster c;
+  machines c;
   c.options.cookie = 5;
   c.start_coordinator();
   c.add_client();
@@ -309,7 +309,7 @@ TEST_CASE("a coordinator that does not take the client says so at once") {
 }
 
 TEST_CASE("broadcasts") {
-  cluster c;
+  machines c;
   c.start_coordinator();
   c.add_worker(1);
   c.add_worker(1);
@@ -401,7 +401,7 @@ TEST_CASE("broadcasts") {
 }
 
 TEST_CASE("published values") {
-  cluster c;
+  machines c;
   c.start_coordinator();
   c.add_worker(1);
   c.add_worker(1);
@@ -569,7 +569,7 @@ TEST_CASE("published values") {
 }
 
 TEST_CASE("more names of values than a session may have") {
-  cluster c;
+  machines c;
   c.start_coordinator();
   c.add_client();
   for (std::size_t i = 0; i < control::max_broadcast_names; ++i)
@@ -587,7 +587,7 @@ TEST_CASE("more names of values than a session may have") {
 }
 
 TEST_CASE("a broadcast whose bytes are not what its hash says") {
-  cluster c;
+  machines c;
   c.start_coordinator();
   c.add_worker(1);
   c.add_client();
@@ -600,7 +600,7 @@ TEST_CASE("a broadcast whose bytes are not what its hash says") {
 }
 
 TEST_CASE("a watched call tells its states") {
-  cluster c;
+  machines c;
   c.start_coordinator();
   c.add_client();
   call_request r;
@@ -622,7 +622,7 @@ TEST_CASE("a watched call tells its states") {
 }
 
 TEST_CASE("closing cancels what is open and waits for its ends") {
-  cluster c;
+  machines c;
   c.start_coordinator();
   c.add_worker(1);
   c.add_client();
@@ -634,7 +634,7 @@ TEST_CASE("closing cancels what is open and waits for its ends") {
   CHECK(!c.clients[0].closed);
   CHECK(c.workers[0].stops.size() == 1);
   SUBCASE("that come") {
-    c.finish(0, "", {errc::cancelled, {}, "stopped", {}, {}});
+    c.finish(0, "", {.code = errc::cancelled, .message = "stopped"});
     CHECK(c.clients[0].closed);
   }
   SUBCASE("that do not come, because nobody is there") {
@@ -657,7 +657,7 @@ TEST_CASE("closing cancels what is open and waits for its ends") {
 }
 
 TEST_CASE("a coordinator that stops answering cannot hold a call beyond its deadline, nor a cancel") {
-  cluster c;
+  machines c;
   c.start_coordinator();
   c.add_worker(1);
   c.add_client();
@@ -674,7 +674,7 @@ TEST_CASE("a coordinator that stops answering cannot hold a call beyond its dead
 }
 
 TEST_CASE("a cancelled call ends cancelled, or with a value that was on its way; never with a failure") {
-  cluster c;
+  machines c;
   c.start_coordinator();
   c.add_worker(1);
   c.add_client();
@@ -688,7 +688,7 @@ TEST_CASE("a cancelled call ends cancelled, or with a value that was on its way;
   SUBCASE("a failure that was on its way: it tells it in words") {
     const auto call = c.submit(0);
     c.clients[0].state->cancel(call, c.now);
-    c.finish(0, "", {errc::job_failed, "std::out_of_range", "no place 7", "here", {}});
+    c.finish(0, "", {.code = errc::job_failed, .type = "std::out_of_range", .message = "no place 7", .place = "here"});
     const control::complete& end = c.result(0, call);
     CHECK(end.why.code == errc::cancelled);
     CHECK(end.why.message == "cancelled; its end was job_failed: no place 7");
@@ -709,7 +709,7 @@ TEST_CASE("a cancelled call ends cancelled, or with a value that was on its way;
 }
 
 TEST_CASE("status, asked by an observer") {
-  cluster c;
+  machines c;
   c.start_coordinator();
   c.add_worker(3);
   c.add_client();

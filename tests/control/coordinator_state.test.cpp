@@ -9,11 +9,11 @@
 using namespace story;
 
 namespace {
-errc code(cluster& c, std::size_t client, std::uint64_t call) { return c.result(client, call).why.code; }
+errc code(machines& c, std::size_t client, std::uint64_t call) { return c.result(client, call).why.code; }
 }  // namespace
 
 TEST_CASE("a job goes to the worker and its value comes back") {
-  cluster c;
+  machines c;
   c.start_coordinator();
   c.add_worker(2);
   c.add_client();
@@ -34,7 +34,7 @@ TEST_CASE("a job goes to the worker and its value comes back") {
 }
 
 TEST_CASE("jobs that wait for a worker run when one joins") {
-  cluster c;
+  machines c;
   c.start_coordinator();
   c.add_client();
   const auto call = c.submit(0);
@@ -45,7 +45,7 @@ TEST_CASE("jobs that wait for a worker run when one joins") {
 }
 
 TEST_CASE("no worker for 60 seconds") {
-  cluster c;
+  machines c;
   c.start_coordinator();
   c.add_client();
   const auto call = c.submit(0);
@@ -77,7 +77,7 @@ TEST_CASE("no worker for 60 seconds") {
 }
 
 TEST_CASE("where no worker is connected, a job's end tells how the last process ended that was to be one") {
-  cluster c;
+  machines c;
   c.start_coordinator();
   c.add_client();
   const auto ended = [&c](std::string how) {
@@ -118,7 +118,7 @@ TEST_CASE("where no worker is connected, a job's end tells how the last process 
 }
 
 TEST_CASE("another schema is refused with both sides named, whoever came first") {
-  cluster c;
+  machines c;
   c.start_coordinator();
   std::uint64_t call = 0;
   SUBCASE("the worker first") {
@@ -152,7 +152,7 @@ TEST_CASE("another schema is refused with both sides named, whoever came first")
 }
 
 TEST_CASE("slots, prefetch and what is never prefetched") {
-  cluster c;
+  machines c;
   c.options.prefetch_min = 2;
   c.start_coordinator();
   c.add_worker(2);
@@ -176,7 +176,7 @@ TEST_CASE("slots, prefetch and what is never prefetched") {
 }
 
 TEST_CASE("the least loaded worker is chosen") {
-  cluster c;
+  machines c;
   c.start_coordinator();
   c.add_worker(4);
   c.add_worker(2);
@@ -190,7 +190,7 @@ TEST_CASE("the least loaded worker is chosen") {
 }
 
 TEST_CASE("clients take turns") {
-  cluster c;
+  machines c;
   c.options.prefetch_max = 0;
   c.start_coordinator();
   c.add_worker(1);
@@ -206,7 +206,7 @@ TEST_CASE("clients take turns") {
 }
 
 TEST_CASE("prefetched jobs come back when another worker is idle") {
-  cluster c;
+  machines c;
   c.options.prefetch_min = 3;
   c.start_coordinator();
   c.add_worker(1);
@@ -227,7 +227,7 @@ TEST_CASE("prefetched jobs come back when another worker is idle") {
 }
 
 TEST_CASE("a worker that dies: by the effect class of its jobs") {
-  cluster c;
+  machines c;
   c.start_coordinator();
   c.add_worker(1);
   c.add_client();
@@ -291,7 +291,7 @@ TEST_CASE("a worker that dies: by the effect class of its jobs") {
 }
 
 TEST_CASE("silence: suspect after 3 s, lost after 5 s, and a late result is fenced off") {
-  cluster c;
+  machines c;
   c.start_coordinator();
   c.add_worker(1);
   c.add_client();
@@ -325,7 +325,7 @@ TEST_CASE("silence: suspect after 3 s, lost after 5 s, and a late result is fenc
 }
 
 TEST_CASE("a worker whose link breaks comes back and keeps its jobs") {
-  cluster c;
+  machines c;
   c.options.prefetch_min = 2;
   c.start_coordinator();
   c.add_worker(1);
@@ -354,7 +354,7 @@ TEST_CASE("a worker whose link breaks comes back and keeps its jobs") {
 }
 
 TEST_CASE("a job that kills its workers runs alone after two deaths and is quarantined at the third") {
-  cluster c;
+  machines c;
   c.start_coordinator();
   c.add_worker(2);
   c.add_client();
@@ -396,11 +396,11 @@ TEST_CASE("a job that kills its workers runs alone after two deaths and is quara
 }
 
 TEST_CASE("a job that throws") {
-  cluster c;
+  machines c;
   c.start_coordinator();
   c.add_worker(1);
   c.add_client();
-  const wire::failure thrown{errc::job_failed, "std::runtime_error", "no such file", {}, {}};
+  const wire::failure thrown{.code = errc::job_failed, .type = "std::runtime_error", .message = "no such file"};
   SUBCASE("is an answer") {
     const auto call = c.submit(0);
     c.finish(0, "", thrown);
@@ -433,7 +433,7 @@ TEST_CASE("a job that throws") {
 }
 
 TEST_CASE("deadlines") {
-  cluster c;
+  machines c;
   c.start_coordinator();
   c.add_worker(1);
   c.add_client();
@@ -458,7 +458,7 @@ TEST_CASE("deadlines") {
     CHECK(code(c, 0, call) == errc::deadline_exceeded);
     REQUIRE(c.workers[0].stops.size() == 1);
     CHECK(c.workers[0].running.size() == 1);
-    c.finish(0, "", {errc::cancelled, {}, {}, {}, {}});
+    c.finish(0, "", {.code = errc::cancelled});
     CHECK(c.workers[0].running.size() == 1);
     c.finish(0);
     CHECK(code(c, 0, next) == errc::ok);
@@ -479,7 +479,7 @@ TEST_CASE("deadlines") {
 }
 
 TEST_CASE("cancellation") {
-  cluster c;
+  machines c;
   c.start_coordinator();
   c.add_worker(1);
   c.add_client();
@@ -498,7 +498,7 @@ TEST_CASE("cancellation") {
   CHECK(!c.is_done(0, running));
   REQUIRE(c.workers[0].stops.size() == 1);
   SUBCASE("it stops") {
-    c.finish(0, "", {errc::cancelled, {}, "stopped", {}, {}});
+    c.finish(0, "", {.code = errc::cancelled, .message = "stopped"});
     CHECK(code(c, 0, running) == errc::cancelled);
   }
   SUBCASE("it was done already") {
@@ -520,7 +520,7 @@ TEST_CASE("cancellation") {
 }
 
 TEST_CASE("an abandoned job's slot is counted as lost, and comes back if the job ends after all") {
-  cluster c;
+  machines c;
   c.start_coordinator();
   c.add_worker(2);
   c.add_client();
@@ -538,7 +538,7 @@ TEST_CASE("an abandoned job's slot is counted as lost, and comes back if the job
 }
 
 TEST_CASE("a worker drains: prefetched jobs go back, running ones end, nothing runs twice") {
-  cluster c;
+  machines c;
   c.options.prefetch_min = 2;
   c.start_coordinator();
   c.add_worker(1);
@@ -559,7 +559,7 @@ TEST_CASE("a worker drains: prefetched jobs go back, running ones end, nothing r
 }
 
 TEST_CASE("a job that a leaving worker had to stop is placed again") {
-  cluster c;
+  machines c;
   c.worker_options.drain_within = 2s;
   c.start_coordinator();
   c.add_worker(1);
@@ -568,7 +568,7 @@ TEST_CASE("a job that a leaving worker had to stop is placed again") {
   c.workers[0].state->drain(c.now);
   c.pass(2s);
   REQUIRE(c.workers[0].stops.size() == 1);
-  c.finish(0, "", {errc::cancelled, {}, "stopped", {}, {}});
+  c.finish(0, "", {.code = errc::cancelled, .message = "stopped"});
   CHECK(c.workers[0].ended.has_value());
   CHECK(!c.is_done(0, call));
   c.add_worker(1, {type("job/1")}, true);
@@ -579,7 +579,7 @@ TEST_CASE("a job that a leaving worker had to stop is placed again") {
 }
 
 TEST_CASE("the coordinator drains") {
-  cluster c;
+  machines c;
   c.start_coordinator();
   c.add_worker(1);
   c.add_client();
@@ -612,7 +612,7 @@ TEST_CASE("the coordinator drains") {
 }
 
 TEST_CASE("the coordinator drains and gives back what nobody has begun") {
-  cluster c;
+  machines c;
   c.options.prefetch_max = 0;
   c.start_coordinator();
   c.add_worker(1);
@@ -678,7 +678,7 @@ TEST_CASE("a draining coordinator turns calls away as far as the session's bytes
 }
 
 TEST_CASE("the coordinator drains and sends the workers home where it is told to") {
-  cluster c;
+  machines c;
   c.options.send_home = true;
   c.start_coordinator();
   c.add_worker(1);
@@ -746,7 +746,7 @@ TEST_CASE("the end of a process is not waited for longer than a second") {
 }
 
 TEST_CASE("a full queue answers overloaded, and the client tries again") {
-  cluster c;
+  machines c;
   c.options.queue_bytes = 3 * control::job_cost + 100;
   c.start_coordinator();
   c.add_client();
@@ -769,7 +769,7 @@ TEST_CASE("a full queue answers overloaded, and the client tries again") {
 }
 
 TEST_CASE("arguments that can never fit the queue are too_large, with the number and its option") {
-  cluster c;
+  machines c;
   c.options.queue_bytes = 4 * control::job_cost;
   c.options.session_bytes = 64 * control::job_cost;
   c.start_coordinator();
@@ -790,7 +790,7 @@ TEST_CASE("arguments that can never fit the queue are too_large, with the number
 }
 
 TEST_CASE("credits: a client sends as much as the coordinator takes, and goes on when jobs end") {
-  cluster c;
+  machines c;
   c.options.session_bytes = 16 * (control::job_cost + 100);
   c.options.prefetch_max = 0;
   c.client_options.unsent_bytes = 4 * (control::job_cost + 100);
@@ -813,7 +813,7 @@ TEST_CASE("credits: a client sends as much as the coordinator takes, and goes on
 }
 
 TEST_CASE("a client that takes no results gets no more of them, and others are served") {
-  cluster c;
+  machines c;
   c.options.session_bytes = 20'000;
   c.options.session_grace = 60s;
   c.options.prefetch_max = 0;
@@ -869,7 +869,7 @@ TEST_CASE("a client that takes no results gets no more of them, and others are s
 }
 
 TEST_CASE("large results of many workers at once do not wait for each other's credit") {
-  cluster c;
+  machines c;
   c.options.result_bytes = 1u << 20;
   c.options.limits.frame_blobs = 64u << 10;
   c.options.prefetch_max = 0;
@@ -894,7 +894,7 @@ TEST_CASE("large results of many workers at once do not wait for each other's cr
 }
 
 TEST_CASE("results that nobody gets do not cost their worker its credit") {
-  cluster c;
+  machines c;
   c.options.result_bytes = 4u << 20;
   c.options.prefetch_max = 0;
   c.options.session_grace = 2s;
@@ -928,7 +928,7 @@ TEST_CASE("results that nobody gets do not cost their worker its credit") {
 }
 
 TEST_CASE("results of all clients together have a limit") {
-  cluster c;
+  machines c;
   c.options.queue_bytes = 20'000;
   c.options.session_bytes = 15'000;
   c.options.prefetch_max = 0;
@@ -961,7 +961,7 @@ TEST_CASE("results of all clients together have a limit") {
 }
 
 TEST_CASE("large payloads travel in chunks, both ways, and small messages pass them") {
-  cluster c;
+  machines c;
   c.options.prefetch_min = 4;
   c.start_coordinator();
   c.add_worker(2);
@@ -996,7 +996,7 @@ TEST_CASE("large payloads travel in chunks, both ways, and small messages pass t
 }
 
 TEST_CASE("strangers") {
-  cluster c;
+  machines c;
   c.options.max_strangers = 3;
   c.start_coordinator();
   std::vector<control::coordinator_action> out;
@@ -1052,7 +1052,7 @@ TEST_CASE("strangers") {
 }
 
 TEST_CASE("a peer that breaks the protocol ends its own link only") {
-  cluster c;
+  machines c;
   c.start_coordinator();
   c.add_worker(1);
   c.add_client();
@@ -1073,7 +1073,7 @@ TEST_CASE("a peer that breaks the protocol ends its own link only") {
 }
 
 TEST_CASE("the end of an attempt, reported again after a break, does not end the next attempt on the same worker") {
-  cluster c;
+  machines c;
   c.start_coordinator();
   c.add_worker(1);
   c.add_client();
@@ -1084,7 +1084,7 @@ TEST_CASE("the end of an attempt, reported again after a break, does not end the
   c.spy = [&](const wire::message& m, bool to_coordinator) {
     if (to_coordinator && m.get_if<wire::done>() != nullptr) c.workers[0].frozen = true;
   };
-  c.finish(0, "", {errc::job_failed, "std::exception", "first", {}, {}});
+  c.finish(0, "", {.code = errc::job_failed, .type = "std::exception", .message = "first"});
   c.spy = nullptr;
   c.pass(10ms);
   c.workers[0].frozen = false;
@@ -1101,7 +1101,7 @@ TEST_CASE("the end of an attempt, reported again after a break, does not end the
 }
 
 TEST_CASE("a large result that is still on its way at the deadline: the slot comes back when it has all come") {
-  cluster c;
+  machines c;
   c.start_coordinator();
   c.add_worker(1);
   c.add_client();
@@ -1137,7 +1137,7 @@ TEST_CASE("a large result that is still on its way at the deadline: the slot com
 }
 
 TEST_CASE("part of a message is a sign of life") {
-  cluster c;
+  machines c;
   c.start_coordinator();
   c.add_worker(1);
   c.add_client();
@@ -1175,7 +1175,7 @@ TEST_CASE("a client that says goodbye in the middle of a broadcast leaves nothin
 }
 
 TEST_CASE("a call beyond max_jobs is answered overloaded, and its client goes on") {
-  cluster c;
+  machines c;
   c.options.max_jobs = 5;
   c.start_coordinator();
   c.add_client();
@@ -1199,7 +1199,7 @@ TEST_CASE("a call beyond max_jobs is answered overloaded, and its client goes on
 }
 
 TEST_CASE("the time without a worker is counted from when the last one left") {
-  cluster c;
+  machines c;
   c.start_coordinator();
   c.add_client();
   c.submit(0, effect::at_most_once);
@@ -1415,7 +1415,7 @@ TEST_CASE("whatever a worker says of a result, its job has one end") {
 }
 
 TEST_CASE("jobs that must run alone and have no worker do not hold up those that have one") {
-  cluster c;
+  machines c;
   c.start_coordinator();
   c.add_client({type("job/1"), type("rare/1")});
   const auto submit = [&](std::uint32_t t) {
@@ -1530,7 +1530,7 @@ TEST_CASE("a name that is absurdly long is cut, not kept in every record") {
 }
 
 TEST_CASE("a small payload of very many blocks is announced, on every link") {
-  cluster c;
+  machines c;
   c.options.limits.blobs = c.worker_options.limits.blobs = c.client_options.limits.blobs = 1 << 16;
   std::size_t most = 0, announced = 0;
   c.spy = [&](const wire::message& m, bool) {

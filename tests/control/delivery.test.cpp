@@ -68,7 +68,7 @@ TEST_CASE("delivery: a finished job's record stays while its attempt holds a slo
   d.worker(2);
   const std::uint32_t j = d.submit(c, deciders::call(0));
   d.place.place(d.now);
-  d.lifecycle.finish(j, {errc::deadline_exceeded, {}, "late", {}, {}});
+  d.lifecycle.finish(j, {.code = errc::deadline_exceeded, .message = "late"});
   d.deliver.release(j);
   CHECK(d.tables.jobs.size() == 1);
   d.tables.workers.end_attempt(j);

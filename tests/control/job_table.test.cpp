@@ -37,7 +37,7 @@ TEST_CASE("each phase is counted, and open is all but finished") {
   jobs.leave_alone(b);
   CHECK(jobs.alone().empty());
   CHECK(jobs.check().starts_with("a job is nowhere"));
-  jobs.fail(b, {errc::cancelled, {}, "not wanted", {}, {}});
+  jobs.fail(b, {.code = errc::cancelled, .message = "not wanted"});
   jobs.settle(b);
   CHECK(jobs.open() == 1);
   CHECK(jobs.cancelled() == 1);
@@ -55,7 +55,7 @@ TEST_CASE("an attempt has a new fence, and its end voids the call to give it bac
   jobs.begin_attempt(j, 7);
   CHECK(jobs[j].fence == 1);
   CHECK(jobs[j].worker == 7);
-  CHECK(jobs.held() == 1);
+  CHECK(jobs.leases() == 1);
   jobs.recall(j);
   CHECK(jobs.recalls() == 1);
   jobs.start_attempt(j);
@@ -63,7 +63,7 @@ TEST_CASE("an attempt has a new fence, and its end voids the call to give it bac
   CHECK(jobs[j].attempts == 1);
   CHECK(jobs.check() == "");
   jobs.end_attempt(j);
-  CHECK(jobs.held() == 0);
+  CHECK(jobs.leases() == 0);
   CHECK(jobs.check().starts_with("a placed job has no worker"));
   jobs.place_again(j);
   jobs.enter(j, job_phase::pausing);
@@ -125,7 +125,7 @@ TEST_CASE("a finished job has a value or a cause, and is not kept for nothing") 
   const std::uint32_t j = queued(jobs);
   jobs.settle(j);
   CHECK(jobs.check().starts_with("a finished job has neither a value nor a cause"));
-  jobs.fail(j, {errc::worker_lost, {}, "gone", {}, {}});
+  jobs.fail(j, {.code = errc::worker_lost, .message = "gone"});
   CHECK(jobs.failed() == 1);
   CHECK(jobs.check() == "");
   jobs[j].accepted = true;

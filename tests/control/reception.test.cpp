@@ -86,7 +86,7 @@ TEST_CASE("reception: a large result ends its job when it is whole, or the attem
     CHECK(d.tables.workers[w.index].owed_credit == 2);
   }
   SUBCASE("not wanted any more") {
-    d.lifecycle.finish(j, {errc::deadline_exceeded, {}, "late", {}, {}});
+    d.lifecycle.finish(j, {.code = errc::deadline_exceeded, .message = "late"});
     CHECK(d.receive.chunk(w, piece(5, 2, "cd"), d.now) == "");
     CHECK(!d.tables.jobs[j].attempt_live);
     CHECK(d.tables.workers[w.index].owed_credit == 4);

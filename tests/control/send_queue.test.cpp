@@ -113,7 +113,7 @@ TEST_CASE("taking an entry back") {
   CHECK(l.out.empty());
   l.queue.push(run(2), value(50u << 20), 2);
   l.pump();
-  CHECK(l.queue.remove(2, {errc::cancelled, {}, "no", {}, {}}, emit) == send_queue::removed::cut_short);
+  CHECK(l.queue.remove(2, {.code = errc::cancelled, .message = "no"}, emit) == send_queue::removed::cut_short);
   const auto& end = (*l.out.back().get_if<wire::abort_transfer>());
   CHECK(end.transfer == (*l.out.front().get_if<wire::run>()).arguments.transfer);
   CHECK(end.why.code == errc::cancelled);

@@ -68,7 +68,7 @@ TEST_CASE_FIXTURE(fixture, "a session finds its job by the call, and owes its co
   CHECK(sessions.job_of(s, (std::uint64_t{1} << 32) | 5) == j);
   CHECK(sessions.job_of(s, 5) == none);  // an earlier call of the position
   CHECK(sessions.held_bytes() == 30);
-  CHECK(sessions[s].held == 30);
+  CHECK(sessions[s].held_bytes == 30);
   CHECK(sessions.check(0) == "");
   sessions.leave_queue(j);
   sessions.remove(j);

@@ -36,7 +36,7 @@ inline wire::job_type type(std::string name, std::uint64_t schema = 1) {
   return {name, schema, "int(int)/" + std::to_string(schema)};
 }
 
-class cluster {
+class machines {
  public:
   using link_id = control::link_id;
   struct node {
@@ -83,7 +83,7 @@ class cluster {
   std::string violation;
   std::function<void(const wire::message&, bool to_coordinator)> spy;
 
-  cluster() { options.digest = worker_options.digest = client_options.digest = &sum; }
+  machines() { options.digest = worker_options.digest = client_options.digest = &sum; }
   void start_coordinator(std::uint64_t seed = 1) {
     coordinator = std::make_unique<control::coordinator_state>(options, seed, now);
     stopped = false;
@@ -183,7 +183,7 @@ class cluster {
     now = until;
   }
   const control::complete& result(std::size_t c, std::uint64_t call) {
-    static const control::complete nothing{0, {errc::io_error, {}, "NO RESULT", {}, {}}, {}, 0, {}};
+    static const control::complete nothing{0, {.code = errc::io_error, .message = "NO RESULT"}, {}, 0, {}};
     const auto at = clients[c].done.find(call);
     return at == clients[c].done.end() ? nothing : at->second;
   }
@@ -206,7 +206,7 @@ class cluster {
       check();
       if (!moved) return;
     }
-    violation = "the cluster does not come to rest";
+    violation = "the machines do not come to rest";
   }
 
  private:

@@ -214,17 +214,17 @@ class ledger final : public observer {
     lease_book& l = leases_[{coordinator, job}];
     const std::string what = "lease " + std::to_string(job) + "/" + std::to_string(fence);
     if (fence <= l.fence) violated(what + " has no newer fence than " + std::to_string(l.fence));
-    if (l.held) violated(what + " was granted while " + std::to_string(l.fence) + " is held");
+    if (l.granted) violated(what + " was granted while " + std::to_string(l.fence) + " is held");
     if (effect_class == effect::at_most_once) {
       if (l.started) violated(what + " grants a second attempt of a job that may run once");
-      if (w.held >= w.slots) violated(what + " of a job that may run once was sent ahead");
+      if (w.leases >= w.slots) violated(what + " of a job that may run once was sent ahead");
     }
-    if (w.held >= w.most) violated(what + " exceeds the window of worker " + std::to_string(worker));
+    if (w.leases >= w.most) violated(what + " exceeds the window of worker " + std::to_string(worker));
     l.fence = fence;
     l.worker = worker;
-    l.held = true;
+    l.granted = true;
     l.revoked = l.accepted = false;
-    ++w.held;
+    ++w.leases;
   }
   /// `done`: with a result; else given back, stopped, or its link is gone.
   void lease_ended(process_id coordinator, std::uint64_t job, std::uint32_t fence, bool done) {
@@ -232,13 +232,13 @@ class ledger final : public observer {
     if (at == leases_.end() || at->second.fence != fence) return;
     lease_book& l = at->second;
     if (done && !l.revoked) l.accepted = true;
-    if (!std::exchange(l.held, false)) return;
-    --workers_[{coordinator, l.worker}].held;
+    if (!std::exchange(l.granted, false)) return;
+    --workers_[{coordinator, l.worker}].leases;
   }
   void link_of_worker_gone(process_id coordinator, std::uint64_t worker) {
     for (auto& [key, l] : leases_)
-      if (key.first == coordinator && l.worker == worker && std::exchange(l.held, false))
-        --workers_[{coordinator, worker}].held;
+      if (key.first == coordinator && l.worker == worker && std::exchange(l.granted, false))
+        --workers_[{coordinator, worker}].leases;
   }
   /// A worker came back in time and still has this lease.
   void lease_kept(process_id coordinator, std::uint64_t worker, std::uint64_t job, std::uint32_t fence) {
@@ -246,7 +246,7 @@ class ledger final : public observer {
     if (at == leases_.end() || at->second.fence != fence || at->second.worker != worker || at->second.revoked ||
         at->second.accepted)
       return;
-    if (!std::exchange(at->second.held, true)) ++workers_[{coordinator, worker}].held;
+    if (!std::exchange(at->second.granted, true)) ++workers_[{coordinator, worker}].leases;
   }
   void accepted(process_id coordinator, std::uint64_t session, std::uint64_t call) {
     accepted_[{coordinator, session, call}];
@@ -353,13 +353,13 @@ class ledger final : public observer {
  private:
   struct worker_book {
     std::uint32_t slots = 0;
-    std::size_t held = 0;
+    std::size_t leases = 0;
     std::size_t most = 0;
   };
   struct lease_book {
     std::uint32_t fence = 0;
     std::uint64_t worker = 0;
-    bool held = false;      // on a link that is open
+    bool granted = false;   // on a link that is open
     bool revoked = false;   // the coordinator has forgotten it
     bool accepted = false;  // its end reached the coordinator in time
     bool started = false;   // some attempt ran

@@ -213,7 +213,7 @@ class worker_process final
       book_.violated(name() + " was refused by its own coordinator: " + a.why.what());
     if (a.reason == control::exit_reason::no_slots) book_.disturbed();
     if (a.reason == control::exit_reason::no_slots)
-      for (std::uint32_t held = static_cast<std::uint32_t>(running_.size()); held < how_.slots; held = how_.slots)
+      for (std::uint32_t busy = static_cast<std::uint32_t>(running_.size()); busy < how_.slots; busy = how_.slots)
         book_.violated(name() + " gave up with a free slot");
     end_in_order();
   }

@@ -138,7 +138,7 @@ class job_table : public slab<job> {
   std::uint64_t count(job_phase phase) const noexcept { return in_[static_cast<std::size_t>(phase)]; }
   const job_list& alone() const noexcept { return alone_; }
   /// Jobs that workers hold.
-  std::uint64_t held() const noexcept { return held_; }
+  std::uint64_t leases() const noexcept { return leases_; }
   /// Asked for and not answered.
   std::uint32_t recalls() const noexcept { return recalls_; }
   std::uint64_t succeeded() const noexcept { return succeeded_; }
@@ -155,7 +155,7 @@ class job_table : public slab<job> {
   slab_timers<job, &job::timer> timers_;
   job_list alone_;
   std::array<std::uint64_t, 7> in_{};  ///< by phase
-  std::uint64_t held_ = 0;
+  std::uint64_t leases_ = 0;
   std::uint32_t recalls_ = 0;
   std::uint64_t succeeded_ = 0, failed_ = 0, cancelled_ = 0, placed_again_ = 0;
 };

@@ -57,7 +57,7 @@ struct session_record {
   call_index by_call;                      ///< position of a call → its job
   job_list blocked;                        ///< jobs that wait for a broadcast
   std::uint32_t jobs = 0;                  ///< records of this session, finished ones among them
-  std::uint64_t held = 0;                  ///< cost of those
+  std::uint64_t held_bytes = 0;            ///< cost of those
   std::uint64_t results = 0;               ///< bytes of the values that it has not acknowledged
   bool suspended = false;                  ///< those are too many: its queued jobs wait
   std::uint64_t owed_credit = 0;           ///< cost to give back with the next `credit`

@@ -57,7 +57,7 @@ struct worker_record {
   std::uint32_t running = 0;          ///< of those, reported as started
   std::uint32_t reserved_for = none;  ///< a job that must run alone has this worker
   std::uint64_t done = 0;
-  lease held;
+  control::lease lease;
   speed pace;
   list_node load;
   std::uint16_t level = 0xffff;  ///< in its class's lists; 0xffff: takes nothing now
@@ -148,8 +148,8 @@ class worker_table : public slab<worker_record> {
   void detach(std::uint32_t w, time_point now);
   /// A sign of life; true where it had been suspect.
   bool hear(std::uint32_t w, time_point now) {
-    const bool back = (*this)[w].held.state == lease_state::suspect;
-    (*this)[w].held.hear(now);
+    const bool back = (*this)[w].lease.state == lease_state::suspect;
+    (*this)[w].lease.hear(now);
     if (back) reload(w);
     return back;
   }

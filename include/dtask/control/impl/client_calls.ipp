@@ -222,8 +222,9 @@ DTASK_INLINE void client_state::on(wire::result&& m, time_point now) {
 DTASK_INLINE void client_state::resulted(wire::result&& head, payload&& value, time_point now) {
   const std::uint32_t c = calls_.find(head.call);
   acks_.push_back(head.call);
-  const std::uint64_t held = value.size() + (c == none ? 0 : calls_[c].cost);  // until then, by the coordinator
-  acks_at_ = std::min(acks_at_, held > acknowledge_large ? now : now + acknowledge_within);
+  const std::uint64_t freed =
+      value.size() + (c == none ? 0 : calls_[c].cost);  // by the coordinator, on the acknowledgement
+  acks_at_ = std::min(acks_at_, freed > acknowledge_large ? now : now + acknowledge_within);
   if (c == none) return;  // sent again after a break; acknowledged again
   call_record& r = calls_[c];
   if (r.phase == call_phase::zombie) return forget_zombie(c);

@@ -48,13 +48,13 @@ DTASK_INLINE void job_lifecycle::accept(peer& p, wire::submit&& m, bool draining
                              : "raise the coordinator's --queue-bytes (queue_bytes), or split the value");
   // Answered at the end, since until then there is nobody else to send it to.
   if (draining) {
-    if (r.held + (r.turned_away.size() + 1) * job_cost <= options_.session_bytes)
+    if (r.held_bytes + (r.turned_away.size() + 1) * job_cost <= options_.session_bytes)
       return r.turned_away.push_back(m.call);
     return answer(errc::overloaded, "the coordinator ends, and its client has too many calls waiting", {});
   }
   // A position costs memory in the session's index, so it has the limit of the jobs.
   if (jobs_.size() >= options_.max_jobs || position >= options_.max_jobs ||
-      sessions_.held_bytes() + cost > options_.queue_bytes || r.held + cost > options_.session_bytes)
+      sessions_.held_bytes() + cost > options_.queue_bytes || r.held_bytes + cost > options_.session_bytes)
     return answer(errc::overloaded,
                   "the queue is full: " + std::to_string(jobs_.size()) + " of " + std::to_string(options_.max_jobs) +
                       " jobs (this is call " + std::to_string(std::uint64_t{position} + 1) + " of its client), " +

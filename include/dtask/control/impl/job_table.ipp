@@ -33,7 +33,7 @@ DTASK_INLINE void job_table::begin_attempt(std::uint32_t j, std::uint32_t worker
   ++r.fence;
   r.attempt_live = true;
   r.started = r.stop_sent = false;
-  ++held_;
+  ++leases_;
 }
 DTASK_INLINE void job_table::start_attempt(std::uint32_t j) noexcept {
   job& r = (*this)[j];
@@ -45,7 +45,7 @@ DTASK_INLINE void job_table::end_attempt(std::uint32_t j) noexcept {
   job& r = (*this)[j];
   end_recall(j);
   r.attempt_live = r.started = r.stop_sent = false;
-  --held_;
+  --leases_;
 }
 DTASK_INLINE void job_table::recall(std::uint32_t j) noexcept {
   (*this)[j].recalled = true;
@@ -78,13 +78,13 @@ DTASK_INLINE std::string job_table::name(std::uint32_t j) const {
 
 DTASK_INLINE std::string job_table::check() const {
   std::array<std::uint64_t, 7> in{};
-  std::uint64_t held = 0;
+  std::uint64_t leases = 0;
   std::uint32_t recalled = 0;
   for (std::uint32_t j = 0; j < bound(); ++j) {
     if (!live(j)) continue;
     const job& r = (*this)[j];
     ++in[static_cast<std::size_t>(r.phase)];
-    held += r.attempt_live;
+    leases += r.attempt_live;
     recalled += r.recalled;
     if (r.phase == job_phase::accepted) return "a job is nowhere" + name(j);
     if (r.phase != job_phase::finished) {
@@ -104,7 +104,7 @@ DTASK_INLINE std::string job_table::check() const {
       return "jobs in phase " + std::to_string(phase) + ": counted " + std::to_string(in_[phase]) + ", found " +
              std::to_string(in[phase]);
   if (count(job_phase::alone) != alone_.size()) return "the list of jobs that must run alone is wrong";
-  if (held != held_) return "leases: counted " + std::to_string(held_) + ", found " + std::to_string(held);
+  if (leases != leases_) return "leases: counted " + std::to_string(leases_) + ", found " + std::to_string(leases);
   if (recalled != recalls_)
     return "recalls: counted " + std::to_string(recalls_) + ", found " + std::to_string(recalled);
   return {};

@@ -71,7 +71,8 @@ DTASK_INLINE void membership::welcome_client(peer& p, wire::hello&& m, time_poin
       peers_.set_role(p, peer_role::client, s);
       sessions_.attach(s, p.link);
       send_welcome(p, m, sessions_.id(s), r.key, true,
-                   options_.session_bytes > r.held ? options_.session_bytes - r.held : 0, options_.session_bytes);
+                   options_.session_bytes > r.held_bytes ? options_.session_bytes - r.held_bytes : 0,
+                   options_.session_bytes);
       out_.say(log_level::info, "client_resumed", r.label);
       return resume(s);
     }
@@ -251,8 +252,8 @@ DTASK_INLINE void membership::scan(time_point now) {
     }
     next_scan_ = std::min(next_scan_, r.link_ends_by);
     if (!workers_.advance(w, now)) continue;
-    if (r.held.state == lease_state::suspect) out_.say(log_level::warning, "worker_suspect", r.label + " is silent");
-    if (r.held.state == lease_state::lost) lost.push_back(w);
+    if (r.lease.state == lease_state::suspect) out_.say(log_level::warning, "worker_suspect", r.label + " is silent");
+    if (r.lease.state == lease_state::lost) lost.push_back(w);
   }
   for (const std::uint32_t w : lost) {
     const bool was_detached = workers_[w].link == 0;

@@ -13,8 +13,8 @@ DTASK_INLINE void membership::resume(std::uint32_t s) {
   constexpr std::size_t most = 8192;
   wire::known_calls known;
   known.last = false;
-  const std::vector<std::uint32_t> held = r.by_call.jobs();
-  for (const std::uint32_t j : held) {
+  const std::vector<std::uint32_t> jobs = r.by_call.jobs();
+  for (const std::uint32_t j : jobs) {
     known.calls.push_back(jobs_[j].call);
     if (known.calls.size() < most) continue;
     out_.send(p, std::exchange(known, {}));
@@ -22,7 +22,7 @@ DTASK_INLINE void membership::resume(std::uint32_t s) {
   }
   known.last = true;
   out_.send(p, std::move(known));
-  for (const std::uint32_t j : held) {
+  for (const std::uint32_t j : jobs) {
     if (jobs_[j].phase == job_phase::finished) {
       delivery_.send_result(j);
     } else if (jobs_[j].rarely && jobs_[j].rarely->answer) {
@@ -144,7 +144,7 @@ DTASK_INLINE void membership::lose(std::uint32_t w, const std::string& how, bool
     out_.say(log_level::warning, "worker_lost",
              r.label + ": " + how + "; it held " + std::to_string(r.jobs.size()) + " jobs, " +
                  std::to_string(r.running) + " of them running");
-  r.held.state = lease_state::lost;
+  r.lease.state = lease_state::lost;
   if (peer* const p = peers_.find(r.link)) {
     for (const incoming& i : std::exchange(p->in, {})) delivery_.drop_arriving(i);
     p->out.clear([](std::uint64_t) {});
@@ -152,10 +152,10 @@ DTASK_INLINE void membership::lose(std::uint32_t w, const std::string& how, bool
   r.link = 0;
   stop_taking(w, now);
   const std::string label = r.label;
-  std::vector<std::uint32_t> held;
-  for (std::uint32_t j = r.jobs.front(); j != none; j = job_list::next(jobs_, j)) held.push_back(j);
+  std::vector<std::uint32_t> jobs;
+  for (std::uint32_t j = r.jobs.front(); j != none; j = job_list::next(jobs_, j)) jobs.push_back(j);
   // From the newest to the oldest, since each goes to the front of its lane.
-  for (auto j = held.rbegin(); j != held.rend(); ++j) lifecycle_.lost_attempt(*j, label, how, died, now);
+  for (auto j = jobs.rbegin(); j != jobs.rend(); ++j) lifecycle_.lost_attempt(*j, label, how, died, now);
   workers_.retire(w);
 }
 

@@ -117,7 +117,7 @@ DTASK_INLINE void placement::place_alone(time_point now) {
     if (r.worker != none) {
       const std::uint32_t w = r.worker;
       const worker_record& to = workers_[w];
-      if (to.jobs.empty() && to.link != 0 && to.held.state == lease_state::up && to.usable != 0 && !to.draining) {
+      if (to.jobs.empty() && to.link != 0 && to.lease.state == lease_state::up && to.usable != 0 && !to.draining) {
         jobs_.leave_alone(j);
         r.wake = never;
         dispatch(j, w, now);
@@ -132,7 +132,7 @@ DTASK_INLINE std::uint32_t placement::choose_for_alone(std::uint16_t t) const no
   for (std::uint32_t w = 0; w < workers_.bound(); ++w) {
     const worker_record& r = workers_[w];
     if (!workers_.live(w) || r.gone || r.link == 0 || r.draining || r.usable == 0 || r.reserved_for != none ||
-        r.held.state != lease_state::up)
+        r.lease.state != lease_state::up)
       continue;
     if (r.position_of(t) == none) continue;
     if (best == none || r.jobs.size() < workers_[best].jobs.size()) best = w;

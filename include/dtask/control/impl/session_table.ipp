@@ -50,7 +50,7 @@ DTASK_INLINE void session_table::detach(std::uint32_t s, time_point now) noexcep
 DTASK_INLINE std::vector<std::uint32_t> session_table::close(std::uint32_t s) {
   session_record& r = (*this)[s];
   r.link = 0;
-  held_bytes_ -= std::exchange(r.held, 0);
+  held_bytes_ -= std::exchange(r.held_bytes, 0);
   result_bytes_ -= std::exchange(r.results, 0);
   broadcast_bytes_ -= r.broadcasts.bytes();
   r.jobs = 0;
@@ -67,7 +67,7 @@ DTASK_INLINE void session_table::add(std::uint32_t s, std::uint32_t j) {
   made.session = s;
   r.by_call.set(static_cast<std::uint32_t>(made.call), j);
   ++r.jobs;
-  r.held += made.cost;
+  r.held_bytes += made.cost;
   held_bytes_ += made.cost;
 }
 DTASK_INLINE void session_table::remove(std::uint32_t j) {
@@ -76,7 +76,7 @@ DTASK_INLINE void session_table::remove(std::uint32_t j) {
   session_record& r = (*this)[s];
   r.by_call.set(static_cast<std::uint32_t>(gone.call), none);
   --r.jobs;
-  r.held -= gone.cost;
+  r.held_bytes -= gone.cost;
   r.owed_credit += gone.cost;
   held_bytes_ -= gone.cost;
   gone.session = none;
@@ -136,15 +136,15 @@ DTASK_INLINE void session_table::hold_broadcast(std::uint32_t s, cached_value&& 
 }
 
 DTASK_INLINE std::string session_table::check(std::optional<std::uint64_t> arriving) const {
-  std::uint64_t held = 0;
+  std::uint64_t found = 0;
   for (std::uint32_t j = 0; j < jobs_.bound(); ++j) {
     if (!jobs_.live(j) || jobs_[j].session == none) continue;
     if (!live(jobs_[j].session)) return "a job of a session that is gone" + jobs_.name(j);
-    held += jobs_[j].cost;
+    found += jobs_[j].cost;
     if (job_of(jobs_[j].session, jobs_[j].call) != j) return "a session does not find its job" + jobs_.name(j);
   }
-  if (held != held_bytes_)
-    return "held bytes: counted " + std::to_string(held_bytes_) + ", found " + std::to_string(held);
+  if (found != held_bytes_)
+    return "held bytes: counted " + std::to_string(held_bytes_) + ", found " + std::to_string(found);
   if (jobs_.count(job_phase::queued) != ready_.size()) return "the sum of queued jobs is wrong";
   std::uint64_t values = 0, results = 0, blocked = 0;
   for (std::uint32_t s = 0; s < bound(); ++s) {
@@ -158,7 +158,7 @@ DTASK_INLINE std::string session_table::check(std::optional<std::uint64_t> arriv
       cost += jobs_[j].cost;
       if (jobs_[j].phase == job_phase::finished && jobs_[j].answered) untaken += jobs_[j].held.size();
     }
-    if (jobs.size() != r.jobs || cost != r.held) return "the jobs of " + r.label + " are miscounted";
+    if (jobs.size() != r.jobs || cost != r.held_bytes) return "the jobs of " + r.label + " are miscounted";
     if (untaken != r.results)
       return "results of " + r.label + ": counted " + std::to_string(r.results) + ", found " + std::to_string(untaken);
     for (std::size_t i = 0; i < r.types.size(); ++i) {

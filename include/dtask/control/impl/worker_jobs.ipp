@@ -260,13 +260,13 @@ DTASK_INLINE std::string worker_state::check() const {
   }
   if (busy + free_.size() != slots_.size()) return "slots are miscounted";
   if (lost != lost_ || orphans != orphans_) return "lost slots are miscounted";
-  std::uint64_t held = 0;
+  std::uint64_t found = 0;
   for (const auto& [id, s] : sessions_)
     for (const auto& [name, v] : s.values) {
       if (v.here ? v.number == 0 : v.size != 0) return "a value has bytes and is not here";
-      held += v.size;
+      found += v.size;
     }
-  if (held != blob_bytes_ || held > options_.broadcast_bytes) return "bytes of broadcasts are miscounted";
+  if (found != blob_bytes_ || found > options_.broadcast_bytes) return "bytes of broadcasts are miscounted";
   for (const wanted& w : wanted_) {
     const auto s = sessions_.find(w.session);
     if (s == sessions_.end()) return "a fetch waits for a session that is gone";

@@ -106,16 +106,16 @@ DTASK_INLINE void worker_table::drop_name(std::uint32_t w) {
 DTASK_INLINE void worker_table::attach(std::uint32_t w, link_id link, time_point now) {
   worker_record& r = (*this)[w];
   r.link = link;
-  r.held.attach(now);
+  r.lease.attach(now);
   r.owed_credit = 0;
 }
 DTASK_INLINE void worker_table::detach(std::uint32_t w, time_point now) {
   (*this)[w].link = 0;
-  (*this)[w].held.detach(now);
+  (*this)[w].lease.detach(now);
   reload(w);
 }
 DTASK_INLINE bool worker_table::advance(std::uint32_t w, time_point now) {
-  if (!(*this)[w].held.advance(now, options_)) return false;
+  if (!(*this)[w].lease.advance(now, options_)) return false;
   reload(w);
   return true;
 }
@@ -170,7 +170,7 @@ DTASK_INLINE std::uint32_t worker_table::window(const worker_record& r) const no
 DTASK_INLINE void worker_table::reload(std::uint32_t w) {
   worker_record& r = (*this)[w];
   const std::uint32_t used = r.jobs.size();
-  const bool takes = !r.gone && r.link != 0 && r.held.state == lease_state::up && !r.draining &&
+  const bool takes = !r.gone && r.link != 0 && r.lease.state == lease_state::up && !r.draining &&
                      r.process_end.empty() && r.reserved_for == none && r.usable != 0;
   std::uint16_t level = 0xffff;
   if (takes && used < window(r))
@@ -198,8 +198,8 @@ DTASK_INLINE worker_status worker_table::describe(std::uint32_t w, time_point no
   out.running = std::min(r.running, r.slots);
   out.prefetched = r.jobs.size() - r.running;
   out.done = r.done;
-  out.state = r.draining ? std::string("draining") : std::string(to_string(r.held.state));
-  out.silent = now - r.held.heard;
+  out.state = r.draining ? std::string("draining") : std::string(to_string(r.lease.state));
+  out.silent = now - r.lease.heard;
   out.memory = r.memory;
   return out;
 }
@@ -229,8 +229,8 @@ DTASK_INLINE std::string worker_table::check() const {
     backlog += r.backlog;
     idle += r.idle ? 1U : 0U;
   }
-  if (leases != jobs_.held())
-    return "leases: " + std::to_string(leases) + " in lists, " + std::to_string(jobs_.held()) + " in records";
+  if (leases != jobs_.leases())
+    return "leases: " + std::to_string(leases) + " in lists, " + std::to_string(jobs_.leases()) + " in records";
   if (backlog != backlog_ || idle != idle_) return "the sums over the workers are wrong";
   return {};
 }

@@ -98,9 +98,9 @@ DTASK_INLINE void worker_state::blob_arrived(wire::blob&& b, payload&& content, 
   const bool current = fetched ? known != s.values.end() && b.number >= known->second.number
                                : known == s.values.end() || b.number > known->second.number;
   // The answer to a question that a broadcast of the same value has overtaken brings nothing new.
-  const bool held = known != s.values.end() && known->second.here && known->second.number == b.number;
+  const bool here = known != s.values.end() && known->second.here && known->second.number == b.number;
   wire::failure why;
-  if (current && !held) {
+  if (current && !here) {
     named_value& v = s.values[b.name];
     const bool news = v.here || v.number != b.number;
     drop_value(v);
