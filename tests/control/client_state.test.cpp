@@ -752,6 +752,7 @@ struct lone_client {
   std::vector<control::complete> ends;
   std::vector<control::broadcast_complete> broadcasts;
   std::vector<std::uint64_t> accepted;
+  std::vector<std::string> notes;  ///< of errors
   int dials = 0, closes = 0;
   std::string violation;
 
@@ -774,6 +775,8 @@ struct lone_client {
           ends.push_back(std::move(*e));
         else if (auto* b = a.get_if<control::broadcast_complete>())
           broadcasts.push_back(*b);
+        else if (auto* n = a.get_if<control::note>(); n != nullptr && n->level == log_level::error)
+          notes.push_back(std::string(n->event) + " " + n->text);
         if (const auto* in = a.get_if<control::accepted>()) accepted.push_back(in->call);
         dials += a.get_if<control::dial>() != nullptr;
         closes += a.get_if<control::close_link>() != nullptr;
@@ -845,6 +848,94 @@ TEST_CASE("a client that closes does not send the rest of a broadcast") {
   CHECK(c.all<wire::chunk>().size() == before);
   CHECK(c.all<wire::abort_transfer>().size() == begun);
   CHECK(c.all<wire::broadcast>().size() == begun);
+  CHECK(c.violation == "");
+}
+
+TEST_CASE("a call whose arguments wait for the link ends without them, and its credit goes to the next") {
+  const payload large = big(1 << 20);
+  lone_client c;
+  c.join(1, 5 << 18);  // for one of these at a time
+  c.state.unsent(1, wire::high_water, c.now);
+  call_request hasty;
+  hasty.wishes.deadline = 2s;
+  const std::uint64_t call = c.submit(large, hasty);
+  const std::uint64_t next = c.submit(large);
+  SUBCASE("by its cancel") {
+    c.state.cancel(call, c.now);
+    c.take();
+    REQUIRE(c.ends.size() == 1);
+    CHECK(c.ends[0].why.code == errc::cancelled);
+    CHECK(c.ends[0].why.message == "cancelled before it was sent");
+  }
+  SUBCASE("by its deadline") {
+    c.now += 2100ms;
+    c.state.tick(c.now);
+    c.take();
+    REQUIRE(c.ends.size() == 1);
+    CHECK(c.ends[0].why.code == errc::deadline_exceeded);
+  }
+  CHECK(c.ends[0].call == call);
+  c.state.unsent(1, 0, c.now);
+  c.take();
+  const auto submitted = c.all<wire::submit>();
+  REQUIRE(submitted.size() == 1);
+  CHECK(submitted[0].call == next);
+  CHECK(c.all<wire::cancel>().empty());  // of a call that the coordinator does not know
+  CHECK(c.violation == "");
+}
+
+TEST_CASE("a cancelled call that an ending coordinator gives back is cancelled, and goes to no other") {
+  lone_client c;
+  c.join(1, 1 << 20);
+  const std::uint64_t call = c.submit();
+  c.state.cancel(call, c.now);
+  c.take();
+  wire::result back;
+  back.call = call;
+  back.why.code = errc::closed;
+  c.get(1, std::move(back));
+  REQUIRE(c.ends.size() == 1);
+  CHECK(c.ends[0].why.code == errc::cancelled);
+  CHECK(c.ends[0].why.message == "cancelled before it ran");
+  CHECK(c.ends[0].attempts == 0);
+  c.gone(1);
+  c.wait_for_dial();
+  c.join(2, 1 << 20, {.limits = {}, .epoch = 2});
+  CHECK(c.all<wire::submit>().size() == 1);
+  CHECK(c.violation == "");
+}
+
+TEST_CASE("a broadcast that is too large for the next coordinator is lost in words") {
+  lone_client c;
+  c.join(1, 1 << 20);
+  c.state.broadcast("weights", bytes::from(std::string(2000, 'w')), c.now);
+  c.take();
+  REQUIRE(c.all<wire::broadcast>().size() == 1);
+  c.get(1, wire::broadcast_done{c.all<wire::broadcast>()[0].number, {}});
+  REQUIRE(c.broadcasts.size() == 1);
+  CHECK(c.broadcasts[0].why.code == errc::ok);
+  c.gone(1);
+  c.wait_for_dial();
+  wire::welcome less;
+  less.epoch = 2;
+  less.limits.payload = 1000;
+  c.join(2, 1 << 20, less);
+  CHECK(c.all<wire::broadcast>().size() == 1);
+  CHECK(c.broadcasts.size() == 1);
+  REQUIRE(c.notes.size() == 1);
+  CHECK(c.notes[0] ==
+        "broadcast_lost 'weights' could not be sent again to a new coordinator: broadcast 'weights' takes 2000 bytes, "
+        "the limit of a payload is 1000");
+  CHECK(c.violation == "");
+}
+
+TEST_CASE("a link that comes when none is wanted any more is closed") {
+  lone_client c;
+  c.join(1, 1 << 20);
+  c.state.connected(2, c.now);
+  c.take();
+  CHECK(c.closes == 1);
+  CHECK(c.all<wire::hello>().size() == 1);
   CHECK(c.violation == "");
 }
 

@@ -121,3 +121,22 @@ TEST_CASE("distribution: a fetch is answered with the newest value, or why not")
   w.out.each([&](std::uint64_t, std::uint64_t) { ++under_way; });
   CHECK(under_way == 1);
 }
+
+TEST_CASE("distribution: a value that a worker could not take is an answer to its fetch, and a line in the log") {
+  deciders d;
+  peer& c = d.client(1);
+  peer& w = d.worker(2);
+  const std::uint64_t session = d.tables.sessions.id(c.index);
+  d.distribute.offered(c, value(1, "weights", "abc", wire::blob_kind::published), d.now);
+  wire::limits less = w.out.limits();
+  less.payload = 2;
+  w.out.set_limits(less);
+  d.sent(w);
+  d.distribute.fetched(w, wire::fetch{session, "weights"});
+  const auto refused = d.sent<wire::fetch_failed>(w);
+  REQUIRE(refused.size() == 1);
+  CHECK(refused[0].name == "weights");
+  CHECK(refused[0].why.code == errc::too_large);
+  CHECK(refused[0].why.place == "coordinator");
+  CHECK(refused[0].why.remedy != "");
+}

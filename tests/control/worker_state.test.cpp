@@ -416,6 +416,47 @@ TEST_CASE("its deadline stops a job, and one that ignores that is abandoned") {
   CHECK(w.all<wire::done>().size() == 1);
 }
 
+TEST_CASE("a job whose deadline passes while it waits for a slot is not begun") {
+  lone w(1);
+  w.join();
+  w.run(1);
+  wire::run late;
+  late.job = 2;
+  late.fence = 1;
+  late.session = 5;
+  late.remaining = 2s;
+  w.get(late);
+  w.now += 2s;  // and the end of the first is handled before a timer
+  w.end(1);
+  CHECK(w.runs.size() == 1);
+  REQUIRE(w.all<wire::done>().size() == 2);
+  CHECK(w.all<wire::done>()[1].job == 2);
+  CHECK(w.all<wire::done>()[1].why.code == errc::deadline_exceeded);
+  CHECK(w.all<wire::done>()[1].why.message == "the deadline passed before the job could start");
+}
+
+TEST_CASE("a job that waits for the rest of a value is forgotten with the link that was to bring it") {
+  lone w(1);
+  w.join();
+  wire::blob head = blob_of(1, "weights", "w");
+  head.value = {{}, 9, {0, 3u << 20}};
+  w.get(head);
+  w.run(1);
+  w.state.closed(1, error(errc::io_error, "reset"), w.now);
+  w.take();
+  w.tick_to(w.now + 1s);
+  w.join(true, 1, 2);
+  REQUIRE(w.all<wire::hello>().size() == 2);
+  CHECK(w.all<wire::hello>()[1].running.empty());
+  wire::run again;
+  again.job = 1;
+  again.fence = 2;
+  again.session = 5;
+  w.get(again, 2);  // placed again, and without a value to wait for
+  REQUIRE(w.runs.size() == 1);
+  CHECK(w.runs[0].fence == 2);
+}
+
 TEST_CASE("no coordinator for a minute: it ends") {
   lone w(1);
   for (int i = 0; i < 200 && !w.exited; ++i) {
@@ -618,6 +659,23 @@ TEST_CASE("drain: running jobs may end, then they are stopped, then it leaves an
     w.tick_to(w.now + 8s);
     CHECK(w.exited.has_value());
   }
+}
+
+TEST_CASE("drain: a coordinator that takes no results does not hold a worker longer than the stated time") {
+  control::worker_options o;
+  o.drain_within = 10s;
+  lone w(1, o);
+  w.join();
+  w.run(1);
+  w.state.drain(w.now);
+  w.take();
+  w.end(1);  // and is never acknowledged
+  w.tick_to(w.now + 10s);
+  CHECK(!w.exited);
+  w.tick_to(w.now + o.abandon_after + o.abandon_after / 2);
+  REQUIRE(w.exited.has_value());
+  CHECK(w.exited->reason == control::exit_reason::drained);
+  CHECK(w.exited->why.code() == errc::deadline_exceeded);
 }
 
 TEST_CASE(

@@ -116,8 +116,6 @@ class client_state {
   /// memory is used again.
   void take_actions(std::vector<client_action>& out, time_point now);
 
-  /// Calls that have not been completed.
-  std::uint64_t open_calls() const noexcept { return open_; }
   bool online() const noexcept { return up_.ready(); }
   bool ended() const noexcept { return ended_; }
   /// Checks everything that must hold between events; the first violation in words, or an empty string. For simulations

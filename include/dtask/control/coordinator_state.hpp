@@ -100,7 +100,6 @@ class coordinator_state {
 
   /// Counters of jobs, queues and bytes, and all workers.
   cluster_status report(time_point now) const;
-  std::uint64_t epoch() const noexcept { return epoch_; }
 
   /// Checks everything that must hold between events and returns the first violation in words, or an empty string.
   /// O(everything): for simulations and tests.

@@ -41,7 +41,6 @@ class send_queue {
   bool empty() const noexcept { return waiting_.empty() && active_.empty(); }
   /// Bytes that the driver reported as unsent, plus what was sent since.
   void set_unsent(std::size_t bytes) noexcept { unsent_ = bytes; }
-  void add_unsent(std::size_t bytes) noexcept { unsent_ += bytes; }
   std::size_t unsent() const noexcept { return unsent_; }
   void set_limits(const wire::limits& agreed) noexcept { limits_ = agreed; }
   const wire::limits& limits() const noexcept { return limits_; }
@@ -118,7 +117,6 @@ class send_queue {
     unsent_ = 0;
     turn_ = 0;
   }
-  std::size_t entries() const noexcept { return waiting_.size() + active_.size(); }
 
  private:
   struct entry {

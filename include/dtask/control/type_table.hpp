@@ -60,7 +60,6 @@ class type_table {
   /// A type of the same name and another schema that has workers, or `none`.
   std::uint32_t rival(std::uint32_t t) const;
   type_record& operator[](std::uint32_t t) noexcept { return types_[t]; }
-  const type_record& operator[](std::uint32_t t) const noexcept { return types_[t]; }
   std::uint32_t size() const noexcept { return types_.size(); }
 
  private:

@@ -89,8 +89,6 @@ class worker_state {
   /// memory is used again.
   void take_actions(std::vector<worker_action>& out, time_point now);
 
-  /// Slots that are busy with attempts, those that are lost among them.
-  std::uint32_t busy_slots() const noexcept { return static_cast<std::uint32_t>(slots_.size() - free_.size()); }
   /// Client sessions of which something is kept here, and whose end has not been told.
   std::vector<std::uint64_t> open_sessions() const;
   bool exited() const noexcept { return exited_; }

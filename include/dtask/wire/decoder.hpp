@@ -58,7 +58,6 @@ class decoder {
     stranger_ = false;
   }
   const limits& agreed() const noexcept { return limits_; }
-  bool stranger() const noexcept { return stranger_; }
 
   /// Where the next bytes of the link go: fill the first span, then the second (which may be empty), then `commit`.
   std::array<std::span<std::byte>, 2> space() {
@@ -129,8 +128,6 @@ class decoder {
   }
   /// Memory of the receive buffer; the blocks of what arrives are the pool's.
   std::size_t buffer_bytes() const noexcept { return capacity_; }
-  /// Whether a part of a frame has been received.
-  bool within_frame() const noexcept { return end_ != begin_ || next_outside_ < outside_.size(); }
 
  private:
   enum class step { wait, whole, fault };

@@ -34,12 +34,6 @@ struct pieces {
     for (const std::uint64_t length : lengths) total += length;
     return total;
   }
-  /// Memory that is held: the bytes that are there, and what keeping each block costs.
-  std::uint64_t footprint() const noexcept {
-    std::uint64_t total = lengths.size() * sizeof(std::uint64_t);
-    for (const bytes& block : blocks) total += block.size() + 64;
-    return total;
-  }
 };
 
 /// A whole payload as pieces: shares its blocks, copies nothing.
@@ -164,7 +158,6 @@ class chunk_order {
   }
   bool complete() const noexcept { return received_ == expected_; }
   std::uint64_t received() const noexcept { return received_; }
-  std::uint64_t expected() const noexcept { return expected_; }
   /// The part in which the next chunk lies, and how many of its bytes are there.
   std::size_t part() const noexcept { return part_; }
   std::uint64_t within() const noexcept { return within_; }
@@ -182,29 +175,6 @@ class chunk_order {
   std::uint64_t received_ = 0;
   std::size_t part_ = 0;
   std::uint64_t within_ = 0;
-};
-
-/// Receives an announced payload as pieces, for one who keeps or forwards it.
-class piece_collector {
- public:
-  piece_collector() = default;
-  /// `lengths`: those of the announcement, which the decoder has checked against the limits.
-  explicit piece_collector(std::vector<std::uint64_t> lengths) : order_(lengths) { held_.lengths = std::move(lengths); }
-  /// `ok`, or `protocol_error`: then the transfer is void.
-  error accept(chunk piece) {
-    if (error bad = order_.accept(piece)) return bad;
-    held_.blocks.push_back(std::move(piece.data));
-    return {};
-  }
-  bool complete() const noexcept { return order_.complete(); }
-  std::uint64_t received() const noexcept { return order_.received(); }
-  std::uint64_t expected() const noexcept { return order_.expected(); }
-  const pieces& held() const noexcept { return held_; }
-  pieces take() && { return std::move(held_); }
-
- private:
-  chunk_order order_;
-  pieces held_;
 };
 
 /// Receives an announced payload whole: each part in one contiguous block.
@@ -241,7 +211,6 @@ class assembler {
   }
   bool complete() const noexcept { return order_.complete(); }
   std::uint64_t received() const noexcept { return order_.received(); }
-  std::uint64_t expected() const noexcept { return order_.expected(); }
   /// The payload. Precondition: `complete()`.
   payload take() && {
     if (!order_.lengths().empty()) done_.blobs.resize(order_.lengths().size() - 1);

@@ -63,7 +63,6 @@ consteval std::size_t element_charge() {
 class cereal_writer : public cereal::OutputArchive<cereal_writer, cereal::AllowEmptyClassElision> {
  public:
   explicit cereal_writer(encoder& to) : OutputArchive(this), to_(to) {}
-  encoder& target() noexcept { return to_; }
 
   template <class... Ts>
   cereal_writer& operator()(Ts&&... values) {
@@ -119,7 +118,6 @@ class cereal_writer : public cereal::OutputArchive<cereal_writer, cereal::AllowE
 class cereal_reader : public cereal::InputArchive<cereal_reader, cereal::AllowEmptyClassElision> {
  public:
   explicit cereal_reader(decoder& from) : InputArchive(this), from_(from) {}
-  decoder& source() noexcept { return from_; }
 
   template <class... Ts>
   cereal_reader& operator()(Ts&&... values) {
