@@ -753,6 +753,7 @@ struct lone_client {
   std::vector<control::broadcast_complete> broadcasts;
   std::vector<std::uint64_t> accepted;
   std::vector<std::string> notes;  ///< of errors
+  std::vector<control::status_arrived> statuses;
   int dials = 0, closes = 0;
   std::string violation;
 
@@ -777,6 +778,8 @@ struct lone_client {
           broadcasts.push_back(*b);
         else if (auto* n = a.get_if<control::note>(); n != nullptr && n->level == log_level::error)
           notes.push_back(std::string(n->event) + " " + n->text);
+        else if (auto* t = a.get_if<control::status_arrived>())
+          statuses.push_back(std::move(*t));
         if (const auto* in = a.get_if<control::accepted>()) accepted.push_back(in->call);
         dials += a.get_if<control::dial>() != nullptr;
         closes += a.get_if<control::close_link>() != nullptr;
@@ -926,6 +929,50 @@ TEST_CASE("a broadcast that is too large for the next coordinator is lost in wor
   CHECK(c.notes[0] ==
         "broadcast_lost 'weights' could not be sent again to a new coordinator: broadcast 'weights' takes 2000 bytes, "
         "the limit of a payload is 1000");
+  CHECK(c.violation == "");
+}
+
+TEST_CASE("a call whose deadline is over when it is made says so, with or without a coordinator") {
+  lone_client c;
+  SUBCASE("with one") { c.join(1, 1 << 20); }
+  SUBCASE("without") {}
+  call_request late;
+  late.wishes.deadline = -1s;
+  c.submit(text("a"), late);
+  late.wishes.deadline = 0s;
+  c.submit(text("a"), late);
+  REQUIRE(c.ends.size() == 2);
+  for (const control::complete& end : c.ends) {
+    CHECK(end.why.code == errc::deadline_exceeded);
+    CHECK(end.why.message == "the call's deadline was over before it was made");
+    CHECK(end.why.remedy != "");
+  }
+  CHECK(c.all<wire::submit>().empty());
+  CHECK(c.violation == "");
+}
+
+TEST_CASE("a status that does not come says for how long it was waited, and whether there is a connection") {
+  lone_client c;
+  c.join(1, 1 << 20);
+  std::string why = "the coordinator is connected and does not answer";
+  SUBCASE("with one") {}
+  SUBCASE("without") {
+    c.gone(1);
+    why = "there is no connection to the coordinator now";
+  }
+  c.state.query_status(c.now);
+  c.take();
+  for (int i = 0; i < 50; ++i) {
+    CHECK(c.statuses.empty());
+    c.now += 100ms;
+    c.state.received(1, wire::pong{}, c.now);
+    c.state.tick(c.now);
+    c.take();
+  }
+  REQUIRE(c.statuses.size() == 1);
+  CHECK(c.statuses[0].why.code() == errc::deadline_exceeded);
+  CHECK(c.statuses[0].why.cause() == "no status within 5000 ms: " + why);
+  CHECK(c.statuses[0].why.remedy() != "");
   CHECK(c.violation == "");
 }
 

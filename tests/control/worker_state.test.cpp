@@ -661,6 +661,38 @@ TEST_CASE("drain: running jobs may end, then they are stopped, then it leaves an
   }
 }
 
+TEST_CASE("drain: results that nobody will take do not hold a worker whose coordinator is gone") {
+  lone w(1);
+  w.join();
+  w.run(1);
+  w.end(1);
+  w.run(2);
+  w.state.closed(1, error(errc::io_error, "reset"), w.now);
+  w.take();
+  SUBCASE("stopped long after") {
+    w.end(2);
+    w.tick_to(w.now + 6s);
+    CHECK(!w.exited);
+    w.state.drain(w.now);
+    w.take();
+  }
+  SUBCASE("stopped before: it may come back") {
+    w.end(2);
+    w.state.drain(w.now);
+    w.tick_to(w.now + 4999ms);
+    CHECK(!w.exited);
+    w.tick_to(w.now + 1ms);
+  }
+  SUBCASE("stopped before, while a job runs") {
+    w.state.drain(w.now);
+    w.tick_to(w.now + 6s);
+    CHECK(!w.exited);
+    w.end(2);
+  }
+  REQUIRE(w.exited.has_value());
+  CHECK(w.exited->reason == control::exit_reason::drained);
+}
+
 TEST_CASE("drain: a coordinator that takes no results does not hold a worker longer than the stated time") {
   control::worker_options o;
   o.drain_within = 10s;

@@ -50,6 +50,24 @@ class program_body_of final : public program_body {
   std::optional<cluster_of<Registry>> cluster_;
 };
 
+/// True for what `main` can run; otherwise one sentence at compile time.
+template <class Registry, class Body>
+consteval bool require_program() {
+  constexpr bool is_registry = requires { Registry::entries(); };
+  static_assert(is_registry, "dtask: main takes a registry: dtask::main<dtask::registry<my_job, ...>>(...)");
+  if constexpr (is_registry) {
+    constexpr bool takes_cluster = std::is_invocable_v<Body&, cluster_of<Registry>&>;
+    static_assert(takes_cluster, "dtask: the body of a program takes dtask::cluster& (or cluster_of<jobs>&)");
+    if constexpr (takes_cluster) {
+      using running = std::invoke_result_t<Body&, cluster_of<Registry>&>;
+      constexpr bool awaited = std::is_same_v<running, task<int>> || std::is_same_v<running, task<>>;
+      static_assert(awaited, "dtask: the body of a program is a coroutine: dtask::task<int> (the exit code) or task<>");
+      return awaited;
+    }
+  }
+  return false;
+}
+
 struct no_options {
   void operator()(CLI::App&) const noexcept {}
 };
@@ -72,8 +90,12 @@ int run_program(int argc, const char* const* argv, std::span<const job_entry> jo
 /// told `--open-to-all`.
 template <class Registry, class Options, class Body>
 int main(int argc, char** argv, Options options, Body body) {
-  detail::program_body_of<Registry, Body> program(std::move(body));
-  return detail::run_program(argc, argv, Registry::entries(), std::ref(options), program);
+  if constexpr (detail::require_program<Registry, Body>()) {
+    detail::program_body_of<Registry, Body> program(std::move(body));
+    return detail::run_program(argc, argv, Registry::entries(), std::ref(options), program);
+  } else {
+    return exit_code::usage;
+  }
 }
 /// The same without options of the program's own.
 template <class Registry, class Body>

@@ -39,6 +39,8 @@ class uplink {
   bool is(link_id link) const noexcept { return link != 0 && link == link_; }
   /// Since when there has been no welcome.
   time_point away_since() const noexcept { return away_since_; }
+  /// Without a welcome until then, what the peer had is lost to a coordinator that lives: others have it.
+  time_point given_up_at() const noexcept { return deadline_after(away_since_, lost_after_); }
 
   void start(time_point now) noexcept;
   void connected(link_id link, time_point now) noexcept;

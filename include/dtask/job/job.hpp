@@ -42,6 +42,9 @@ struct job {
 /// `job_context&` first and return a task.
 template <fixed_string Name, auto Function, class Effect = at_most_once>
 struct function_job : job<Name, Effect> {
+  static_assert(!std::is_class_v<decltype(Function)>,
+                "dtask: a function_job runs a function: give the lambda a name as a function, and the job its address, "
+                "&f");
   static constexpr auto function = Function;  ///< what a worker calls
 };
 

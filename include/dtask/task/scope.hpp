@@ -174,7 +174,12 @@ task<void> spawned(F callable, Args... args) {
 /// `error(closed)` after `close()`.
 template <class F, class... Args>
 void spawn(scope& s, F callable, Args... args) {
-  detail::scope_access::adopt(s, detail::spawned<F, Args...>(std::move(callable), std::move(args)...));
+  constexpr bool callable_here = std::is_invocable_v<F, Args...>;
+  static_assert(callable_here,
+                "dtask: spawn takes a function that returns a task, and its arguments, not the task: "
+                "spawn(scope, f, 3) for f(3)");
+  if constexpr (callable_here)
+    detail::scope_access::adopt(s, detail::spawned<F, Args...>(std::move(callable), std::move(args)...));
 }
 
 /// `co_await with_scope(body, args...)`: runs `body(scope&, args...)`, a task, under the scope. When it returns or

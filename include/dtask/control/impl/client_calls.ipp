@@ -27,6 +27,9 @@ DTASK_INLINE std::uint64_t client_state::submit(call_request request, time_point
     end_here(c, errc::unknown_job, "the job is not in this client's registry", "add it to the registry");
   } else if (const error bad = wire::check_payload(r.arguments, options_.limits)) {
     end_here(c, bad.code(), "the arguments: " + bad.cause(), bad.remedy());
+  } else if (r.wishes.deadline <= duration::zero()) {
+    end_here(c, errc::deadline_exceeded, "the call's deadline was over before it was made",
+             "give a deadline that lies ahead: it counts from the call");
   } else {
     arm(c);
     if (at_once) accept(c);

@@ -267,7 +267,15 @@ DTASK_INLINE void client_state::tick(time_point now) {
   for (const query& q : queries_)
     if (now >= q.until)
       actions_.push_back(status_arrived{
-          q.request, error(errc::deadline_exceeded, "the coordinator did not answer within the stated time"), {}});
+          q.request,
+          error(errc::deadline_exceeded,
+                "no status within " +
+                    std::to_string(
+                        std::chrono::duration_cast<std::chrono::milliseconds>(options_.status_within).count()) +
+                    (up_.ready() ? " ms: the coordinator is connected and does not answer"
+                                 : " ms: there is no connection to the coordinator now"),
+                {}, "ask again, or raise status_within of the options; calls go on, and have bounds of their own"),
+          {}});
   queries_.erase_if([&](const query& q) { return now >= q.until; });
   if (closing_) finish_close(now);
 }

@@ -282,10 +282,13 @@ DTASK_INLINE time_point worker_state::next_tick() const noexcept {
   if (exited_) return never;
   time_point at = up_.next();
   if (!up_.ready() && up_.now() != uplink::phase::idle) at = std::min(at, unreachable_at());
+  bool quiet = true;
   for (const slot& s : slots_) {
     if (!s.busy || s.lost) continue;
+    quiet = false;
     at = std::min(at, s.stopping ? deadline_after(s.stop_at, options_.abandon_after) : s.deadline);
   }
+  if (draining_ && quiet && !up_.ready()) at = std::min(at, up_.given_up_at());
   return std::min(at, drain_until_);
 }
 
@@ -317,8 +320,11 @@ DTASK_INLINE void worker_state::finish_drain(time_point now) {
     return leave(exit_reason::drained, error(errc::deadline_exceeded, "draining took longer than the stated time"));
   }
   const bool quiet = slots_.find_if([](const slot& s) { return s.busy && !s.lost; }) == nullptr;
-  // Without a link there is nobody to acknowledge: a coordinator that has ended takes nothing more.
-  if (quiet && (attempts_.empty() || (up_.link() == 0 && drain_stops_)) && out_.empty())
+  if (!quiet) return;
+  // Without a link there is nobody to acknowledge: a coordinator that has ended takes nothing more, and one that comes
+  // back after this time has given the jobs to others.
+  const bool unwanted = !up_.ready() && now >= up_.given_up_at();
+  if (unwanted || ((attempts_.empty() || (up_.link() == 0 && drain_stops_)) && out_.empty()))
     leave(exit_reason::drained, {});
 }
 
