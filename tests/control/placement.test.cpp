@@ -148,3 +148,104 @@ TEST_CASE(
   }
   CHECK(d.check() == "");
 }
+
+namespace {
+/// A client with two types, and a worker of two slots for both.
+struct two_types : deciders {
+  peer* c = nullptr;
+  peer* w = nullptr;
+  std::uint64_t calls = 0;
+
+  two_types() {
+    c = &client_of(1);
+    w = &stranger(2);
+    wire::hello m = both(wire::role::worker);
+    m.slots = 2;
+    members.hello(*w, std::move(m), false, now);
+  }
+  static wire::hello both(wire::role role) {
+    wire::hello m = hello(role);
+    m.jobs.push_back({"job/2", 1, "int(int)/1"});
+    return m;
+  }
+  peer& client_of(link_id link) {
+    peer& p = stranger(link);
+    members.hello(p, both(wire::role::client), false, now);
+    return p;
+  }
+  std::uint32_t add(peer& from, std::uint32_t position, effect effect_class = effect::pure) {
+    wire::submit m = call(calls++, "a", effect_class);
+    m.job = position;
+    return submit(from, std::move(m));
+  }
+  /// The oldest attempt at the worker ends, and what there is room for is placed.
+  void one_ends() {
+    const std::uint32_t j = tables.workers[w->index].jobs.front();
+    wire::done m;
+    m.job = tables.jobs.id(j);
+    m.fence = tables.jobs[j].fence;
+    lifecycle.done(*w, std::move(m), now);
+    place.place(now);
+  }
+  job_phase phase(std::uint32_t j) const { return tables.jobs[j].phase; }
+};
+}  // namespace
+
+TEST_CASE("placement: a call of one type waits for one job of the same client's endless map of another") {
+  two_types d;
+  for (int i = 0; i < 20; ++i) d.add(*d.c, 0);
+  d.place.place(d.now);
+  const std::uint32_t full = d.tables.workers[d.w->index].jobs.size();
+  CHECK(full < 20);
+  SUBCASE("one that may run again") {
+    const std::uint32_t single = d.add(*d.c, 1);
+    d.place.place(d.now);
+    CHECK(d.phase(single) == job_phase::queued);
+    d.one_ends();
+    CHECK(d.phase(single) == job_phase::placed);
+  }
+  SUBCASE("and so does another client's") {
+    const std::uint32_t first = d.add(*d.c, 1);
+    peer& b = d.client_of(3);
+    d.calls = 0;
+    const std::uint32_t other = d.add(b, 1);
+    d.one_ends();
+    d.one_ends();
+    CHECK(d.phase(first) == job_phase::placed);
+    CHECK(d.phase(other) == job_phase::placed);
+  }
+  SUBCASE("one that may not: nothing is handed out in advance until it has its free slot") {
+    const std::uint32_t single = d.add(*d.c, 1, effect::at_most_once);
+    const std::uint32_t next = d.add(*d.c, 0);
+    d.place.place(d.now);
+    std::uint32_t ends = 0;
+    for (; d.phase(single) == job_phase::queued && ends < full; ++ends) d.one_ends();
+    CHECK(ends == full - 1);  // one of two slots is free
+    CHECK(d.phase(single) == job_phase::placed);
+    CHECK(d.phase(next) == job_phase::queued);
+    CHECK(d.tables.workers[d.w->index].jobs.size() > 2);  // and then they are again
+  }
+  CHECK(d.check() == "");
+}
+
+TEST_CASE("placement: a job that waits for a free slot holds nothing back from workers that cannot run it") {
+  two_types d;
+  peer& w = d.worker(4, 2);  // for the first type alone
+  std::vector<std::uint32_t> maps;
+  for (int i = 0; i < 20; ++i) maps.push_back(d.add(*d.c, 0));
+  d.place.place(d.now);
+  const std::uint32_t there = d.tables.workers[w.index].jobs.size();
+  const std::uint32_t single = d.add(*d.c, 1, effect::at_most_once);
+  d.place.place(d.now);
+  CHECK(d.phase(single) == job_phase::queued);
+  d.one_ends();
+  CHECK(d.phase(single) == job_phase::queued);
+  wire::done m;
+  const std::uint32_t j = d.tables.workers[w.index].jobs.front();
+  m.job = d.tables.jobs.id(j);
+  m.fence = d.tables.jobs[j].fence;
+  d.lifecycle.done(w, std::move(m), d.now);
+  d.place.place(d.now);
+  CHECK(d.tables.workers[w.index].jobs.size() == there);
+  CHECK(d.check() == "");
+}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "dtask/base/config.hpp"
@@ -36,9 +37,24 @@ class placement final : public decider {
   void type_without_workers(std::uint16_t t, time_point now);
 
  private:
+  /// Whose turn it is among types: the session that was served longest ago, of one session the lane that was.
+  using turn = std::pair<std::uint64_t, std::uint64_t>;
+  /// A job and the worker that it would get.
+  struct match {
+    std::uint32_t job = none;
+    std::uint32_t worker = none;  ///< none: nobody takes jobs of the type now
+    std::uint16_t level = 0xffff;
+    turn at{};
+    bool waits = false;  ///< for a free slot, since it may run only once
+  };
+
   void place_alone(time_point now);
+  match next() const noexcept;
+  match head_of(std::uint16_t t) const noexcept;
+  bool wanted_free(const worker_class& group, const turn& before) const noexcept;
   void dispatch(std::uint32_t j, std::uint32_t w, time_point now);
   std::uint32_t choose(std::uint16_t t, effect effect_class) const noexcept;
+  std::uint32_t least_loaded(std::uint16_t t, std::uint16_t& level) const noexcept;
   std::uint32_t choose_for_alone(std::uint16_t t) const noexcept;
   void call_back(time_point now);
   void recall(std::uint32_t j);

@@ -11,9 +11,9 @@ DTASK_BEGIN
 namespace control {
 
 /// The jobs that wait for a worker, in fair rounds between clients: each session's jobs of a type form a lane, the
-/// lanes of a type take turns, and between types the session that was served longest ago comes first. A client with a
-/// million jobs delays another client's first job by one job. O(1) per job, O(types with jobs) per choice. A lane can
-/// be suspended: its jobs stay queued and get no turn.
+/// lanes of a type take turns, and between types the session that was served longest ago comes first, of one session
+/// the lane that was. A client with a million jobs delays another client's first job by one job. O(1) per job, O(types
+/// with jobs) per choice. A lane can be suspended: its jobs stay queued and get no turn.
 class ready_queue {
  public:
   ready_queue(job_table& jobs, type_table& types) noexcept : jobs_(jobs), types_(types) {}

@@ -87,8 +87,9 @@ class session_table : public slab<session_record> {
   /// none does, `erase` follows.
   std::vector<std::uint32_t> close(std::uint32_t s);
 
-  /// Its turn to have a job placed has come, and it is the last in the round from now on.
-  void take_turn(std::uint32_t s) noexcept { (*this)[s].turn = ++turn_; }
+  /// The session's turn to have a job placed has come, and this lane's among its lanes: they are the last in the round
+  /// from now on.
+  void take_turn(lane& served) noexcept { (*this)[served.session].turn = served.turn = ++turn_; }
   /// Credit to give back with the next `credit`; `pay`: that goes now.
   void owe(std::uint32_t s, std::uint64_t bytes) noexcept { (*this)[s].owed_credit += bytes; }
   std::uint64_t pay(std::uint32_t s) noexcept { return std::exchange((*this)[s].owed_credit, 0); }

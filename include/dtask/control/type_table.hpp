@@ -21,6 +21,7 @@ class worker_class;
 struct lane {
   job_list jobs;
   std::uint32_t session = none;
+  std::uint64_t turn = 0;  ///< when it was last served
   std::uint16_t type = 0;
   bool suspended = false;  ///< its jobs wait until the session has taken results
   lane* next = nullptr;    ///< in the ring of the type's lanes that have jobs and are not suspended

@@ -10,45 +10,91 @@ DTASK_INLINE void placement::place(time_point now) {
   if (sessions_.result_bytes() >= options_.queue_bytes) return;
   if (!jobs_.alone().empty()) place_alone(now);
   while (ready_.size() != 0) {
-    std::uint32_t best_job = none, best_worker = none;
-    std::uint64_t best_turn = 0;
-    for (const std::uint16_t t : ready_.active()) {
-      const lane& first = *types_[t].ring;
-      const std::uint32_t j = first.jobs.front();
-      const std::uint64_t turn = sessions_[first.session].turn;
-      if (best_job != none && turn >= best_turn) continue;
-      const std::uint32_t w = choose(t, jobs_[j].effect_class);
-      if (w == none) continue;
-      best_job = j;
-      best_worker = w;
-      best_turn = turn;
-    }
-    if (best_job == none) break;
-    const std::uint16_t t = jobs_[best_job].type;
-    const std::uint32_t s = jobs_[best_job].session;
-    const bool last_of_lane = sessions_[s].lanes[jobs_[best_job].position].jobs.size() == 1;
-    lifecycle_.leave(best_job);
+    const match best = next();
+    if (best.job == none) break;
+    const std::uint16_t t = jobs_[best.job].type;
+    lane& served = sessions_[jobs_[best.job].session].lanes[jobs_[best.job].position];
+    const bool last_of_lane = served.jobs.size() == 1;
+    lifecycle_.leave(best.job);
     // A lane that has run empty has left the ring, and with it the turn has passed on.
     if (!last_of_lane) ready_.rotate(t);
-    sessions_.take_turn(s);
-    dispatch(best_job, best_worker, now);
+    sessions_.take_turn(served);
+    dispatch(best.job, best.worker, now);
   }
   if (workers_.idle() != 0 && workers_.backlog() != 0) call_back(now);
 }
 
-/// The least loaded worker that takes a job of this type now.
-DTASK_INLINE std::uint32_t placement::choose(std::uint16_t t, effect effect_class) const noexcept {
+/// The first job of the type's round.
+DTASK_INLINE placement::match placement::head_of(std::uint16_t t) const noexcept {
+  const lane& first = *types_[t].ring;
+  match m;
+  m.job = first.jobs.front();
+  m.at = {sessions_[first.session].turn, first.turn};
+  m.worker = least_loaded(t, m.level);
+  m.waits = m.worker != none && m.level >= worker_class::busy && jobs_[m.job].effect_class == effect::at_most_once;
+  return m;
+}
+
+/// The job whose turn it is, of those that a worker takes now.
+DTASK_INLINE placement::match placement::next() const noexcept {
+  match best;
+  bool some_wait = false;
+  for (const std::uint16_t t : ready_.active()) {
+    const match m = head_of(t);
+    some_wait |= m.waits;
+    if (m.worker != none && !m.waits && (best.job == none || m.at < best.at)) best = m;
+  }
+  if (!some_wait || best.job == none || best.level < worker_class::busy) return best;
+  // Handed out in advance it would take the slot for which a job waits whose turn it is, and the next one would too.
+  match allowed;
+  for (const std::uint16_t t : ready_.active()) {
+    match m = head_of(t);
+    if (m.waits || (allowed.job != none && m.at >= allowed.at)) continue;
+    m.worker = none;
+    m.level = 0xffff;
+    for (const worker_class* group : types_[t].classes) {
+      std::uint16_t level = 0xffff;
+      const std::uint32_t w = group->least(level);
+      if (level >= m.level || (level >= worker_class::busy && wanted_free(*group, m.at))) continue;
+      m.worker = w;
+      m.level = level;
+    }
+    if (m.worker != none) allowed = m;
+  }
+  return allowed;
+}
+
+/// Whether a job whose turn comes earlier waits for a free slot of such workers.
+DTASK_INLINE bool placement::wanted_free(const worker_class& group, const turn& before) const noexcept {
+  for (const std::uint16_t t : ready_.active()) {
+    const match m = head_of(t);
+    if (!m.waits || m.at >= before) continue;
+    for (const worker_class* each : types_[t].classes)
+      if (each == &group) return true;
+  }
+  return false;
+}
+
+/// The least loaded worker that takes a job of this type now, and its level.
+DTASK_INLINE std::uint32_t placement::least_loaded(std::uint16_t t, std::uint16_t& level) const noexcept {
   std::uint32_t best = none;
-  std::uint16_t best_level = 0xffff;
+  level = 0xffff;
   for (const worker_class* group : types_[t].classes) {
-    std::uint16_t level = 0xffff;
-    const std::uint32_t w = group->least(level);
-    if (level < best_level) {
+    std::uint16_t here = 0xffff;
+    const std::uint32_t w = group->least(here);
+    if (here < level) {
       best = w;
-      best_level = level;
+      level = here;
     }
   }
-  return effect_class == effect::at_most_once && best_level >= worker_class::busy ? none : best;
+  return best;
+}
+
+/// The same for a job of this effect class.
+DTASK_INLINE std::uint32_t placement::choose(std::uint16_t t, effect effect_class) const noexcept {
+  std::uint16_t level = 0xffff;
+  const std::uint32_t best = least_loaded(t, level);
+  return effect_class == effect::at_most_once && level >= worker_class::busy ? none : best;
 }
 
 DTASK_INLINE void placement::dispatch(std::uint32_t j, std::uint32_t w, time_point now) {
