@@ -74,13 +74,14 @@ class echo final : public dtask::detail::client_port {
     complete(*call, dtask::errc::cancelled);
   }
   void answer() {
-    for (const auto& call : std::exchange(calls_, {})) complete(*call, dtask::errc::ok);
+    for (const auto& call : std::exchange(calls_, {})) complete(*call, how);
   }
   void broadcast(std::shared_ptr<dtask::detail::pending_broadcast>) override {}
   void query_status(std::shared_ptr<dtask::detail::pending_status>) override {}
   void close(bool) override {}
 
   bool at_once = true;
+  dtask::errc how = dtask::errc::ok;
   // The submission of this number stops that source.
   std::size_t stop_at = 0;
   dtask::stop_source* stopping = nullptr;
@@ -422,6 +423,22 @@ TEST_CASE("map: cancel() and the destructor cancel what is under way, once") {
   stream = &out;
   for (int i = 0; i < 2; ++i) CHECK(next_code(out) == dtask::errc::cancelled);
   CHECK_FALSE(dtask::sync_wait(out.next()));
+}
+
+TEST_CASE("map: an endless range ends with its cluster") {
+  const auto client = std::make_shared<echo>();
+  auto out = mapped<same_job>(client, std::views::iota(0), {.window = 3});
+  REQUIRE(dtask::sync_wait(out.next()));
+  client->how = dtask::errc::closed;
+  int values = 0, closed = 0;
+  for (int i = 0; i < 100; ++i) {
+    const auto next = dtask::sync_wait(out.next());
+    if (!next) break;
+    ++(*next ? values : closed);
+  }
+  CHECK(values == 2);
+  CHECK(closed == 3);
+  CHECK(client->deadlines.size() == 6);
 }
 
 TEST_CASE("map: a stream that was moved from says so") {

@@ -40,8 +40,8 @@ class cluster : public caller {
   /// coordinator that contradict each other, a call from a worker's job without `options.inside_jobs`: known by the
   /// worker's threads, not where the job has gone to a thread of its own; spawn:// in a process that spawn:// started
   /// and that did not become a worker, `take_spawned`), `unreachable` after
-  /// `options.client.connect_within`, `refused`, `version_mismatch`, `io_error` (a process that cannot be started, or
-  /// the system has no thread or descriptor left).
+  /// `options.client.connect_within`, `refused`, `version_mismatch`, `protocol_error` (no dtask listens there),
+  /// `io_error` (a process that cannot be started, or the system has no thread or descriptor left).
   template <class Registry>
   static task<cluster> connect(std::string_view url, const cluster_options& options = {}) {
     return connect_with(url, options, Registry::entries());

@@ -96,7 +96,8 @@ class map_stream {
   /// of a stream that was moved from. A stop or a deadline ends this wait alone and is thrown as `error(cancelled)` or
   /// `error(deadline_exceeded)`: the items under way go on, each with the map's own deadline, no more are taken from
   /// the range meanwhile, and the next `next()` goes on where this one would have. To end the map, `cancel()` it or
-  /// destroy the stream.
+  /// destroy the stream. Once its cluster is closed nothing more is taken from the range: what was taken ends
+  /// `cancelled` or `closed`, and one outcome at least does; then there is nothing more.
   detail::next_op<R> next() { return detail::next_op<R>(core_.next()); }
 
   /// The position in the range, from 0, of the item whose outcome `next()` gave last; 0 before the first.

@@ -73,7 +73,7 @@ DTASK_INLINE void client_state::expired(std::uint32_t c, time_point now) {
   call_record& r = calls_[c];
   if (r.phase == call_phase::zombie) return;
   if (now >= r.cancel_at)
-    return end_here(c, errc::cancelled, "cancelled; its worker did not confirm the end in time", {});
+    return end_here(c, errc::cancelled, "cancelled; neither coordinator nor worker told of its end in time", {});
   const time_point at = r.phase == call_phase::sent ? deadline_after(r.deadline, options_.deadline_slack) : r.deadline;
   if (r.deadline != never && now >= at)
     return end_here(c, errc::deadline_exceeded,

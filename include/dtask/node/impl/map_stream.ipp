@@ -137,6 +137,8 @@ struct map_core::state {
       self->fill(env);
       self->arrivals->arrived->reset();
       reply = self->pick();
+      // No call is taken any more, so that what is left of the range, endless perhaps, would all end so.
+      if (reply && reply->attempts == 0 && reply->why.code == errc::closed) self->cancel();
       if (reply || self->at_end()) break;
       // A stop ends this wait alone. Also where the window is empty, since it is what ended fill() then.
       co_await self->arrivals->arrived->wait();
