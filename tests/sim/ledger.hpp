@@ -251,10 +251,10 @@ class ledger final : public observer {
   void accepted(process_id coordinator, std::uint64_t session, std::uint64_t call) {
     accepted_[{coordinator, session, call}];
   }
-  /// Its link broke before its arguments had come: the client has to send it again.
+  /// Its link broke before its arguments had come: the client has to send it again, unless it has had the end that the
+  /// call came to without them (its worker was lost, say, which then had not begun it).
   void not_accepted(process_id coordinator, std::uint64_t session, std::uint64_t call) {
-    if (const auto at = accepted_.find({coordinator, session, call}); at != accepted_.end() && at->second.results == 0)
-      accepted_.erase(at);
+    accepted_.erase({coordinator, session, call});
   }
   /// `at_once`: no break of the client's link can have held it up.
   void result_sent(process_id coordinator, std::uint64_t session, std::uint64_t call, std::uint64_t link, errc code,

@@ -151,6 +151,19 @@ TEST_CASE("ledger: two ends of a call, and ends that nothing explains") {
   CHECK(c.noticed("has two ends"));
 }
 
+TEST_CASE("ledger: a call whose arguments did not come whole is accepted anew, also after an end") {
+  books b;
+  b.book.accepted(coordinator, 20, 1);
+  b.book.result_sent(coordinator, 20, 1, 5, errc::worker_lost);
+  b.book.not_accepted(coordinator, 20, 1);
+  b.book.accepted(coordinator, 20, 1);
+  b.book.result_sent(coordinator, 20, 1, 6, errc::ok);
+  CHECK(b.book.violations().empty());
+  b.book.not_accepted(coordinator, 20, 1);
+  b.book.result_sent(coordinator, 20, 1, 7, errc::ok);
+  CHECK(b.noticed("never accepted"));
+}
+
 TEST_CASE("ledger: an accepted job without an end") {
   books b;
   b.book.session_of(coordinator, 20, client);
