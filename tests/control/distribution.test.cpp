@@ -122,7 +122,7 @@ TEST_CASE("distribution: a fetch is answered with the newest value, or why not")
   CHECK(under_way == 1);
 }
 
-TEST_CASE("distribution: a value that a worker could not take is an answer to its fetch, and a line in the log") {
+TEST_CASE("distribution: a value that a worker could not take is an answer to its fetch") {
   deciders d;
   peer& c = d.client(1);
   peer& w = d.worker(2);

@@ -49,6 +49,7 @@ class placement final : public decider {
   };
 
   void place_alone(time_point now);
+  turn turn_of(std::uint16_t t) const noexcept;
   match next() const noexcept;
   match head_of(std::uint16_t t) const noexcept;
   bool wanted_free(const worker_class& group, const turn& before) const noexcept;

@@ -24,12 +24,16 @@ DTASK_INLINE void placement::place(time_point now) {
   if (workers_.idle() != 0 && workers_.backlog() != 0) call_back(now);
 }
 
+DTASK_INLINE placement::turn placement::turn_of(std::uint16_t t) const noexcept {
+  const lane& first = *types_[t].ring;
+  return {sessions_[first.session].turn, first.turn};
+}
+
 /// The first job of the type's round.
 DTASK_INLINE placement::match placement::head_of(std::uint16_t t) const noexcept {
-  const lane& first = *types_[t].ring;
   match m;
-  m.job = first.jobs.front();
-  m.at = {sessions_[first.session].turn, first.turn};
+  m.job = types_[t].ring->jobs.front();
+  m.at = turn_of(t);
   m.worker = least_loaded(t, m.level);
   m.waits = m.worker != none && m.level >= worker_class::busy && jobs_[m.job].effect_class == effect::at_most_once;
   return m;
@@ -40,9 +44,11 @@ DTASK_INLINE placement::match placement::next() const noexcept {
   match best;
   bool some_wait = false;
   for (const std::uint16_t t : ready_.active()) {
+    // Those whose turn comes later need no worker: neither are they it, nor may they hold it back.
+    if (best.job != none && turn_of(t) >= best.at) continue;
     const match m = head_of(t);
     some_wait |= m.waits;
-    if (m.worker != none && !m.waits && (best.job == none || m.at < best.at)) best = m;
+    if (m.worker != none && !m.waits) best = m;
   }
   if (!some_wait || best.job == none || best.level < worker_class::busy) return best;
   // Handed out in advance it would take the slot for which a job waits whose turn it is, and the next one would too.
@@ -67,8 +73,7 @@ DTASK_INLINE placement::match placement::next() const noexcept {
 /// Whether a job whose turn comes earlier waits for a free slot of such workers.
 DTASK_INLINE bool placement::wanted_free(const worker_class& group, const turn& before) const noexcept {
   for (const std::uint16_t t : ready_.active()) {
-    const match m = head_of(t);
-    if (!m.waits || m.at >= before) continue;
+    if (turn_of(t) >= before || !head_of(t).waits) continue;
     for (const worker_class* each : types_[t].classes)
       if (each == &group) return true;
   }
